@@ -82,16 +82,9 @@ class MainstayError(Exception):
         return (_rebuild, (type(self), self.summary, self.where, self.expected, self.received, self.fix))
 
 
-def _rebuild(
-    cls: type[MainstayError],
-    summary: str,
-    where: str | None,
-    expected: str | None,
-    received: str | None,
-    fix: str | None,
-) -> MainstayError:
+def _rebuild(cls: type[MainstayError], summary: str, *parts: str | None) -> MainstayError:
     """Make an error again on the other side of a process boundary."""
-    return cls(summary, where=where, expected=expected, received=received, fix=fix)
+    return cls(summary, **dict(zip(("where", "expected", "received", "fix"), parts, strict=True)))
 
 
 class InputError(MainstayError):

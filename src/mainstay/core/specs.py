@@ -65,20 +65,13 @@ class TensorSpec:
         return cls(value["shape"], value["dtype"], value["name"])
 
 
+_PYTHON_TYPES: dict[type, str] = {bool: "bool", int: "int32", float: "float32", str: "string", bytes: "string"}
+
+
 def _dtype_name(dtype: Any) -> str:
-    if dtype is str or dtype is bytes:
-        return "string"
-    if dtype is float:
-        return "float32"
-    if dtype is int:
-        return "int32"
-    if dtype is bool:
-        return "bool"
-    name = (
-        dtype
-        if isinstance(dtype, str)
-        else getattr(dtype, "name", None) or getattr(dtype, "__name__", None) or str(dtype)
-    )
+    name = _PYTHON_TYPES.get(dtype) if isinstance(dtype, type) else None
+    if name is None:
+        name = dtype if isinstance(dtype, str) else getattr(dtype, "name", getattr(dtype, "__name__", str(dtype)))
     name = {"object": "string", "str": "string"}.get(name, name)
     if name not in DTYPES:
         raise ArgumentError("unknown dtype", expected=f"one of {', '.join(DTYPES)}", received=repr(dtype))

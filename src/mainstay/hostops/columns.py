@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from mainstay.core import TransformError
 
-Values = np.ndarray[Any, Any] | pa.Array
+Values: TypeAlias = Any
 """Values of a column: a NumPy array `[rows]` of bool, int64, float64, float32, datetime64[us] or object (str),
 or an Arrow array of strings, plain or dictionary-encoded."""
 
@@ -167,11 +167,5 @@ def _with_dtype(column: Column, dtype: str) -> Column:
 
 
 def _widens(have: np.dtype[Any], want: np.dtype[Any]) -> bool:
-    return (
-        have.kind in "biu"
-        and want.kind == "f"
-        or have.kind in "iu"
-        and want.kind in "iu"
-        or have.kind == "b"
-        and want.kind == "i"
-    )
+    allowed = {"b": "if", "i": "if", "u": "iuf"}
+    return want.kind in allowed.get(have.kind, "")

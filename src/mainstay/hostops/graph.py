@@ -225,7 +225,7 @@ class HostGraph:
             inputs = [HostInput(TensorSpec.from_json(item), bool(item["optional"])) for item in value["inputs"]]
             nodes = [HostNode(n["op"], n["name"], tuple(n["inputs"]), dict(n["attrs"])) for n in value["nodes"]]
             versions = [(node["op"], node["version"]) for node in value["nodes"]]
-            outputs = {name: source for name, source in value["outputs"]}
+            outputs = dict(value["outputs"])
             needed = {name: assets[name] for name in value["assets"]}
         except (KeyError, TypeError, ValueError) as error:
             raise FormatError(
