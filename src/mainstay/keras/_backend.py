@@ -1,0 +1,44 @@
+"""Chooses JAX before Keras is imported, and makes `import mainstay.keras.layers` work as `import keras.layers` does."""
+
+import sys
+
+from mainstay.framework import require_jax_backend
+
+require_jax_backend()
+
+import keras  # noqa: E402
+
+SUBMODULES = (
+    "activations",
+    "applications",
+    "backend",
+    "callbacks",
+    "config",
+    "constraints",
+    "datasets",
+    "distillation",
+    "distribution",
+    "dtype_policies",
+    "export",
+    "initializers",
+    "layers",
+    "legacy",
+    "losses",
+    "metrics",
+    "mixed_precision",
+    "models",
+    "ops",
+    "optimizers",
+    "preprocessing",
+    "quantizers",
+    "random",
+    "regularizers",
+    "saving",
+    "tree",
+    "utils",
+    "visualization",
+    "wrappers",
+)
+
+for _name in SUBMODULES:
+    sys.modules[f"mainstay.keras.{_name}"] = getattr(keras, _name)
