@@ -1,6 +1,6 @@
 """Keras 3 on JAX as `tf.keras` users know it: the whole of `keras`, with the backend made sure of."""
 
-from mainstay.keras import _backend  # isort: skip  # first of all: it chooses the backend
+from mainstay.keras import _backend  # noqa: F401  # isort: skip  (first: it chooses the backend)
 
 from keras import (
     DTypePolicy,
