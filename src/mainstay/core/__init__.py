@@ -21,7 +21,7 @@ from mainstay.core.errors import (
     UnavailableError,
 )
 from mainstay.core.files import atomic_file, atomic_folder, storage_errors, write_bytes, write_json, write_text
-from mainstay.core.progress import Progress, track
+from mainstay.core.progress import Progress, quiet, track
 from mainstay.core.specs import DTYPES, Signature, TensorSpec
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "digest_json",
     "digest_tree",
     "list_files",
+    "quiet",
     "storage_errors",
     "track",
     "write_bytes",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import logging
 import sys
 import time
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 logger = logging.getLogger("mainstay")
 
 _LOG_EVERY_SECONDS = 10.0
+_silent: contextvars.ContextVar[bool] = contextvars.ContextVar("mainstay_silent", default=False)
 
 
 @dataclass
@@ -41,22 +43,31 @@ class Progress:
 
 
 @contextlib.contextmanager
-def track(description: str, *, total: float | None = None, unit: str = "", quiet: bool = False) -> Iterator[Progress]:
+def quiet() -> Iterator[None]:
+    """Show no progress within the block, however deep below `track` is called."""
+    token = _silent.set(True)
+    try:
+        yield
+    finally:
+        _silent.reset(token)
+
+
+@contextlib.contextmanager
+def track(description: str, *, total: float | None = None, unit: str = "") -> Iterator[Progress]:
     """Show the progress of the block.
 
     On a terminal this is a bar that disappears at the end; elsewhere a log line of the logger ``mainstay``
-    every ten seconds; with `quiet`, nothing.
+    every ten seconds; within `quiet`, nothing.
 
     Args:
         description: What is being done, such as "Training".
         total: How many units there are, if known.
         unit: The unit's name in the plural, such as "rows".
-        quiet: Whether to show nothing at all.
 
     Yields:
         The `Progress` to advance.
     """
-    if quiet:
+    if _silent.get():
         yield Progress(description, total, lambda progress: None)
     elif sys.stderr.isatty():
         with _bar(description, total, unit) as progress:

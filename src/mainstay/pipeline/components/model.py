@@ -1,0 +1,138 @@
+"""The default model: wide and deep, for tables of numbers and categories."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mainstay import keras
+from mainstay.core import ModelError
+from mainstay.pipeline.components.features import Feature
+from mainstay.pipeline.components.label import Label
+from mainstay.pipeline.components.user_code import call_user_function, load_function
+
+HIDDEN_UNITS = (128, 64, 32)
+CLIP = 5.0
+"""Standardised numbers are cut here, so that one wild value in a request cannot throw a prediction far off."""
+
+HUBER_DELTA = 0.2
+"""Where the regression loss turns from squared to absolute error, in standard deviations of the label."""
+
+
+def feature_inputs(features: Sequence[Feature]) -> dict[str, Any]:
+    """Return a Keras input `[batch]` for each feature, by name."""
+    return {
+        feature.name: keras.Input((), dtype=feature.dtype, name=_layer_name(feature.name, place))
+        for place, feature in enumerate(features)
+    }
+
+
+def _layer_name(name: str, place: int) -> str:
+    plain = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in name)
+    return f"feature_{place}_{plain}"
+
+
+def wide_and_deep(features: Sequence[Feature], label: Label) -> Any:
+    """Return an untrained wide-and-deep model (Cheng et al. 2016, arXiv:1606.07792).
+
+    The wide part is linear in the numbers and in the one-hot categories; the deep part is a dense network over
+    numbers and embeddings.
+
+    Args:
+        features: What the model sees.
+        label: What it learns.
+
+    Returns:
+        A Keras model from ``{feature: [batch]}`` to `[batch]` float32 in the label's unit for regression, or to
+        probabilities `[batch, num_classes]` float32 for classification.
+    """
+    inputs = feature_inputs(features)
+    units = max(len(label.classes), 1)
+    wide, deep = [], []
+    numbers = [inputs[feature.name] for feature in features if not feature.categorical]
+    if numbers:
+        stacked = keras.ops.stack(numbers, axis=1)
+        clipped = keras.ops.clip(stacked, -CLIP, CLIP)
+        wide.append(keras.layers.Dense(units, use_bias=False, name="wide_numbers")(clipped))
+        deep.append(clipped)
+    for place, feature in enumerate(features):
+        if feature.categorical:
+            ids = inputs[feature.name]
+            ids = ids - feature.min_id if feature.min_id else ids
+            width = min(16, math.ceil(math.sqrt(feature.num_ids)) + 1)
+            name = _layer_name(feature.name, place)
+            wide.append(keras.layers.Embedding(feature.num_ids, units, "zeros", name=f"wide_{name}")(ids))
+            deep.append(keras.layers.Embedding(feature.num_ids, width, name=f"embedding_{name}")(ids))
+    hidden = keras.ops.concatenate(deep, axis=1)
+    for place, size in enumerate(HIDDEN_UNITS):
+        hidden = keras.layers.Dense(size, activation="relu", name=f"deep_{place}")(hidden)
+    logits = keras.layers.Dense(units, name="deep_output", bias_initializer=_prior(label))(hidden)
+    for part in wide:
+        logits = logits + part
+    if label.task == "regression":
+        outputs = keras.layers.Rescaling(label.std, label.mean, name="label_unit")(keras.ops.squeeze(logits, axis=1))
+    else:
+        outputs = keras.layers.Softmax(name="probabilities")(logits)
+    return keras.Model(inputs, outputs, name="wide_and_deep")
+
+
+def _prior(label: Label) -> Any:
+    """Start a classifier at the share of each class, so that rare classes do not cost the first epochs."""
+    if label.task == "regression":
+        return "zeros"
+    shares = np.clip(np.asarray(label.baseline), 1e-4, None)
+    logits = np.log(shares)
+    return keras.initializers.Constant((logits - logits.mean()).tolist())
+
+
+def build_model(features: Sequence[Feature], label: Label, *, reference: str | None) -> Any:
+    """Return the model of a run: the default one, or what a user's function returns.
+
+    Args:
+        features: What the model sees.
+        label: What it learns.
+        reference: ``FILE.py:function`` of a function `(features, label) -> keras.Model`, or None.
+
+    Raises:
+        ArgumentError: The reference names no function.
+        ModelError: The function failed, or what it returned does not fit the features and the label.
+    """
+    if reference is None:
+        return wide_and_deep(features, label)
+    function = load_function(reference, option="--model")
+    model = call_user_function(function, features, label, reference=reference, error=ModelError)
+    _check(model, features, label, reference)
+    return model
+
+
+def _check(model: Any, features: Sequence[Feature], label: Label, reference: str) -> None:
+    if not isinstance(model, keras.Model):
+        raise ModelError(
+            "the function did not return a Keras model",
+            where=reference,
+            expected="keras.Model",
+            received=type(model).__name__,
+        )
+    blank = {feature.name: np.zeros(2, feature.dtype) for feature in features}
+    call_user_function(model, blank, reference=reference, error=ModelError)
+    shape = tuple(model(blank).shape)
+    wanted: tuple[tuple[int, ...], ...] = ((2,), (2, 1)) if label.task == "regression" else ((2, len(label.classes)),)
+    if shape not in wanted:
+        raise ModelError(
+            "the model's output has the wrong shape",
+            where=reference,
+            expected="[batch] or [batch, 1]" if label.task == "regression" else f"[batch, {len(label.classes)}]",
+            received=f"[batch, {', '.join(map(str, shape[1:]))}]",
+        )
+
+
+def compile_model(model: Any, label: Label) -> None:
+    """Give a model an optimiser and a loss that fit the label, unless its author did."""
+    if label.task == "regression":
+        loss = keras.losses.Huber(delta=HUBER_DELTA * label.std)
+    else:
+        loss = keras.losses.SparseCategoricalCrossentropy()
+    model.compile(keras.optimizers.Adam(1e-3), loss=loss)
