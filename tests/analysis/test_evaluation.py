@@ -1,14 +1,20 @@
 import numpy as np
 import pytest
 
-from mainstay.analysis import ClassificationState, Evaluation, EvaluationBatch, RegressionState, evaluate
+from mainstay.analysis import ClassificationState, Evaluation, EvaluationBatch, RegressionState, SliceColumn, evaluate
 from mainstay.core import ArgumentError
 
 
 def batches(labels, predictions, slices, size):
     for start in range(0, len(labels), size):
         part = slice(start, start + size)
-        yield EvaluationBatch(labels[part], predictions[part], {name: v[part] for name, v in slices.items()})
+        columns = {name: encode(values[part]) for name, values in slices.items()}
+        yield EvaluationBatch(labels[part], predictions[part], columns)
+
+
+def encode(values):
+    order = list(dict.fromkeys(values))
+    return SliceColumn(np.array([order.index(value) for value in values]), order)
 
 
 def test_regression_metrics_are_those_of_numpy_in_any_batch_size():
@@ -16,7 +22,8 @@ def test_regression_metrics_are_those_of_numpy_in_any_batch_size():
     truth, guess = rng.normal(size=500), rng.normal(size=500)
     town = [["a", "b", None][i % 3] for i in range(500)]
     results = [
-        evaluate(batches(truth, guess, {"town": town}, size), task="regression", baseline=0.25) for size in (1, 7, 500)
+        evaluate(batches(truth, guess, {"town": town}, size), task="regression", baseline=(0.25, 0.5))
+        for size in (1, 7, 500)
     ]
     error = guess - truth
     whole = results[0].metrics
@@ -24,6 +31,7 @@ def test_regression_metrics_are_those_of_numpy_in_any_batch_size():
     assert whole["root_mean_squared_error"] == pytest.approx(np.sqrt((error**2).mean()))
     assert whole["r_squared"] == pytest.approx(1 - (error**2).sum() / ((truth - truth.mean()) ** 2).sum())
     assert results[0].baseline["mean_absolute_error"] == pytest.approx(np.abs(truth - 0.25).mean())
+    assert results[0].baseline["root_mean_squared_error"] == pytest.approx(np.sqrt(((truth - 0.5) ** 2).mean()))
     for result in results[1:]:
         assert result.metrics == pytest.approx(whole)
     assert [(part.value, part.num_examples) for part in results[0].slices] == [("a", 167), ("b", 167), (None, 166)]
@@ -75,7 +83,7 @@ def test_merged_states_equal_one_pass():
 def test_a_column_with_many_values_keeps_its_first_fifty():
     labels = np.zeros(200)
     result = evaluate(
-        batches(labels, labels, {"id": [str(i) for i in range(200)]}, 64), task="regression", baseline=0.0
+        batches(labels, labels, {"id": [str(i) for i in range(200)]}, 64), task="regression", baseline=(0.0, 0.0)
     )
     assert len(result.slices) == 50
     assert result.num_examples == 200
@@ -83,7 +91,7 @@ def test_a_column_with_many_values_keeps_its_first_fifty():
 
 def test_an_evaluation_survives_json():
     labels = np.array([0, 1, 1])
-    chunk = EvaluationBatch(labels, np.eye(2)[labels], {"k": ["x", None, "x"]})
+    chunk = EvaluationBatch(labels, np.eye(2)[labels], {"k": encode(["x", None, "x"])})
     result = evaluate([chunk], task="classification", baseline=[0.3, 0.7], classes=("a", "b"))
     assert Evaluation.from_json(result.to_json()).to_json() == result.to_json()
     assert result.headline == "accuracy"
@@ -91,8 +99,8 @@ def test_an_evaluation_survives_json():
 
 def test_nothing_to_evaluate_and_unknown_tasks_are_errors():
     with pytest.raises(ArgumentError, match="nothing to evaluate"):
-        evaluate([], task="regression", baseline=0.0)
+        evaluate([], task="regression", baseline=(0.0, 0.0))
     with pytest.raises(ArgumentError, match="unknown task"):
-        evaluate([], task="ranking", baseline=0.0)
+        evaluate([], task="ranking", baseline=(0.0, 0.0))
     with pytest.raises(ArgumentError, match="two classes"):
         ClassificationState(1)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -97,18 +97,31 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class SliceColumn:
+    """The values of a slicing column in a chunk, dictionary-encoded.
+
+    Args:
+        codes: The place of each row's value in `values`, `[rows]` int.
+        values: The different values as text; None stands for missing.
+    """
+
+    codes: Array
+    values: Sequence[str | None]
+
+
+@dataclass(frozen=True)
 class EvaluationBatch:
     """A chunk of rows to measure.
 
     Args:
         labels: `[rows]`: numbers for regression, class indices for classification.
         predictions: `[rows]` numbers, or `[rows, num_classes]` probabilities.
-        slices: The value of each slicing column, `[rows]` of str or None.
+        slices: The slicing columns by name.
     """
 
     labels: Array
     predictions: Array
-    slices: Mapping[str, Iterable[str | None]]
+    slices: Mapping[str, SliceColumn] = field(default_factory=dict)
 
 
 def evaluate(
@@ -119,7 +132,9 @@ def evaluate(
     Args:
         batches: The rows in chunks.
         task: ``regression`` or ``classification``.
-        baseline: The constant to compare with: a number, or the probability of each class, `[num_classes]`.
+        baseline: The constants to compare with. For regression the median, which no constant beats in absolute
+            error, and the mean, which none beats in squared error; for classification the probability of each
+            class, `[num_classes]`.
         classes: The class names; their number is that of the probabilities.
 
     Returns:
@@ -141,7 +156,7 @@ def evaluate(
         task,
         run.model.count(0),
         run.model.result(0),
-        run.trivial.result(0),
+        run.baseline(0),
         run.slices(),
         classes,
         tuple(tuple(row) for row in confusion),
@@ -154,23 +169,31 @@ class _Run:
     SPILL = 1
 
     def __init__(self, task: str, baseline: Array, num_classes: int) -> None:
-        self.baseline = baseline
         self.keys: dict[str, dict[str | None, int]] = {}
         self.num_slices = self.SPILL + 1
-        self.model, self.trivial = (
-            RegressionState() if task == "regression" else ClassificationState(num_classes) for _ in range(2)
+        self.constants = tuple(baseline) if task == "regression" else (baseline,)
+        self.model, *self.trivials = (
+            RegressionState() if task == "regression" else ClassificationState(num_classes)
+            for _ in range(1 + len(self.constants))
         )
 
     def update(self, batch: EvaluationBatch) -> None:
-        constant = np.broadcast_to(self.baseline, batch.predictions.shape)
         groups = [np.zeros(len(batch.labels), np.int64)]
         groups += [
-            np.array([self._slice(column, value) for value in values], np.int64)
-            for column, values in batch.slices.items()
+            np.array([self._slice(column, value) for value in part.values], np.int64)[part.codes]
+            for column, part in batch.slices.items()
         ]
         for ids in groups:
             self.model.update(batch.labels, batch.predictions, ids)
-            self.trivial.update(batch.labels, constant, ids)
+            for state, constant in zip(self.trivials, self.constants, strict=True):
+                state.update(batch.labels, np.broadcast_to(constant, batch.predictions.shape), ids)
+
+    def baseline(self, index: int) -> dict[str, float]:
+        """Return the metrics of the best constant for each metric."""
+        first, *others = (state.result(index) for state in self.trivials)
+        for metrics in others:
+            first = {**metrics, "mean_absolute_error": first["mean_absolute_error"]} if first else {}
+        return first
 
     def _slice(self, column: str, value: str | None) -> int:
         known = self.keys.setdefault(column, {})
@@ -186,7 +209,7 @@ class _Run:
         found = []
         for column, known in self.keys.items():
             parts = [
-                SliceMetrics(column, value, self.model.count(i), self.model.result(i), self.trivial.result(i))
+                SliceMetrics(column, value, self.model.count(i), self.model.result(i), self.baseline(i))
                 for value, i in known.items()
             ]
             found += sorted(parts, key=lambda part: (-part.num_examples, str(part.value)))

@@ -31,8 +31,8 @@ class Label:
         dtype: The dtype of the classes, ``string`` or ``int64``; ``float32`` for regression.
         mean: The mean of the training labels (regression), or 0.
         std: Their population standard deviation, or 1 where that is 0.
-        baseline: What predicting without looking gives: the median for regression, the share of each class,
-            `[num_classes]`, for classification.
+        baseline: What predicting without looking gives: the median and the mean for regression, the share of each
+            class, `[num_classes]`, for classification.
     """
 
     column: str
@@ -203,7 +203,7 @@ def _quantity(column: str, values: Array, train: Array) -> Label:
     if values.min() == values.max():
         raise _constant(column, float(values[0]))
     mean, std = float(train.mean()), float(train.std())
-    return Label(column, "regression", (), "float32", mean, std or 1.0, (float(np.median(train)),))
+    return Label(column, "regression", (), "float32", mean, std or 1.0, (float(np.median(train)), mean))
 
 
 def _classes(column: str, everything: Sequence[pa.Array], train: Sequence[pa.Array], values: Array | None) -> Label:

@@ -12,9 +12,8 @@ from mainstay.io import ArrowFile
 from mainstay import keras
 from mainstay.core import ModelError, Progress, track, write_json
 from mainstay.pipeline.components.features import Array, Feature, unpack
-from mainstay.pipeline.components.transform import read_problem
-from mainstay.pipeline.components.label import Label
 from mainstay.pipeline.components.model import build_model, compile_model
+from mainstay.pipeline.components.transform import read_problem
 
 PATIENCE = 5
 WINDOW = 8
