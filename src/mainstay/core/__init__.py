@@ -22,6 +22,7 @@ from mainstay.core.errors import (
 )
 from mainstay.core.files import atomic_file, atomic_folder, storage_errors, write_bytes, write_json, write_text
 from mainstay.core.progress import Progress, quiet, track
+from mainstay.core.protos import message_class
 from mainstay.core.specs import DTYPES, Signature, TensorSpec
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "digest_json",
     "digest_tree",
     "list_files",
+    "message_class",
     "quiet",
     "storage_errors",
     "track",
