@@ -1,0 +1,62 @@
+# Every target works alone on a fresh clone: it makes .venv and installs what it needs first, once.
+# Needs: Python 3.11 to 3.14 with venv and pip, and coreutils.
+
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+CHOOSE := for p in python3.13 python3.12 python3.11 python3.14 python3 python; do \
+	$$p -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null \
+	&& echo $$p && exit; done
+PYTHON ?= $(shell $(CHOOSE))
+
+.PHONY: setup demo test lint types docs bench lock clean
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+setup: $(VENV)/.ready
+	@echo "Ready. Type: $(BIN)/mainstay demo"
+
+demo: $(VENV)/.ready
+	$(BIN)/mainstay demo
+
+test: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+
+lint: $(VENV)/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.ready-dev
+	$(BIN)/mypy
+
+docs: $(VENV)/.ready-docs
+	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python tools/site.py site
+
+bench: $(VENV)/.ready-bench
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+lock: $(VENV)/.ready-lock
+	$(BIN)/python tools/pins.py lock $(if $(UPGRADE),--upgrade)
+
+clean:
+	rm -rf $(VENV) site dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# pip verifies every file against the hashes of constraints.txt; the project itself is installed without dependencies.
+INSTALL = $(BIN)/python tools/pins.py select $(1) > $(VENV)/requirements.txt \
+	&& $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/requirements.txt \
+	&& $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . \
+	&& touch $@
+
+$(VENV)/.ready: $(VENV)/.made pyproject.toml constraints.txt tools/pins.py
+	@echo "Installing into $(VENV) ..."
+	@$(call INSTALL,)
+
+$(VENV)/.ready-%: $(VENV)/.made pyproject.toml constraints.txt tools/pins.py
+	@echo "Installing into $(VENV), with what '$*' needs ..."
+	@$(call INSTALL,$*)
+
+$(VENV)/.made:
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.14 with venv and pip was found; name one: make PYTHON=/path/to/python"; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
