@@ -1,0 +1,7 @@
+"""The model server: TF Serving's REST interface on one event loop, with batching that waits for no timer."""
+
+from mainstay.serving.contract import ServedModel, ServedSignature
+from mainstay.serving.options import ServerOptions
+from mainstay.serving.server import ModelServer, serve
+
+__all__ = ["ModelServer", "ServedModel", "ServedSignature", "ServerOptions", "serve"]

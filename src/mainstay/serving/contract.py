@@ -1,0 +1,47 @@
+"""What the server asks of a model: the part of a loaded artifact that it uses, as protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from mainstay.core import Signature
+from mainstay.hostops import Column, HostInput
+
+
+@runtime_checkable
+class ServedSignature(Protocol):
+    """One named function of a model, ready to run on whole batches."""
+
+    @property
+    def signature(self) -> Signature:
+        """The specs of what it takes and gives."""
+
+    @property
+    def inputs(self) -> tuple[HostInput, ...]:
+        """What a request carries, in the order in which `run` takes it."""
+
+    @property
+    def buckets(self) -> tuple[int, ...]:
+        """The batch sizes that are compiled, ascending; a batch is padded to the next one."""
+
+    def run(self, columns: list[Column]) -> dict[str, np.ndarray[Any, Any]]:
+        """Run it on columns of one length, in the order of `inputs`.
+
+        Returns:
+            The outputs by name, each `[rows, ...]`.
+        """
+
+    def warm_up(self, buckets: Sequence[int] | None = None) -> None:
+        """Compile for these batch sizes, so that no request waits for a compiler."""
+
+
+@runtime_checkable
+class ServedModel(Protocol):
+    """A model in memory."""
+
+    @property
+    def signatures(self) -> Mapping[str, ServedSignature]:
+        """Its functions by name."""

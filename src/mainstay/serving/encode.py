@@ -1,0 +1,111 @@
+"""Predict responses in JSON as TF Serving writes them: shortest decimals, bare NaN, one output without its name."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import orjson
+
+from mainstay.core import DTYPES
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+_NATIVE = frozenset(np.dtype(name) for name in DTYPES if name not in ("bfloat16", "string"))
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """The outputs of a batch in the form that JSON is written from.
+
+    Args:
+        values: By name, an array of numbers `[rows, ...]`, or a nested list of JSON values for strings.
+        plain: Whether every value is one that JSON has: no NaN and no infinity.
+    """
+
+    values: Mapping[str, Any]
+    plain: bool
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, Array]) -> Outputs:
+        """Return the outputs of a batch; done once for all the requests in it."""
+        values = {name: _ready(name, array) for name, array in arrays.items()}
+        plain = all(
+            value.dtype.kind != "f" or bool(np.isfinite(value).all())
+            for value in values.values()
+            if isinstance(value, np.ndarray)
+        )
+        return cls(values, plain)
+
+    def slice(self, start: int, stop: int) -> Outputs:
+        """Return the rows from `start` to before `stop`."""
+        return Outputs({name: value[start:stop] for name, value in self.values.items()}, self.plain)
+
+    @classmethod
+    def join(cls, pieces: list[Outputs]) -> Outputs:
+        """Return the rows of all pieces, in order."""
+        values: dict[str, Any] = {}
+        for name, first in pieces[0].values.items():
+            parts = [piece.values[name] for piece in pieces]
+            values[name] = (
+                np.concatenate(parts) if isinstance(first, np.ndarray) else [row for part in parts for row in part]
+            )
+        return cls(values, all(piece.plain for piece in pieces))
+
+
+def _ready(name: str, array: Array) -> Any:
+    if array.dtype.kind in "OUS":
+        return _strings(array.tolist(), name.endswith("_bytes"))
+    if array.dtype not in _NATIVE:  # such as bfloat16, or another byte order
+        array = array.astype(np.float32 if array.dtype.kind not in "biuf" else array.dtype.newbyteorder("="))
+    return np.ascontiguousarray(array) if array.ndim else array
+
+
+def _strings(value: Any, binary: bool) -> Any:
+    """Return strings as JSON has them: text, or the base64 object where the output's name asks for it."""
+    if isinstance(value, list):
+        return [_strings(item, binary) for item in value]
+    if binary:
+        data = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
+        return {"b64": base64.b64encode(data).decode()}
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else _text(str(value))
+
+
+def _text(value: str) -> str:
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def predictions(outputs: Outputs) -> bytes:
+    """Return the body of an answer in row format: a value per row, or an object where there are several outputs."""
+    values = outputs.values
+    if len(values) == 1:
+        (rows,) = values.values()
+    else:
+        rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+    return b'{"predictions":' + _dump(rows, outputs.plain) + b"}"
+
+
+def columns(outputs: Outputs) -> bytes:
+    """Return the body of an answer in columnar format: one list, or an object where there are several outputs."""
+    values = outputs.values
+    return b'{"outputs":' + _dump(next(iter(values.values())) if len(values) == 1 else values, outputs.plain) + b"}"
+
+
+def _dump(value: Any, plain: bool) -> bytes:
+    if plain:
+        return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+    return _dump_loosely(value).encode()
+
+
+def _dump_loosely(value: Any) -> str:
+    """Write a value in which NaN and infinities occur, which strict JSON has no words for."""
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{_dump_loosely(key)}:{_dump_loosely(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list) or (isinstance(value, np.ndarray) and value.ndim):
+        return "[" + ",".join(_dump_loosely(item) for item in value) + "]"
+    if isinstance(value, np.floating) and not np.isfinite(value):
+        return "NaN" if np.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY).decode()

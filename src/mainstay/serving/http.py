@@ -1,0 +1,391 @@
+"""HTTP/1.1 connections: keep-alive, pipelining in order, chunked and gzip bodies, limits and timeouts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Any
+
+import httptools
+
+from mainstay.serving.answers import Answer, Code, logger, refusal
+from mainstay.serving.batcher import Ticket
+from mainstay.serving.gzip_body import unpack_gzip
+from mainstay.serving.options import ServerOptions
+from mainstay.serving.rest import RestInterface
+
+_KEPT_HEADERS = frozenset((b"content-encoding", b"content-length", b"expect", b"host", b"transfer-encoding"))
+_MOST_HEADERS = 100
+_MOST_WAITING = 64
+_LINGER_SECONDS = 2.0
+_QUIET_SECONDS = 0.2
+_FRAMING_ALLOWANCE = 64 << 10
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class HttpServer:
+    """What all connections of a listener share.
+
+    Args:
+        rest: What answers the requests.
+        options: The limits and timeouts.
+        loop: The event loop.
+    """
+
+    def __init__(self, rest: RestInterface, options: ServerOptions, loop: asyncio.AbstractEventLoop) -> None:
+        self.rest = rest
+        self.options = options
+        self.loop = loop
+        self.connections: set[Connection] = set()
+        self.stopping = False
+        self.head = b""
+        self.tick()
+
+    def connect(self) -> Connection:
+        """Return the protocol of a new connection."""
+        return Connection(self)
+
+    def tick(self) -> None:
+        """Do what is due about once a second: date the answers, end connections that take too long."""
+        # The one place that reads the calendar: HTTP wants the time of day in every answer.
+        date = formatdate(usegmt=True).encode()
+        self.head = b"HTTP/1.1 200 OK\r\ndate: " + date + b"\r\ncontent-type: application/json\r\ncontent-length: "
+        now = self.loop.time()
+        for connection in tuple(self.connections):
+            connection.check_time(now)
+
+    def stop(self) -> None:
+        """Make every connection close after the answers that it owes."""
+        self.stopping = True
+
+    def close_quiet(self) -> None:
+        """Close the connections that owe nothing and have been quiet for a moment."""
+        now = self.loop.time()
+        for connection in tuple(self.connections):
+            connection.close_if_quiet(now)
+
+    def abort(self) -> None:
+        """Drop every connection that is left."""
+        for connection in tuple(self.connections):
+            connection.abort()
+
+
+class HttpExchange:
+    """One request on a connection and, once there is one, its answer."""
+
+    __slots__ = ("_connection", "answer", "body", "keep_alive", "method", "old", "target", "ticket")
+
+    def __init__(self, connection: Connection, method: str, target: str) -> None:
+        self._connection = connection
+        self.method = method
+        self.target = target
+        self.body = b""
+        self.keep_alive = True
+        self.old = False
+        self.ticket: Ticket | None = None
+        self.answer: tuple[int, bytes, str] | None = None
+
+    def reply(self, status: int, body: bytes, allow: str = "") -> None:
+        """Answer the request; the bytes leave when every earlier request of the connection is answered."""
+        self.answer = (status, body, allow)
+        self._connection.flush()
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection.
+
+    Args:
+        server: What it shares with the others.
+    """
+
+    def __init__(self, server: HttpServer) -> None:
+        self._server = server
+        self._options = server.options
+        self._time = server.loop.time
+        self._transport: Any = None
+        self._parser: Any = httptools.HttpRequestParser(self)
+        self._waiting: deque[HttpExchange] = deque()
+        self._deaf = False  # nothing more is read: a fault was answered, or the client asked to close
+        self._linger_until = 0.0
+        self._stalled = False  # the client does not read its answers
+        self._paused = False
+        self._seen = 0.0
+        self._begun = 0.0
+        self._in_head = False
+        self._in_message = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self._url = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._num_headers = 0
+        self._head_size = 0
+        self._fed = 0
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin; called by the event loop."""
+        self._transport = transport
+        self._seen = self._time()
+        self._server.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End: what the client no longer waits for is not computed either."""
+        self._server.connections.discard(self)
+        self._deaf = True
+        for exchange in self._waiting:
+            if exchange.ticket is not None:
+                exchange.ticket.cancel()
+        self._waiting.clear()
+        self._parser = None
+
+    def data_received(self, data: bytes) -> None:
+        """Read what has come; every request that is complete is handed on at once."""
+        self._seen = self._time()
+        if self._deaf:
+            return
+        begun = self._headers if self._in_message else None
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._close_after_answers()
+        except httptools.HttpParserCallbackError:
+            logger.exception("a fault while a request was read")
+            self._refuse(Code.INTERNAL, "The request could not be read")
+        except httptools.HttpParserError as error:
+            if not self._deaf:
+                self._refuse(Code.INVALID_ARGUMENT, f"Malformed HTTP request: {error}")
+        if self._headers is begun and self._in_message:
+            self._fed += len(data)
+            self._check_framing()
+        if len(self._waiting) > _MOST_WAITING:
+            self._throttle()
+
+    def eof_received(self) -> bool:
+        """Take the client's end of sending; answers that are owed still go out."""
+        self._deaf = True
+        if self._waiting:
+            self._waiting[-1].keep_alive = False
+        return bool(self._waiting)
+
+    def pause_writing(self) -> None:
+        """Stop reading from a client that does not read."""
+        self._stalled = True
+        self._throttle()
+
+    def resume_writing(self) -> None:
+        """Go on with a client that reads again."""
+        self._stalled = False
+        self._seen = self._time()
+        self._throttle()
+
+    def _throttle(self) -> None:
+        """Read only while the client takes its answers and does not run far ahead of them."""
+        full = self._stalled or len(self._waiting) > _MOST_WAITING
+        if full == self._paused or self._transport.is_closing():
+            return
+        self._paused = full
+        if full:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self._reset()
+        self._in_head = self._in_message = True
+        self._begun = self._seen
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the request's target."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes | None) -> None:
+        """Take a header or a trailer."""
+        if self._deaf:
+            return
+        value = value or b""
+        self._num_headers += 1
+        self._head_size += len(name) + len(value)
+        if self._num_headers > _MOST_HEADERS or self._head_size > self._options.max_head_bytes:
+            self._refuse_head()
+            return
+        key = name.lower()
+        if key in _KEPT_HEADERS and self._in_head:
+            self._headers[key] = value
+
+    def on_headers_complete(self) -> None:
+        """Check what can be checked before the body comes."""
+        self._in_head = False
+        self._fed = 0
+        if self._deaf:
+            return
+        headers, most = self._headers, self._options.max_body_bytes
+        length = int(headers.get(b"content-length", b"0") or b"0")
+        if len(self._url) > self._options.max_head_bytes:
+            self._refuse(414, f"The request target is longer than {self._options.max_head_bytes} bytes")
+        elif b"host" not in headers and self._parser.get_http_version() == "1.1":
+            self._refuse(Code.INVALID_ARGUMENT, "Malformed HTTP request: the Host header is missing")
+        elif length > most:
+            self._refuse_size()
+        elif headers.get(b"content-encoding", b"identity").lower() not in (b"identity", b"gzip", b"x-gzip"):
+            self._refuse(415, "Unsupported Content-Encoding; send gzip or none")
+        elif b"expect" in headers:
+            self._answer_expectation(headers[b"expect"])
+
+    def on_body(self, data: bytes) -> None:
+        """Take a piece of the body."""
+        if self._deaf:
+            return
+        self._size += len(data)
+        if self._size > self._options.max_body_bytes:
+            self._refuse_size()
+        else:
+            self._parts.append(data)
+
+    def on_message_complete(self) -> None:
+        """Hand the request on."""
+        self._in_message = False
+        if self._deaf:
+            return
+        parser, parts = self._parser, self._parts
+        try:
+            target = self._url.decode("ascii")
+        except UnicodeDecodeError:
+            self._refuse(Code.INVALID_ARGUMENT, "Malformed HTTP request: the target is not ASCII")
+            return
+        exchange = HttpExchange(self, parser.get_method().decode(), target)
+        exchange.body = parts[0] if len(parts) == 1 else b"".join(parts)
+        self._parts = []
+        if not parser.should_keep_alive():
+            exchange.keep_alive = False
+            self._deaf = True
+        exchange.old = parser.get_http_version() == "1.0"
+        self._waiting.append(exchange)
+        encoding = self._headers.get(b"content-encoding")
+        if encoding is not None and encoding.lower() != b"identity":
+            unpacked = unpack_gzip(exchange.body, self._options.max_body_bytes)
+            if isinstance(unpacked, Answer):
+                exchange.reply(unpacked.status, unpacked.body)
+                return
+            exchange.body = unpacked
+        self._server.rest.handle(exchange)
+
+    def _refuse(self, code: Code | int, message: str) -> None:
+        """Answer a request that cannot be read on, and read nothing more."""
+        self._deaf = True
+        self._linger_until = self._seen + _LINGER_SECONDS
+        self._in_message = False
+        self._parts = []
+        exchange = HttpExchange(self, "", "")
+        exchange.keep_alive = False
+        self._waiting.append(exchange)
+        answer = refusal(code, message)
+        exchange.reply(answer.status, answer.body)
+
+    def _refuse_head(self) -> None:
+        self._refuse(
+            431, f"The request's headers exceed {self._options.max_head_bytes} bytes or {_MOST_HEADERS} fields"
+        )
+
+    def _refuse_size(self) -> None:
+        self._refuse(
+            413,
+            f"The request's body exceeds {self._options.max_body_bytes} bytes; "
+            "send fewer rows at a time, or start the server with a larger max_body_bytes",
+        )
+
+    def _check_framing(self) -> None:
+        """Bound what a parser swallows without giving it out: an endless header, chunk extension or trailer."""
+        if self._in_head:
+            if self._fed > self._options.max_head_bytes:
+                self._refuse_head()
+        elif self._fed > _FRAMING_ALLOWANCE + 8 * max(self._size, self._options.max_head_bytes) and (
+            b"transfer-encoding" in self._headers
+        ):
+            self._refuse(Code.INVALID_ARGUMENT, "Malformed HTTP request: the chunks carry almost nothing")
+
+    def _answer_expectation(self, expected: bytes) -> None:
+        if expected.lower() != b"100-continue":
+            self._refuse(417, "Unknown expectation; only 100-continue is known")
+        elif not self._waiting:
+            self._transport.write(_CONTINUE)
+        # Behind requests that still wait, the client sends on after a moment of its own, as the protocol lets it.
+
+    def _close_after_answers(self) -> None:
+        """Read nothing more, and close once everything that was asked is answered."""
+        self._deaf = True
+        if self._waiting:
+            self._waiting[-1].keep_alive = False
+        elif not self._transport.is_closing():
+            self._transport.close()
+
+    def flush(self) -> None:
+        """Write the answers whose turn it is."""
+        waiting = self._waiting
+        while waiting and waiting[0].answer is not None:
+            exchange = waiting.popleft()
+            if self._server.stopping and not waiting and not self._in_message:
+                exchange.keep_alive = False
+            self._write(exchange)
+            self._seen = self._time()
+            if not exchange.keep_alive:
+                self._finish()
+                return
+        if self._paused:
+            self._throttle()
+
+    def _write(self, exchange: HttpExchange) -> None:
+        status, body, allow = exchange.answer or (500, b"", "")
+        if status == 200 and exchange.keep_alive and not exchange.old and exchange.method != "HEAD":
+            self._transport.write(b"%b%d\r\n\r\n%b" % (self._server.head, len(body), body))
+            return
+        head = self._server.head.split(b"\r\n", 1)[1]
+        lines = [b"HTTP/1.1 %d %b\r\n" % (status, _REASONS.get(status, "").encode()), head, b"%d\r\n" % len(body)]
+        if allow:
+            lines.append(b"allow: %b\r\n" % allow.encode())
+        if not exchange.keep_alive:
+            lines.append(b"connection: close\r\n")
+        elif exchange.old:
+            lines.append(b"connection: keep-alive\r\n")
+        lines.append(b"\r\n")
+        if exchange.method != "HEAD":
+            lines.append(body)
+        self._transport.write(b"".join(lines))
+
+    def _finish(self) -> None:
+        """Close after the last answer. Where the client may still be sending, wait for its end of the connection:
+        closing at once would reset it and destroy the answer on its way."""
+        self._deaf = True
+        if self._linger_until and not self._transport.is_closing():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    def check_time(self, now: float) -> None:
+        """End the connection if it takes too long."""
+        options = self._options
+        if self._linger_until:
+            if now > self._linger_until:
+                self.abort()
+        elif self._stalled:
+            if now - self._seen > options.read_timeout_seconds:
+                self.abort()
+        elif self._in_message:
+            if now - self._begun > options.read_timeout_seconds:
+                self._refuse(408, f"The request did not arrive within {options.read_timeout_seconds:g} seconds")
+        elif not self._waiting and now - self._seen > options.idle_timeout_seconds:
+            self._transport.close()
+
+    def close_if_quiet(self, now: float) -> None:
+        """Close if nothing is owed and nothing has come for a moment."""
+        if not self._waiting and not self._in_message and now - self._seen > _QUIET_SECONDS:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Drop the connection without a further word."""
+        self._transport.abort()

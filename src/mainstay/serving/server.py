@@ -1,0 +1,201 @@
+"""The model server: it listens, loads, answers and stops, losing no request that it has begun to read."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import gc
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from types import TracebackType
+
+from mainstay.core import ArgumentError, SetupError
+from mainstay.serving.answers import logger
+from mainstay.serving.contract import ServedModel
+from mainstay.serving.executor import DeviceThread
+from mainstay.serving.http import HttpServer
+from mainstay.serving.loading import load_all
+from mainstay.serving.options import ServerOptions
+from mainstay.serving.rest import RestInterface
+from mainstay.serving.snapshot import Snapshot
+
+_TICK_SECONDS = 1.0
+_DRAIN_STEP_SECONDS = 0.02
+_BACKLOG = 1024
+
+
+class ModelServer:
+    """A server of models over TF Serving's REST interface, as an async context manager.
+
+    It listens before it loads, so that ``/healthz`` answers at once while ``/readyz`` waits for the models.
+
+    Args:
+        models: By name, the path of an artifact, of a folder with artifacts in numbered folders, or a loaded model.
+        options: How to serve.
+
+    Raises:
+        ArgumentError: There is no model, or a name cannot stand in a path.
+    """
+
+    def __init__(
+        self, models: Mapping[str, str | os.PathLike[str] | ServedModel], options: ServerOptions | None = None
+    ) -> None:
+        if not models:
+            raise ArgumentError("there is no model to serve", fix="name at least one, as NAME=PATH")
+        for name in models:
+            if not name or set(name) & set(":/"):
+                raise ArgumentError(
+                    "a model's name cannot stand in a path", expected="no ':' and no '/'", received=name
+                )
+        self.options = options or ServerOptions()
+        self._models = dict(models)
+        self._rest = RestInterface()
+        self._http: HttpServer | None = None
+        self._listener: asyncio.Server | None = None
+        self._executor: DeviceThread | None = None
+        self._ticker: asyncio.TimerHandle | None = None
+        self._port = 0
+
+    @property
+    def rest_port(self) -> int:
+        """The port that the server listens on, once it has started."""
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """The address of the REST interface, such as ``http://127.0.0.1:8501``."""
+        host = self.options.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._port}"
+
+    async def start(self) -> None:
+        """Listen, load every model and warm it up; the server is ready when this returns.
+
+        Raises:
+            SetupError: The address cannot be listened on, or there is no model at a path.
+            ArtifactError: A model is refused.
+        """
+        loop = asyncio.get_running_loop()
+        self._rest.snapshot = Snapshot({name: {} for name in self._models})
+        self._http = HttpServer(self._rest, self.options, loop)
+        self._listener = await self._listen(loop)
+        self._executor = DeviceThread(loop)
+        self._tick()
+        logger.info("listening on %s", self.url)
+        try:
+            loaded = await asyncio.to_thread(load_all, self._models, self.options, executor=self._executor, loop=loop)
+        except BaseException:
+            await self.stop()
+            raise
+        self._rest.snapshot = Snapshot(loaded, ready=True)
+        for name in loaded:
+            logger.info("serving POST %s/v1/models/%s:predict", self.url, name)
+
+    async def _listen(self, loop: asyncio.AbstractEventLoop) -> asyncio.Server:
+        options, http = self.options, self._http
+        if http is None:
+            raise SetupError("the server has not been started")
+        try:
+            listener = await loop.create_server(http.connect, options.host, options.rest_port, backlog=_BACKLOG)
+        except OSError as error:
+            fixes = {
+                errno.EADDRINUSE: "stop the other program, or choose another port (0 takes any free one)",
+                errno.EACCES: "choose a port above 1023",
+                errno.EADDRNOTAVAIL: "choose an address of this machine, such as 127.0.0.1 or 0.0.0.0",
+            }
+            reason = "the port is in use" if error.errno == errno.EADDRINUSE else f"cannot listen: {error.strerror}"
+            raise SetupError(
+                reason,
+                where=f"{options.host}:{options.rest_port}",
+                fix=fixes.get(error.errno or 0, "choose an address of this machine, such as 127.0.0.1"),
+            ) from error
+        self._port = listener.sockets[0].getsockname()[1]
+        return listener
+
+    def _tick(self) -> None:
+        if self._http is not None:
+            self._http.tick()
+            self._ticker = self._http.loop.call_later(_TICK_SECONDS, self._tick)
+
+    async def stop(self) -> None:
+        """Accept nothing more, answer what has come, then close. Stopping twice is fine."""
+        http, self._rest.draining = self._http, True
+        if http is None:
+            return
+        self._http = None
+        await asyncio.sleep(0)  # take the connections that the kernel has accepted already
+        if self._listener is not None:
+            self._listener.close()
+        http.stop()
+        logger.info("stopping: %d connections are open", len(http.connections))
+        end = http.loop.time() + self.options.drain_timeout_seconds
+        while http.connections and http.loop.time() < end:
+            http.close_quiet()
+            await asyncio.sleep(_DRAIN_STEP_SECONDS)
+        if http.connections:
+            logger.warning("dropping %d connections that did not finish in time", len(http.connections))
+            http.abort()
+            await asyncio.sleep(0)
+        if self._ticker is not None:
+            self._ticker.cancel()
+        if self._executor is not None:
+            self._executor.close()
+        logger.info("stopped")
+
+    async def __aenter__(self) -> ModelServer:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+
+def serve(
+    models: Mapping[str, str | os.PathLike[str] | ServedModel],
+    options: ServerOptions | None = None,
+    *,
+    on_ready: Callable[[ModelServer], None] | None = None,
+) -> None:
+    """Serve models until SIGTERM or SIGINT, then finish what has come and return.
+
+    Args:
+        models: See `ModelServer`.
+        options: How to serve.
+        on_ready: Called once with the server when every model is loaded and warmed up.
+
+    Raises:
+        SetupError: The address cannot be listened on, or there is no model at a path.
+        ArtifactError: A model is refused.
+    """
+    with asyncio.Runner(loop_factory=_event_loop()) as runner:
+        runner.run(_serve(ModelServer(models, options), on_ready))
+
+
+async def _serve(server: ModelServer, on_ready: Callable[[ModelServer], None] | None) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if in_main_thread:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
+    async with server:
+        # What is loaded stays: kept out of the garbage collector's sight, it cannot lengthen a pause.
+        gc.collect()
+        gc.freeze()
+        try:
+            if on_ready is not None:
+                on_ready(server)
+            await stopping.wait()
+        finally:
+            gc.unfreeze()
+
+
+def _event_loop() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:  # uvloop does not exist for every platform
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
