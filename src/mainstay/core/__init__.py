@@ -20,7 +20,15 @@ from mainstay.core.errors import (
     TransformError,
     UnavailableError,
 )
-from mainstay.core.files import atomic_file, atomic_folder, storage_errors, write_bytes, write_json, write_text
+from mainstay.core.files import (
+    atomic_file,
+    atomic_folder,
+    install,
+    storage_errors,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from mainstay.core.progress import Progress, quiet, track
 from mainstay.core.protos import message_class
 from mainstay.core.specs import DTYPES, Signature, TensorSpec
@@ -53,6 +61,7 @@ __all__ = [
     "digest_file",
     "digest_json",
     "digest_tree",
+    "install",
     "list_files",
     "message_class",
     "quiet",

@@ -126,26 +126,55 @@ def atomic_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Ite
         partial.mkdir(parents=True)
         try:
             yield partial
-            _fsync_tree(partial)
-            if replace and target.exists():
-                old = _beside(target)
-                os.rename(target, old)
-                try:
-                    os.rename(partial, target)
-                except OSError:
-                    os.rename(old, target)
-                    raise
-                shutil.rmtree(old, ignore_errors=True)
-            else:
-                os.rename(partial, target)
-            _fsync_folder(target.parent)
+            _install(partial, target, replace)
         finally:
             if partial.exists():
                 shutil.rmtree(partial, ignore_errors=True)
 
 
-def _fsync_tree(folder: Path) -> None:
-    for root, _, names in os.walk(folder):
+def install(source: str | os.PathLike[str], target: str | os.PathLike[str], *, replace: bool = False) -> None:
+    """Move a finished file or folder to `target`, so that it appears there whole and survives a power failure.
+
+    Args:
+        source: What was written, on the same file system as `target`; its bytes are fsynced before the move.
+        target: Where it shall be; missing parents are made.
+        replace: Whether what is there already gives way; without it, it is an error.
+
+    Raises:
+        StorageError: The file system refused, or `target` is taken. What was at `target` is untouched.
+    """
+    with storage_errors(target):
+        if not replace and os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, "it exists already", os.fspath(target))
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        _install(Path(source), Path(target), replace)
+
+
+def _install(source: Path, target: Path, replace: bool) -> None:
+    _fsync_tree(source)
+    if replace and os.path.lexists(target):
+        old = _beside(target)
+        os.rename(target, old)
+        try:
+            os.rename(source, target)
+        except OSError:
+            os.rename(old, target)
+            raise
+        if old.is_dir() and not old.is_symlink():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            old.unlink(missing_ok=True)
+    else:
+        os.rename(source, target)
+    _fsync_folder(target.parent)
+
+
+def _fsync_tree(path: Path) -> None:
+    if not path.is_dir():
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+        return
+    for root, _, names in os.walk(path):
         for name in names:
             handle = os.open(os.path.join(root, name), os.O_RDONLY)
             try:
