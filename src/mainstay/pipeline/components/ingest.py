@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from mainstay.io import ArrowWriter, hash_rows, open_table
 
 from mainstay.core import DataError, track, write_json
+from mainstay.io import ArrowWriter, hash_rows, open_table
 from mainstay.pipeline.components.label import require_columns
 
 SPLITS = ("train", "validation", "eval")

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from mainstay.io import ArrowFile
-from mainstay.statistics import TableAccumulator
 
 from mainstay import validation
 from mainstay.core import track, write_json
+from mainstay.io import ArrowFile
 from mainstay.pipeline.components.ingest import SPLITS
 from mainstay.pipeline.components.label import describe_label
+from mainstay.statistics import TableAccumulator
 
 
 def compute_statistics(examples: Path, *, folder: Path) -> None:

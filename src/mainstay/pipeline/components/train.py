@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mainstay.io import ArrowFile
 
 from mainstay import keras
 from mainstay.core import ModelError, Progress, track, write_json
+from mainstay.io import ArrowFile
 from mainstay.pipeline.components.features import Array, Feature, unpack
 from mainstay.pipeline.components.model import build_model, compile_model
 from mainstay.pipeline.components.transform import read_problem

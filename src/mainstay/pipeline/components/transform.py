@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from mainstay.io import ArrowFile, ArrowWriter
 from mainstay.transform import analyze
 
 from mainstay import validation
 from mainstay.core import TransformError, track, write_bytes, write_json
 from mainstay.hostops import HostGraph, columns_from_batch
+from mainstay.io import ArrowFile, ArrowWriter
 from mainstay.pipeline.components.features import Array, Feature, features_of, pack
 from mainstay.pipeline.components.ingest import SPLITS
 from mainstay.pipeline.components.inspect import read_statistics

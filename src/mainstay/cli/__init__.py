@@ -1,0 +1,8 @@
+"""The command line: every command is a public function with arguments."""
+
+from mainstay.cli.main import main
+from mainstay.cli.road import demo, run
+from mainstay.cli.server import serve
+from mainstay.cli.verification import verify
+
+__all__ = ["demo", "main", "run", "serve", "verify"]

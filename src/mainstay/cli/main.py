@@ -1,0 +1,175 @@
+"""The `mainstay` command: parses arguments, runs one command, turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mainstay import __version__
+from mainstay.core import ArgumentError, MainstayError
+
+EXIT_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that `arguments` name.
+
+    Args:
+        arguments: The words of the command line after ``mainstay``; None takes those of the process.
+
+    Returns:
+        The exit code: 0 for success, 2 for an error that a message explains, 130 after Ctrl-C.
+    """
+    options = vars(_parser().parse_args(arguments))
+    command: Callable[..., None] = options.pop("command")
+    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
+    logging.getLogger("jax").setLevel(logging.WARNING)
+    try:
+        command(**options)
+    except MainstayError as error:
+        print(f"error[{error.code}]: {error}", file=sys.stderr)
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mainstay",
+        description="From a table to a served, verified model.",
+        epilog="mainstay COMMAND --help says more about a command.",
+    )
+    parser.add_argument("--version", action="version", version=f"mainstay {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_run(commands)
+    _add_demo(commands)
+    _add_serve(commands)
+    _add_verify(commands)
+    return parser
+
+
+def _add_run(commands: Any) -> None:
+    parser = commands.add_parser(
+        "run",
+        help="train a model on a table, measure it, package it, report on it",
+        description="Read a table, check it, derive features, train, measure, package and report. A second run reuses "
+        "every step whose inputs have not changed.",
+    )
+    parser.set_defaults(command=_run)
+    parser.add_argument("data", metavar="DATA", help="a CSV or Parquet file, a glob in quotes, or a folder")
+    parser.add_argument("--label", required=True, metavar="COLUMN", help="the column to predict")
+    _add_training_options(parser)
+    parser.add_argument("--exclude", action="append", default=[], metavar="COLUMN", help="leave a column out (repeat)")
+    parser.add_argument(
+        "--task",
+        choices=("auto", "classification", "regression"),
+        default="auto",
+        help="auto: numbers with more than 20 values or fractions are a regression (default)",
+    )
+    parser.add_argument("--preprocessing", metavar="FILE.py:FUNCTION", help="your own preprocessing_fn(inputs)")
+    parser.add_argument("--model", metavar="FILE.py:FUNCTION", help="your own model(features, label)")
+
+
+def _add_demo(commands: Any) -> None:
+    parser = commands.add_parser(
+        "demo",
+        help="the same on made-up card transactions, without any data of yours",
+        description="Make a table of synthetic card transactions with a known fraud signal, then do what "
+        "`mainstay run` does.",
+    )
+    parser.set_defaults(command=_demo)
+    parser.add_argument("--rows", type=int, default=30_000, help="rows to make (default 30000)")
+    _add_training_options(parser)
+
+
+def _add_training_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--output", type=Path, default=Path("out"), metavar="DIR", help="where to (default out)")
+    parser.add_argument(
+        "--epochs", type=_positive, default=40, help="the most epochs; training stops early (default 40)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="chooses initial weights and shuffling (default 1)")
+    parser.add_argument("--serve", action="store_true", help="serve the model at the end")
+    parser.add_argument("--port", type=_port, default=8501, help="the port of --serve (default 8501)")
+    parser.add_argument("--quiet", action="store_true", help="show results only")
+
+
+def _add_serve(commands: Any) -> None:
+    parser = commands.add_parser(
+        "serve",
+        help="serve models over HTTP",
+        description="Serve models over TensorFlow Serving's REST interface until SIGTERM or Ctrl-C.",
+    )
+    parser.set_defaults(command=_serve)
+    parser.add_argument(
+        "--model", action="append", required=True, metavar="NAME=PATH", help="a model under a name (repeat)"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default 127.0.0.1)")
+    parser.add_argument(
+        "--rest-port", type=_port, default=8501, help="the port for HTTP; 0 takes a free one (default 8501)"
+    )
+    parser.add_argument(
+        "--port", type=_port, default=8500, help="kept for gRPC, which is not served yet (default 8500)"
+    )
+
+
+def _add_verify(commands: Any) -> None:
+    parser = commands.add_parser(
+        "verify",
+        help="check that a saved model is whole and reproduces its sealed answers",
+        description="Check every file of a saved model against its digest and replay its golden requests.",
+    )
+    parser.set_defaults(command=_verify)
+    parser.add_argument("path", type=Path, metavar="PATH", help="the folder of a saved model")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not 1 or more")
+    return value
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 65535:
+        raise argparse.ArgumentTypeError(f"{value} is not a port (0 to 65535)")
+    return value
+
+
+def _run(**options: Any) -> None:
+    from mainstay.cli.road import run
+
+    run(options.pop("data"), **options)
+
+
+def _demo(**options: Any) -> None:
+    from mainstay.cli.road import demo
+
+    demo(**options)
+
+
+def _serve(*, model: list[str], host: str, rest_port: int, port: int) -> None:
+    from mainstay.cli.server import serve
+
+    models = {}
+    for text in model:
+        name, separator, path = text.partition("=")
+        if not (separator and name and path):
+            raise ArgumentError("not a named model", where="--model", expected="NAME=PATH", received=text)
+        if name in models:
+            raise ArgumentError("two models have one name", where="--model", received=name)
+        models[name] = Path(path)
+    serve(models, host=host, rest_port=rest_port, grpc_port=port)
+
+
+def _verify(path: Path) -> None:
+    from mainstay.cli.verification import verify
+
+    verify(path)

@@ -1,0 +1,187 @@
+"""The report: one self-contained HTML page that says what was learnt from which data, how well, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from mainstay.analysis import Evaluation, SliceMetrics
+from mainstay.pipeline.components.label import Label
+from mainstay.pipeline.components.report import charts
+
+LOWER_IS_BETTER = {"mean_absolute_error", "root_mean_squared_error", "log_loss"}
+METRIC_NAMES = {
+    "mean_absolute_error": "Mean absolute error",
+    "root_mean_squared_error": "Root mean squared error",
+    "mean_error": "Mean error (bias)",
+    "mean_label": "Mean label",
+    "r_squared": "R²",
+    "accuracy": "Accuracy",
+    "log_loss": "Log loss",
+    "auc": "Area under ROC",
+    "average_precision": "Average precision",
+}
+MAX_VALUES = 6
+MAX_ANOMALIES = 50
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the page is made from.
+
+    Args:
+        name: The model's name.
+        label: What it predicts.
+        evaluation: What it is worth.
+        history: Loss, val_loss and learning_rate per epoch.
+        statistics: The `DatasetFeatureStatistics` of the training split.
+        schema: The `schema_pb2.Schema`.
+        anomalies: The `anomalies_pb2.Anomalies` of the evaluation split.
+        plan: What became of each column: objects with ``column``, ``treatment`` and ``reason``.
+        summary: The summary of the ingestion.
+        facts: Further facts for the page's end, by their names.
+        request: An example request's body, JSON text.
+    """
+
+    name: str
+    label: Label
+    evaluation: Evaluation
+    history: Mapping[str, Sequence[float]]
+    statistics: Any
+    schema: Any
+    anomalies: Any
+    plan: Sequence[Mapping[str, str]]
+    summary: Mapping[str, Any]
+    facts: Mapping[str, str]
+    request: str
+
+
+def metric_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """Return the metrics that a baseline has too: name, value, baseline, and whether the model beats it."""
+    rows = []
+    for key, value in evaluation.metrics.items():
+        base = evaluation.baseline.get(key)
+        if key in ("mean_label", "mean_error") or base is None:
+            better = None
+        else:
+            better = value < base if key in LOWER_IS_BETTER else value > base
+        rows.append({"key": key, "name": METRIC_NAMES[key], "value": value, "baseline": base, "better": better})
+    return rows
+
+
+def verdict(evaluation: Evaluation) -> dict[str, Any]:
+    """Return the first metric in words: its values, their relation, and whether the model is worth anything."""
+    key = evaluation.headline
+    value, base = evaluation.metrics[key], evaluation.baseline[key]
+    if key in LOWER_IS_BETTER:
+        good = value < base
+        text = (
+            f"{charts.number(value / base, digits=3)} × the error of the baseline" if base else "the baseline is exact"
+        )
+    else:
+        good = value > base
+        text = f"{charts.percent(value)} right, the baseline {charts.percent(base)}"
+    if key == "accuracy" and not good and evaluation.metrics.get("auc", 0.0) > 0.6:
+        good = True
+        text += f"; but it ranks well: area under ROC {charts.number(evaluation.metrics['auc'], digits=3)}"
+    return {"name": METRIC_NAMES[key], "value": value, "baseline": base, "good": good, "text": text}
+
+
+def _slices(evaluation: Evaluation) -> dict[str, list[SliceMetrics]]:
+    groups: dict[str, list[SliceMetrics]] = {}
+    for part in evaluation.slices:
+        groups.setdefault(part.column, []).append(part)
+    return groups
+
+
+def _column_card(feature: Any, rows: int, treatment: Mapping[str, str] | None) -> dict[str, Any]:
+    textual = feature.HasField("string_stats")
+    stats = feature.string_stats if textual else feature.num_stats
+    card: dict[str, Any] = {
+        "name": feature.path.step[0],
+        "missing": stats.common_stats.num_missing / rows if rows else 0.0,
+        "treatment": treatment,
+        "textual": textual,
+    }
+    if textual:
+        present = max(stats.common_stats.num_non_missing, 1)
+        top = max((item.frequency for item in stats.top_values), default=1.0)
+        card["unique"] = stats.unique
+        card["values"] = [
+            {"text": item.value, "share": item.frequency / present, "bar": item.frequency / top}
+            for item in list(stats.top_values)[:MAX_VALUES]
+        ]
+    elif stats.common_stats.num_non_missing and stats.histograms and stats.histograms[0].buckets:
+        buckets = stats.histograms[0].buckets
+        card |= {"low": stats.min, "high": stats.max, "mean": stats.mean, "median": stats.median, "std": stats.std_dev}
+        card["chart"] = charts.histogram(
+            [bucket.sample_count for bucket in buckets], low=buckets[0].low_value, high=buckets[-1].high_value
+        )
+    return card
+
+
+def _schema_rows(schema: Any) -> list[dict[str, str]]:
+    domains = {domain.name: len(domain.value) for domain in schema.string_domain}
+    kinds = {1: "text", 2: "whole number", 3: "number"}
+    rows = []
+    for feature in schema.feature:
+        domain = ""
+        if feature.domain:
+            domain = f"{domains.get(feature.domain, 0)} values"
+        elif feature.HasField("string_domain"):
+            domain = f"{len(feature.string_domain.value)} values"
+        elif feature.HasField("int_domain"):
+            domain = f"{feature.int_domain.min} to {feature.int_domain.max}"
+        elif feature.HasField("bool_domain"):
+            domain = "true or false"
+        rows.append(
+            {
+                "name": feature.name,
+                "type": kinds.get(feature.type, "any"),
+                "presence": "in every row" if feature.presence.min_fraction == 1.0 else "may be missing",
+                "domain": domain,
+            }
+        )
+    return rows
+
+
+def _anomaly_rows(anomalies: Any) -> list[dict[str, str]]:
+    found = sorted(anomalies.anomaly_info.items())[:MAX_ANOMALIES]
+    return [{"name": name, "short": info.short_description, "text": info.description} for name, info in found]
+
+
+def render_report(report: Report) -> str:
+    """Return the page as HTML text.
+
+    Everything that comes from the data is escaped: a value such as ``<script>`` is shown, never run.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters |= {"number": charts.number, "percent": charts.percent}
+    treatments = {row["column"]: row for row in report.plan}
+    rows = report.statistics.num_examples
+    curve = {"training": report.history["loss"], "validation": report.history["val_loss"]}
+    return environment.get_template("page.html.jinja").render(
+        report=report,
+        verdict=verdict(report.evaluation),
+        metrics=metric_rows(report.evaluation),
+        slices=_slices(report.evaluation),
+        headline=report.evaluation.headline,
+        headline_name=METRIC_NAMES[report.evaluation.headline],
+        lower_is_better=report.evaluation.headline in LOWER_IS_BETTER,
+        curve=charts.lines(curve, x_label="epoch", y_label="loss"),
+        best_epoch=min(range(len(curve["validation"])), key=lambda i: curve["validation"][i]) + 1,
+        epochs=len(curve["validation"]),
+        cards=[
+            _column_card(feature, rows, treatments.get(feature.path.step[0])) for feature in report.statistics.features
+        ],
+        schema=_schema_rows(report.schema),
+        anomalies=_anomaly_rows(report.anomalies),
+        left_out=[row for row in report.plan if row["treatment"] == "left out"],
+        bar=charts.bar,
+    )
