@@ -1,9 +1,16 @@
 """Host operations: the closed, versioned set of vectorised functions that run before and after the XLA program."""
 
 from mainstay.hostops import arithmetic as _arithmetic  # noqa: F401  (registers operations)
+from mainstay.hostops import logic as _logic  # noqa: F401
+from mainstay.hostops import strings as _strings  # noqa: F401
+from mainstay.hostops import tables as _tables  # noqa: F401
+from mainstay.hostops import times as _times  # noqa: F401
 from mainstay.hostops.columns import Column, Values, as_column, column_from_arrow, columns_from_batch
-from mainstay.hostops.graph import GRAPH_VERSION, HostGraph, HostInput, HostNode
-from mainstay.hostops.registry import op_names
+from mainstay.hostops.farmhash import fingerprint64
+from mainstay.hostops.graph import HostGraph
+from mainstay.hostops.graph_json import GRAPH_VERSION
+from mainstay.hostops.program import HostInput, HostNode, Program
+from mainstay.hostops.registry import op_names, op_version
 
 __all__ = [
     "GRAPH_VERSION",
@@ -11,9 +18,12 @@ __all__ = [
     "HostGraph",
     "HostInput",
     "HostNode",
+    "Program",
     "Values",
     "as_column",
     "column_from_arrow",
     "columns_from_batch",
+    "fingerprint64",
     "op_names",
+    "op_version",
 ]

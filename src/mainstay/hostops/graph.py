@@ -6,51 +6,27 @@ any, and the same graph gives bit-identical results in training, offline and in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from mainstay.core import FormatError, TensorSpec, TransformError
+from mainstay.core import TransformError
 from mainstay.hostops.columns import Column, Values, as_column
-from mainstay.hostops.registry import HostOp, Kernel, lookup
+from mainstay.hostops.graph_json import graph_from_json, graph_to_json
+from mainstay.hostops.program import HostInput, HostNode, Program
+from mainstay.hostops.signatures import FLOATS
+from mainstay.hostops.words import Words, object_array
 
-GRAPH_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class HostInput:
-    """A raw column that a graph reads.
-
-    Args:
-        spec: Its name, dtype and shape `[batch]`. Timestamps are of dtype ``string`` at this border.
-        optional: Whether rows may lack it; a required input with a missing value is an error.
-    """
-
-    spec: TensorSpec
-    optional: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class HostNode:
-    """One operation of a graph.
-
-    Args:
-        op: The operation's name in the registry.
-        name: The name of the value that it makes, unique in the graph.
-        inputs: The names of the values that it takes: inputs of the graph or earlier nodes.
-        attrs: Its attributes, plain JSON values; an asset is named by its file name.
-    """
-
-    op: str
-    name: str
-    inputs: tuple[str, ...]
-    attrs: Mapping[str, Any] = field(default_factory=dict)
+Array = np.ndarray[Any, Any]
 
 
 class HostGraph:
     """An executable graph of host operations.
+
+    Where an output of floats misses a value it gives out NaN, and an output of strings ``""``; an output of
+    another dtype that could miss one is refused when the graph is made. Every NaN comes out with the same bits.
 
     Args:
         inputs: The raw columns that it reads.
@@ -58,8 +34,12 @@ class HostGraph:
         outputs: The value to give out under each output's name, in order.
         assets: The content of each asset file that an operation's attributes name.
 
+    Attributes:
+        output_specs: The specs of the outputs, in order.
+
     Raises:
-        TransformError: A node names an unknown operation or value, or its attributes do not fit.
+        TransformError: A node names an unknown operation or value, its attributes or dtypes do not fit, or an
+            output of integers or booleans can have missing values.
 
     Example:
         >>> graph = HostGraph(
@@ -79,127 +59,136 @@ class HostGraph:
         assets: Mapping[str, bytes] | None = None,
     ) -> None:
         self.inputs = tuple(inputs)
-        self.nodes = tuple(nodes)
         self.outputs = dict(outputs)
-        self.assets = dict(assets or {})
-        self._slots = {item.spec.name: index for index, item in enumerate(self.inputs)}
-        dtypes = [item.spec.dtype for item in self.inputs]
-        self._program: list[tuple[Kernel, tuple[int, ...]]] = []
-        for node in self.nodes:
-            op, slots = lookup(node.op), self._resolve(node)
-            self._program.append((self._bind(op, node), slots))
-            dtypes.append(op.result(tuple(dtypes[slot] for slot in slots), node.attrs))
-            if node.name in self._slots:
-                raise TransformError("two values of a host graph have one name", where=f"$.nodes.{node.name}")
-            self._slots[node.name] = len(self._slots)
-        unknown = [value for value in self.outputs.values() if value not in self._slots]
-        if unknown:
-            raise TransformError("a host graph gives out a value that it does not make", received=unknown[0])
-        self._outputs = [(name, self._slots[value]) for name, value in self.outputs.items()]
-        self.output_specs = tuple(TensorSpec([None], dtypes[slot], name) for name, slot in self._outputs)
+        self.assets = {name: bytes(content) for name, content in (assets or {}).items()}
+        self._program = Program(self.inputs, nodes, self.outputs, self.assets)
+        self.nodes = self._program.nodes
+        self.output_specs = self._program.output_specs
+        self._output_dtypes = [spec.dtype for spec in self.output_specs]
+        for spec in self.output_specs:
+            if spec.name in self._program.may_miss and spec.dtype not in (*FLOATS, "string"):
+                raise TransformError(
+                    "an output can have missing values, and its dtype has nothing to show that with",
+                    where=f"$.outputs.{spec.name}",
+                    expected="a value in every row",
+                    received=f"{spec.dtype} that depends on an optional input",
+                    fix="fill it with fill_missing",
+                )
 
     @property
-    def input_specs(self) -> tuple[TensorSpec, ...]:
+    def input_specs(self) -> tuple[Any, ...]:
         """The specs of the raw columns that the graph reads."""
         return tuple(item.spec for item in self.inputs)
 
-    def _resolve(self, node: HostNode) -> tuple[int, ...]:
-        missing = [name for name in node.inputs if name not in self._slots]
-        if missing:
+    def prune(self, outputs: Iterable[str]) -> HostGraph:
+        """Return the graph of some of the outputs, with the inputs, nodes and assets that these need.
+
+        Args:
+            outputs: The names of the outputs to keep, in the order that is wanted.
+
+        Raises:
+            TransformError: The graph has no output of that name.
+        """
+        names = list(outputs)
+        unknown = [name for name in names if name not in self.outputs]
+        if unknown:
             raise TransformError(
-                "a host operation takes a value that no earlier one makes",
-                where=f"$.nodes.{node.name}",
-                received=missing[0],
+                "a host graph has no such output", expected=f"some of {', '.join(self.outputs)}", received=unknown[0]
             )
-        return tuple(self._slots[name] for name in node.inputs)
+        needed = {self.outputs[name] for name in names}
+        nodes: list[HostNode] = []
+        for node in reversed(self.nodes):
+            if node.name in needed:
+                nodes.append(node)
+                needed.update(node.inputs)
+        assets = {node.attrs["asset"]: self.assets[node.attrs["asset"]] for node in nodes if "asset" in node.attrs}
+        inputs = [item for item in self.inputs if item.spec.name in needed]
+        return HostGraph(inputs, nodes[::-1], {name: self.outputs[name] for name in names}, assets)
 
-    def _bind(self, op: HostOp, node: HostNode) -> Kernel:
-        try:
-            return op.bind(node.attrs, self.assets)
-        except (KeyError, TypeError, ValueError) as error:
-            raise TransformError(
-                "the attributes of a host operation do not fit",
-                where=f"$.nodes.{node.name}",
-                expected=f"what {op.name} version {op.version} takes",
-                received=f"{type(error).__name__}: {error}",
-            ) from error
-
-    def columns(self, values: Mapping[str, Any]) -> list[Column]:
+    def columns(self, values: Mapping[str, Any] | pa.RecordBatch) -> list[Column]:
         """Return the graph's inputs as columns, checked: all there, of the right dtype, of one length.
 
         Args:
-            values: An array-like or `Column` by input name; an optional input may be left out, names that the
-                graph does not read are ignored.
+            values: An array-like or `Column` by input name, or a record batch; an optional input may be left
+                out, names that the graph does not read are ignored.
 
         Raises:
             TransformError: An input lacks, has the wrong dtype or length, or misses values though required.
         """
-        length = next((len(values[i.spec.name]) for i in self.inputs if i.spec.name in values), 0)
-        return [self._input(item, values.get(item.spec.name), length) for item in self.inputs]
+        if isinstance(values, pa.RecordBatch):
+            rows, values = values.num_rows, dict(zip(values.schema.names, values.columns, strict=True))
+        else:
+            rows = None
+        columns: list[Column | None] = []
+        for item in self.inputs:
+            value = values.get(item.spec.name)
+            column = None if value is None else self._checked(item, value, rows)
+            if column is not None:
+                rows = len(column)
+            columns.append(column)
+        return [
+            _blank(item, rows or 0) if column is None else column
+            for item, column in zip(self.inputs, columns, strict=True)
+        ]
 
-    def _input(self, item: HostInput, value: Any, length: int) -> Column:
-        name, where = item.spec.name, f"$.{item.spec.name}"
-        if value is None:
-            if not item.optional:
-                raise TransformError("an input is not there", where=where, expected=f"a column named {name!r}")
-            blank = np.full(length, "", object) if item.spec.dtype == "string" else np.zeros(length, item.spec.dtype)
-            return Column(blank, np.ones(length, bool))
+    def _checked(self, item: HostInput, value: Any, rows: int | None) -> Column:
+        spec = item.spec
         try:
-            column = as_column(value, item.spec.dtype)
+            column = as_column(value, spec.dtype)
         except TransformError as error:
             raise TransformError(
-                error.summary, where=where, expected=error.expected, received=error.received, fix=error.fix
-            ) from error
-        if len(column) != length:
+                error.summary, where=f"$.{spec.name}", expected=error.expected, received=error.received, fix=error.fix
+            ) from None
+        values = column.values
+        if rows is not None and len(values) != rows:
             raise TransformError(
-                "the inputs differ in length", where=where, expected=f"{length} rows", received=f"{len(column)} rows"
+                "the inputs differ in length",
+                where=f"$.{spec.name}",
+                expected=f"{rows} rows",
+                received=f"{len(values)} rows",
             )
+        if isinstance(values, np.ndarray):
+            if values.ndim != 1 or len(spec.shape) != 1:
+                _check_shape(item, values)
+            if values.dtype.kind == "M" and spec.name not in self._program.reads_times:
+                raise TransformError(
+                    "an input has times where strings are wanted",
+                    where=f"$.{spec.name}",
+                    expected="strings",
+                    received="datetime64",
+                    fix="format the times as the training data has them",
+                )
         if column.missing is not None and not item.optional and bool(column.missing.any()):
-            row = int(np.argmax(column.missing))
             raise TransformError(
                 "a required input has a missing value",
-                where=f"{where}[{row}]",
-                expected=f"a {item.spec.dtype} in every row, as in the training data",
+                where=f"$.{spec.name}[{int(np.argmax(column.missing))}]",
+                expected=f"a {spec.dtype} in every row, as in the training data",
                 received="nothing",
             )
         return column
 
-    def __call__(self, values: Mapping[str, Any]) -> dict[str, Values]:
+    def __call__(self, values: Mapping[str, Any] | pa.RecordBatch) -> dict[str, Values]:
         """Run the graph on one chunk.
 
         Args:
             values: See `columns`.
 
         Returns:
-            The outputs by name, each `[rows]` of its dtype in `output_specs`.
+            The outputs by name, each `[rows]` of its dtype in `output_specs`; strings as an object array.
         """
         return self.run(self.columns(values))
 
     def run(self, columns: list[Column]) -> dict[str, Values]:
         """Run the graph on columns in the order of `inputs` that the caller has checked already."""
-        slots = list(columns)
-        for kernel, sources in self._program:
-            slots.append(kernel(*[slots[source] for source in sources]))
-        return {name: slots[slot].values for name, slot in self._outputs}
+        given = self._program.execute(columns)
+        return {
+            name: _shown(values, missing, dtype)
+            for (name, values, missing), dtype in zip(given, self._output_dtypes, strict=True)
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Return the graph as a JSON object; the assets' content travels beside it."""
-        return {
-            "version": GRAPH_VERSION,
-            "inputs": [{**item.spec.to_json(), "optional": item.optional} for item in self.inputs],
-            "nodes": [
-                {
-                    "op": node.op,
-                    "version": lookup(node.op).version,
-                    "name": node.name,
-                    "inputs": list(node.inputs),
-                    "attrs": dict(node.attrs),
-                }
-                for node in self.nodes
-            ],
-            "outputs": [[name, value] for name, value in self.outputs.items()],
-            "assets": sorted(self.assets),
-        }
+        return graph_to_json(self.inputs, self.nodes, self.outputs, self.assets)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any], assets: Mapping[str, bytes]) -> HostGraph:
@@ -207,36 +196,44 @@ class HostGraph:
 
         Args:
             value: The JSON object.
-            assets: The content of its assets by file name.
+            assets: The content of its assets by file name; others are ignored.
 
         Raises:
             FormatError: The version of the graph or of an operation is unknown, or a key is not as specified.
             TransformError: The graph is inconsistent.
         """
-        if not isinstance(value, Mapping) or value.get("version") != GRAPH_VERSION:
-            raise FormatError(
-                "unknown version of a host graph",
-                where="$.version",
-                expected=GRAPH_VERSION,
-                received=value.get("version") if isinstance(value, Mapping) else type(value).__name__,
-                fix="load it with a newer Mainstay",
-            )
-        try:
-            inputs = [HostInput(TensorSpec.from_json(item), bool(item["optional"])) for item in value["inputs"]]
-            nodes = [HostNode(n["op"], n["name"], tuple(n["inputs"]), dict(n["attrs"])) for n in value["nodes"]]
-            versions = [(node["op"], node["version"]) for node in value["nodes"]]
-            outputs = dict(value["outputs"])
-            needed = {name: assets[name] for name in value["assets"]}
-        except (KeyError, TypeError, ValueError) as error:
-            raise FormatError(
-                "a host graph is not as specified", received=f"{type(error).__name__}: {error}"
-            ) from error
-        for name, version in versions:
-            if version != lookup(name).version:
-                raise FormatError(
-                    f"unknown version of the host operation {name}",
-                    expected=lookup(name).version,
-                    received=version,
-                    fix="load it with a newer Mainstay",
-                )
-        return cls(inputs, nodes, outputs, needed)
+        return cls(*graph_from_json(value, assets))
+
+
+def _blank(item: HostInput, rows: int) -> Column:
+    """Return the column of an input that was left out."""
+    if not item.optional:
+        name = item.spec.name
+        raise TransformError("an input is not there", where=f"$.{name}", expected=f"a column named {name!r}")
+    values = object_array([""] * rows) if item.spec.dtype == "string" else np.zeros(rows, item.spec.dtype)
+    return Column(values, np.ones(rows, bool))
+
+
+def _check_shape(item: HostInput, values: Array) -> None:
+    wanted = item.spec.shape
+    if values.ndim != len(wanted) or any(
+        want is not None and want != have for want, have in zip(wanted, values.shape, strict=True)
+    ):
+        raise TransformError(
+            "an input has the wrong shape", where=f"$.{item.spec.name}", expected=wanted, received=values.shape
+        )
+
+
+def _shown(values: Any, missing: Array | None, dtype: str) -> Values:
+    """Return an output as it is given out: missing values as NaN or ``""``, every NaN with the same bits."""
+    if isinstance(values, Words):
+        rows = values.to_numpy()
+        return rows if missing is None else np.where(missing, "", rows)
+    if dtype not in FLOATS:
+        return values
+    if values.size == 1 and missing is None:
+        number = values.item()
+        return values if number == number else np.full(values.shape, np.nan, dtype)
+    absent = np.isnan(values) if missing is None else np.isnan(values) | missing
+    # Looking for a byte is several times faster than `any()` on the few rows of a request.
+    return np.where(absent, np.array(np.nan, dtype), values) if b"\x01" in absent.tobytes() else values

@@ -3,34 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from mainstay.core import TransformError
-from mainstay.hostops.columns import Column
+from mainstay.hostops.attributes import Attr
 
-Kernel = Callable[..., Column]
-"""Takes the columns of an operation's inputs and returns the column that it makes."""
+Kernel = Callable[..., Any]
+"""Takes the values of an operation's inputs and returns those that it makes.
 
-Attrs = Mapping[str, Any]
-Binder = Callable[[Attrs, Mapping[str, bytes]], Kernel]
+Values are NumPy arrays `[rows]`, or `Words` where the dtype is ``string``. A constant comes with one row and
+broadcasts. Kernels are pure: they keep no state and never write into what they take.
+"""
+
+MissingRule = Literal["any", "never", "fill", "select"]
+ShapeRule = Literal["same", "rows", "last"]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where an operation is bound to a graph: what its kernel may depend on.
+
+    Args:
+        attrs: The checked attributes, with defaults filled in.
+        dtypes: The dtypes of the inputs.
+        assets: The content of the asset files.
+        where: The place for errors about a value, such as ``$.pickup_time``.
+    """
+
+    attrs: Mapping[str, Any]
+    dtypes: tuple[str, ...]
+    assets: Mapping[str, bytes]
+    where: str
 
 
 @dataclass(frozen=True, slots=True)
 class HostOp:
-    """An operation: its name and version, how attributes become a kernel, and the dtype of the result.
+    """An operation: its name and version, what it takes and gives, and how it becomes a kernel.
 
     Args:
         name: TensorFlow's op name where TensorFlow has the op.
         version: Raised whenever a result changes for any input.
-        bind: Makes the kernel from the attributes and the assets' content.
-        result: Gives the dtype of the result from those of the inputs and the attributes.
+        result: Gives the dtype of the result from those of the inputs and the attributes; raises
+            `TransformError` where they do not fit.
+        bind: Makes the kernel.
+        attrs: How each attribute is checked.
+        missing: Where the result is missing: where ``any`` input is, ``never``, where the input and its
+            ``fill`` both are, or as the branch that a ``select`` takes.
+        reads_missing: Whether the kernel also takes the masks of its inputs, after the values.
+        shape: Whether the shape stays the ``same``, only `[rows]` is taken, or the ``last`` axis goes away.
     """
 
     name: str
     version: int
-    bind: Binder
-    result: Callable[[tuple[str, ...], Attrs], str]
+    result: Callable[[tuple[str, ...], Mapping[str, Any]], str]
+    bind: Callable[[Site], Kernel]
+    attrs: Mapping[str, Attr] = field(default_factory=dict)
+    missing: MissingRule = "any"
+    reads_missing: bool = False
+    shape: ShapeRule = "same"
 
 
 _OPS: dict[str, HostOp] = {}
@@ -62,3 +93,8 @@ def lookup(name: str) -> HostOp:
 def op_names() -> tuple[str, ...]:
     """Return the names of all operations, sorted."""
     return tuple(sorted(_OPS))
+
+
+def op_version(name: str) -> int:
+    """Return the version of an operation that this release runs; see `lookup`."""
+    return lookup(name).version
