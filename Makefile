@@ -31,7 +31,7 @@ types: $(VENV)/.ready-dev
 
 docs: $(VENV)/.ready-docs
 	$(BIN)/mkdocs build --strict --quiet
-	$(BIN)/python tools/site.py site
+	$(BIN)/python tools/check_site.py site
 
 bench: $(VENV)/.ready-bench
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
