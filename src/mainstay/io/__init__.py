@@ -1,0 +1,19 @@
+"""Tables in CSV and Parquet files, to and from columnar batches in bounded memory."""
+
+from mainstay.io.arrow_files import ArrowFile, ArrowWriter
+from mainstay.io.locations import Location, find_files
+from mainstay.io.opening import open_table
+from mainstay.io.row_hash import ROW_HASH_VERSION, hash_rows
+from mainstay.io.table import Sink, Table
+
+__all__ = [
+    "ROW_HASH_VERSION",
+    "ArrowFile",
+    "ArrowWriter",
+    "Location",
+    "Sink",
+    "Table",
+    "find_files",
+    "hash_rows",
+    "open_table",
+]
