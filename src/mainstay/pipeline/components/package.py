@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +94,20 @@ def package_model(
     rows = {name: column for name, column in columns_from_batch(golden).items() if name in names}
     saved_model.save(signatures, path, golden=rows, sidecars=sidecars, provenance=provenance)
     saved_model.verify_in_fresh_process(path)
+
+
+def example_request(graph: HostGraph, golden: pa.RecordBatch) -> dict[str, Any]:
+    """Return the body of a request for the row of `golden` with the fewest missing values.
+
+    Args:
+        graph: The host graph that reads the row.
+        golden: Rows to choose from.
+    """
+    names = [item.spec.name for item in graph.inputs]
+    rows = golden.select(names).to_pylist()
+    row = min(rows, key=lambda row: sum(value is None for value in row.values()))
+    return {"instances": [{name: _plain(value) for name, value in row.items() if value is not None}]}
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime.datetime) else value

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mainstay.core import write_json
 from mainstay.pipeline.artifacts import ArtifactType, In, Out
 from mainstay.pipeline.step import step
+
+from mainstay.core import write_json
 
 
 class TableFiles(ArtifactType):
@@ -53,6 +54,10 @@ class TrainedModel(ArtifactType):
 
 class Artifact(ArtifactType):
     """A saved model, verified."""
+
+
+class RequestFile(ArtifactType):
+    """The body of a request that the saved model answers."""
 
 
 class EvaluationFile(ArtifactType):
@@ -122,3 +127,122 @@ def analyze(
     analyze_examples(
         examples, statistics=statistics, schema=schema, label=target, reference=preprocessing, folder=graph
     )
+
+
+@step
+def transform(
+    *, examples: In[Examples], graph: In[TransformGraph], target: In[LabelFile], features: Out[Features]
+) -> None:
+    """Turn the training and validation rows into packed features."""
+    from mainstay.pipeline.components.transform import transform_examples
+
+    transform_examples(examples, graph=graph, label=target, folder=features)
+
+
+@step
+def train(
+    *, features: In[Features], epochs: int, seed: int, model_function: str | None, model: Out[TrainedModel]
+) -> None:
+    """Train the model and keep the weights of its best epoch."""
+    from mainstay.pipeline.components.train import fit, save_trained
+
+    trained, curve = fit(features, epochs=epochs, seed=seed, reference=model_function)
+    save_trained(trained, curve, folder=model)
+
+
+@step
+def package(
+    *,
+    examples: In[Examples],
+    statistics: In[Statistics],
+    schema: In[SchemaFile],
+    graph: In[TransformGraph],
+    features: In[Features],
+    model: In[TrainedModel],
+    model_function: str | None,
+    artifact: Out[Artifact],
+    request: Out[RequestFile],
+) -> None:
+    """Make the artifact, seal golden requests in it, and verify it in a fresh process."""
+    from mainstay.core import digest_tree
+    from mainstay.io import ArrowFile
+    from mainstay.pipeline.components.package import example_request, golden_batch, package_model, trained_function
+    from mainstay.pipeline.components.transform import read_graph
+
+    function = trained_function(
+        features, model=model / "model.keras", graph=read_graph(graph), reference=model_function
+    )
+    golden = golden_batch(ArrowFile(examples / "eval.arrow"))
+    package_model(
+        artifact,
+        function=function,
+        golden=golden,
+        sidecars={"schema.pbtxt": schema.read_bytes(), "statistics.pb": (statistics / "train.pb").read_bytes()},
+        provenance={"examples": digest_tree(examples), "features": digest_tree(features), "model": digest_tree(model)},
+    )
+    write_json(request, example_request(function.prefix, golden))
+
+
+@step
+def evaluate(
+    *,
+    artifact: In[Artifact],
+    examples: In[Examples],
+    statistics: In[Statistics],
+    target: In[LabelFile],
+    evaluation: Out[EvaluationFile],
+) -> None:
+    """Measure the saved model on the held-out rows, over all of them and per slice."""
+    from mainstay.pipeline.components.evaluate import choose_slices, evaluate_artifact
+    from mainstay.pipeline.components.transform import read_label
+
+    label = read_label(target)
+    slices = choose_slices(statistics, label=label.column)
+    result = evaluate_artifact(artifact, examples=examples, label=label, slices=slices)
+    write_json(evaluation, result.to_json())
+
+
+@step
+def report(
+    *,
+    examples: In[Examples],
+    statistics: In[Statistics],
+    schema: In[SchemaFile],
+    anomalies: In[Anomalies],
+    graph: In[TransformGraph],
+    model: In[TrainedModel],
+    target: In[LabelFile],
+    evaluation: In[EvaluationFile],
+    request: In[RequestFile],
+    facts: dict[str, str],
+    page: Out[ReportPage],
+) -> None:
+    """Draw the report."""
+    from mainstay import validation
+    from mainstay.analysis import Evaluation
+    from mainstay.core import write_text
+    from mainstay.pipeline.components.inspect import read_statistics
+    from mainstay.pipeline.components.report import Report, render_report
+    from mainstay.pipeline.components.transform import read_label
+
+    text = render_report(
+        Report(
+            facts["Model name"],
+            read_label(target),
+            Evaluation.from_json(read_json(evaluation)),
+            read_json(model / "history.json"),
+            read_statistics(statistics, "train"),
+            validation.load_schema_text(schema),
+            validation.load_anomalies_text(anomalies),
+            read_json(graph / "plan.json"),
+            read_json(examples / "summary.json"),
+            facts,
+            json.dumps(read_json(request), ensure_ascii=False),
+        )
+    )
+    write_text(page, text)
+
+
+def read_json(path: Path) -> Any:
+    """Return the value of a JSON file that a step wrote."""
+    return json.loads(path.read_bytes())
