@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ DTYPES = (
     "float64",
     "string",
 )
+"""Every dtype that a tensor may have, by name; ``string`` is text or bytes."""
 
 
 @dataclass(frozen=True, init=False)
@@ -36,7 +38,7 @@ class TensorSpec:
         name: The name under which a signature takes or gives it.
 
     Raises:
-        ArgumentError: The dtype is unknown or an axis is negative.
+        ArgumentError: The dtype is unknown, or the shape is not one.
 
     Example:
         >>> TensorSpec([None, 3], "float32", "x")
@@ -48,9 +50,12 @@ class TensorSpec:
     name: str
 
     def __init__(self, shape: Any = (), dtype: Any = "float32", name: str | None = None) -> None:
-        axes = tuple(None if axis is None else int(axis) for axis in shape)
+        try:
+            axes = tuple(None if axis is None else operator.index(axis) for axis in shape)
+        except TypeError:
+            axes = (-1,)
         if any(axis is not None and axis < 0 for axis in axes):
-            raise ArgumentError("an axis is negative", expected="lengths of 0 or more, or None", received=axes)
+            raise ArgumentError("this is no shape", expected="a list of integers from 0 up, or None", received=shape)
         object.__setattr__(self, "shape", axes)
         object.__setattr__(self, "dtype", _dtype_name(dtype))
         object.__setattr__(self, "name", name or "")
