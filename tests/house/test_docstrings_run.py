@@ -26,7 +26,8 @@ def test_every_example_gives_what_it_shows(source: Path, tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     names = modules_with_examples(source)
     assert names
-    assert "".join(failures(importlib.import_module(name)) for name in names) == ""
+    report = "".join(failures(importlib.import_module(name)) for name in names)
+    assert not report, report
 
 
 def test_a_wrong_example_is_found() -> None:

@@ -45,10 +45,19 @@ def room_of(source: Path, file: Path) -> str:
     return file.relative_to(source).parts[0].removesuffix(".py")
 
 
-def imported(source: Path, file: Path) -> Iterator[tuple[int, str]]:
+class WhenRun(ast.NodeTransformer):
+    """Leaves out what only a type checker reads."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.AST]:  # noqa: N802
+        self.generic_visit(node)
+        return node.orelse if ast.unparse(node.test).endswith("TYPE_CHECKING") else node
+
+
+def imported(source: Path, file: Path, *, when_run: bool = False) -> Iterator[tuple[int, str]]:
     """Every dotted name that a file imports, wherever in the file it does so, with its line."""
     package = ["mainstay", *file.relative_to(source).parent.parts]
-    for node in ast.walk(ast.parse(file.read_text())):
+    tree = ast.parse(file.read_text())
+    for node in ast.walk(WhenRun().visit(tree) if when_run else tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -94,7 +103,7 @@ def banned_violations(source: Path) -> list[str]:
 def undeclared_imports(source: Path, declared: set[str]) -> list[str]:
     """The packages that are imported although pyproject.toml does not declare them."""
     providers = {"google": "protobuf", "google_crc32c": "google-crc32c", "jaxlib": "jax"}
-    names = {name.split(".")[0] for file in sources(source) for _, name in imported(source, file)}
+    names = {name.split(".")[0] for file in sources(source) for _, name in imported(source, file, when_run=True)}
     outside = names - {"mainstay", ""} - set(sys.stdlib_module_names)
     return sorted(name for name in outside if providers.get(name, name.replace("_", "-")) not in declared)
 
@@ -177,7 +186,10 @@ def test_a_banned_import_is_found_and_tensorflow_metadata_is_not(bad) -> None:
 
 
 def test_an_undeclared_import_is_found(bad) -> None:
-    root = bad("io/a.py", "import os, numpy, yaml\nfrom google.protobuf import message\nimport google_crc32c")
+    root = bad(
+        "io/a.py",
+        "import os, numpy, yaml\nif TYPE_CHECKING:\n    import toml\nfrom google.protobuf import message\nimport google_crc32c",
+    )
     assert undeclared_imports(root, {"numpy", "protobuf", "google-crc32c"}) == ["yaml"]
 
 
