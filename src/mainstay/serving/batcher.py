@@ -7,7 +7,6 @@ exactly once and with its own rows, and a request that fails does not fail its n
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,8 +21,6 @@ Execute: TypeAlias = Callable[[Sequence[Chunk]], Outputs]
 
 Done: TypeAlias = Callable[[Outputs | Exception], None]
 
-_SMOOTHING = 0.1
-
 
 @dataclass(frozen=True, slots=True)
 class BatchPolicy:
@@ -32,12 +29,13 @@ class BatchPolicy:
     Args:
         max_rows: The most rows in one execution.
         timeout_seconds: How long a batch that is not full waits for company; 0 never waits.
-        inline_below_seconds: Executions expected to take less run on the event loop; 0 sends all to the executor.
+        max_inline_rows: Batches of up to this many rows run on the event loop itself, larger ones on the executor.
+            A short execution is over before another thread would have taken it.
     """
 
     max_rows: int
     timeout_seconds: float = 0.0
-    inline_below_seconds: float = 0.0
+    max_inline_rows: int = 0
 
 
 class Ticket:
@@ -115,16 +113,11 @@ class Batcher:
         self._rows = 0
         self._busy = False
         self._timer: asyncio.Handle | None = None
-        self._costs: dict[int, float] = {}
 
     @property
     def idle(self) -> bool:
         """Whether nothing waits and nothing runs."""
         return not self._queue and not self._busy
-
-    def expect_cost(self, rows: int, seconds: float) -> None:
-        """Tell what an execution of up to `rows` rows took, as measured before serving began."""
-        self._costs[_size_class(rows)] = seconds
 
     def submit(self, chunk: Chunk, done: Done) -> Ticket:
         """Queue a request.
@@ -165,7 +158,7 @@ class Batcher:
         pieces, rows = self._take()
         if not pieces:
             return
-        if self._expected(rows) < self._policy.inline_below_seconds:
+        if rows <= self._policy.max_inline_rows:
             self._finish(pieces, self._run(pieces, rows))
         else:
             self._busy = True
@@ -190,12 +183,10 @@ class Batcher:
 
     def _run(self, pieces: list[_Piece], rows: int) -> list[Outputs | Exception]:
         """Execute a batch; where it fails, execute each request of it alone, to fail only those at fault."""
-        started = time.perf_counter()
         try:
             outputs = self._execute([piece.chunk for piece in pieces])
         except Exception as error:
             return [error] if len(pieces) == 1 else [self._run_alone(piece) for piece in pieces]
-        self._learn(rows, time.perf_counter() - started)
         results: list[Outputs | Exception] = []
         start = 0
         for piece in pieces:
@@ -216,16 +207,3 @@ class Batcher:
             piece.ticket.settle(piece.index, result)
         if self._queue:
             self._schedule()
-
-    def _expected(self, rows: int) -> float:
-        return self._costs.get(_size_class(rows), float("inf"))
-
-    def _learn(self, rows: int, seconds: float) -> None:
-        size = _size_class(rows)
-        before = self._costs.get(size)
-        self._costs[size] = seconds if before is None else before + _SMOOTHING * (seconds - before)
-
-
-def _size_class(rows: int) -> int:
-    """Return the power of two that a batch's cost is remembered under."""
-    return (rows - 1).bit_length()

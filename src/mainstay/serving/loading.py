@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mainstay.core import SetupError
+from mainstay.core import ArtifactError, SetupError
 from mainstay.serving.answers import logger
 from mainstay.serving.batcher import Batcher, BatchPolicy
 from mainstay.serving.chunks import Chunk, merge
@@ -25,7 +25,7 @@ from mainstay.serving.snapshot import Endpoint, Servable
 from mainstay.serving.values import InputPlan
 
 _ARTIFACT_FILES = ("saved_model.pb", "assets.extra/mainstay/manifest.json")
-_MEASUREMENTS = 3
+_MEASUREMENTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,41 +94,26 @@ def load_model(path: Path) -> ServedModel:
 
 
 def make_servable(
-    name: str,
-    version: int,
-    *,
-    model: ServedModel,
-    options: ServerOptions,
-    executor: Executor,
-    loop: asyncio.AbstractEventLoop,
+    source: Source, model: ServedModel, *, options: ServerOptions, executor: Executor, loop: asyncio.AbstractEventLoop
 ) -> Servable:
     """Compile, warm up and measure every signature of a model, and return the version that can be routed to."""
     started = time.perf_counter()
     endpoints = {}
-    for key, signature in model.signatures.items():
-        buckets = [size for size in signature.buckets if size <= options.max_batch_size] or list(signature.buckets[:1])
-        signature.warm_up(buckets)
-        most = min(options.max_batch_size, max(signature.buckets, default=options.max_batch_size))
+    for name, signature in model.signatures.items():
         decoder = RequestDecoder(signature.inputs)
         execution = _Execution(signature, decoder.plans)
-        inline_below = {"auto": options.inline_below_seconds, "inline": float("inf"), "thread": 0.0}
-        policy = BatchPolicy(most, options.batch_timeout_seconds, inline_below[options.execution])
+        most = min(options.max_batch_size, max(signature.buckets, default=options.max_batch_size))
+        sizes = sorted({1, most, *(size for size in signature.buckets if size < most)})
+        signature.warm_up(sizes)
+        inline_rows = {"auto": _cheap_rows(execution, sizes, options.inline_below_seconds), "inline": most, "thread": 0}
+        policy = BatchPolicy(most, options.batch_timeout_seconds, inline_rows[options.execution])
         batcher = Batcher(execution, policy, loop=loop, executor=executor)
-        _measure(f"{name}/{version}/{key}", execution, batcher, _sizes(most, buckets))
-        endpoints[key] = Endpoint(signature.signature, decoder, batcher)
+        endpoints[name] = Endpoint(signature.signature, decoder, batcher)
+    seconds = time.perf_counter() - started
     logger.info(
-        "model %s version %d is ready after %.1f s: %s",
-        name,
-        version,
-        time.perf_counter() - started,
-        ", ".join(f"{key} ({len(model.signatures[key].inputs)} inputs)" for key in sorted(endpoints)),
+        "model %s version %d is warm after %.1f s: %s", source.name, source.version, seconds, ", ".join(endpoints)
     )
-    return Servable(name, version, endpoints)
-
-
-def _sizes(most: int, buckets: Sequence[int]) -> list[int]:
-    sizes = {min(size, most) for size in buckets}
-    return sorted(sizes | {1, most})
+    return Servable(source.name, source.version, endpoints)
 
 
 class _Execution:
@@ -143,7 +128,7 @@ class _Execution:
         rows = sum(chunk.rows for chunk in chunks)
         for name, array in arrays.items():
             if array.ndim == 0 or len(array) != rows:
-                raise SetupError(
+                raise ArtifactError(
                     f"Tensor name: {name} has inconsistent batch size",
                     expected=f"{rows} rows, as the request has",
                     received=f"shape {array.shape}",
@@ -164,8 +149,9 @@ class _Execution:
         return Chunk(rows, parts, missing=True)
 
 
-def _measure(place: str, execution: _Execution, batcher: Batcher, sizes: Sequence[int]) -> None:
-    """Tell the batcher what batches of each size cost, so that the first requests run in the right place already."""
+def _cheap_rows(execution: _Execution, sizes: Sequence[int], limit: float) -> int:
+    """Return the largest of the sizes, ascending, up to which a batch takes less than `limit` seconds."""
+    cheap = 0
     for rows in sizes:
         chunk, costs = execution.blank(rows), []
         try:
@@ -174,10 +160,13 @@ def _measure(place: str, execution: _Execution, batcher: Batcher, sizes: Sequenc
                 execution([chunk])
                 costs.append(time.perf_counter() - started)
         except Exception as error:
-            # A model may rightly refuse empty rows; then the first requests are what is measured.
-            logger.info("%s: no costs measured, as blank rows are refused: %s", place, error)
-            return
-        batcher.expect_cost(rows, min(costs))
+            # A model may rightly refuse blank rows. Its cost stays unknown, and the executor thread is always right.
+            logger.info("the cost of a batch is not measured, as blank rows are refused: %s", error)
+            return cheap
+        if min(costs) >= limit:
+            return cheap
+        cheap = rows
+    return cheap
 
 
 def load_all(
@@ -190,14 +179,12 @@ def load_all(
     """Load every model: a path is resolved by `find_source`, a model in memory is served as version 1."""
     loaded = {}
     for name, given in models.items():
-        version = 1
         if isinstance(given, str | os.PathLike):
             source = find_source(name, given)
-            version = source.version
-            logger.info("loading model %s version %d from %s", name, version, source.path)
+            logger.info("loading model %s version %d from %s", name, source.version, source.path)
             model = load_model(source.path)
         else:
-            model = given
-        servable = make_servable(name, version, model=model, options=options, executor=executor, loop=loop)
-        loaded[name] = {version: servable}
+            source, model = Source(name, 1, Path()), given
+        servable = make_servable(source, model, options=options, executor=executor, loop=loop)
+        loaded[name] = {source.version: servable}
     return loaded

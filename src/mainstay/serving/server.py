@@ -15,7 +15,7 @@ from mainstay.core import ArgumentError, SetupError
 from mainstay.serving.answers import logger
 from mainstay.serving.contract import ServedModel
 from mainstay.serving.executor import DeviceThread
-from mainstay.serving.http import HttpServer
+from mainstay.serving.listener import HttpListener
 from mainstay.serving.loading import load_all
 from mainstay.serving.options import ServerOptions
 from mainstay.serving.rest import RestInterface
@@ -52,7 +52,7 @@ class ModelServer:
         self.options = options or ServerOptions()
         self._models = dict(models)
         self._rest = RestInterface()
-        self._http: HttpServer | None = None
+        self._http: HttpListener | None = None
         self._listener: asyncio.Server | None = None
         self._executor: DeviceThread | None = None
         self._ticker: asyncio.TimerHandle | None = None
@@ -78,7 +78,7 @@ class ModelServer:
         """
         loop = asyncio.get_running_loop()
         self._rest.snapshot = Snapshot({name: {} for name in self._models})
-        self._http = HttpServer(self._rest, self.options, loop)
+        self._http = HttpListener(self._rest, self.options, loop)
         self._listener = await self._listen(loop)
         self._executor = DeviceThread(loop)
         self._tick()

@@ -215,7 +215,7 @@ def _convert_at_once(values: Sequence[Any], plan: InputPlan) -> np.ndarray[Any, 
     if not plan.is_float or array.dtype.kind not in "if":
         return None
     exact = _EXACT_INTEGERS[plan.dtype]
-    if not (array.min() >= -exact and array.max() <= exact):  # also where a NaN is among them
+    if not (array.min() > -exact and array.max() < exact):  # also where a NaN is among them
         return None
     return array.astype(plan.dtype, copy=False)
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from email.utils import formatdate
-from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 import httptools
 
 from mainstay.serving.answers import Answer, Code, logger, refusal
-from mainstay.serving.batcher import Ticket
 from mainstay.serving.gzip_body import unpack_gzip
+from mainstay.serving.messages import HttpExchange, response
 from mainstay.serving.options import ServerOptions
 from mainstay.serving.rest import RestInterface
 
@@ -22,89 +20,31 @@ _MOST_WAITING = 64
 _LINGER_SECONDS = 2.0
 _QUIET_SECONDS = 0.2
 _FRAMING_ALLOWANCE = 64 << 10
-_REASONS = {status.value: status.phrase for status in HTTPStatus}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class HttpServer:
-    """What all connections of a listener share.
+class Shared(Protocol):
+    """What all connections of a listener share."""
 
-    Args:
-        rest: What answers the requests.
-        options: The limits and timeouts.
-        loop: The event loop.
-    """
-
-    def __init__(self, rest: RestInterface, options: ServerOptions, loop: asyncio.AbstractEventLoop) -> None:
-        self.rest = rest
-        self.options = options
-        self.loop = loop
-        self.connections: set[Connection] = set()
-        self.stopping = False
-        self.head = b""
-        self.tick()
-
-    def connect(self) -> Connection:
-        """Return the protocol of a new connection."""
-        return Connection(self)
-
-    def tick(self) -> None:
-        """Do what is due about once a second: date the answers, end connections that take too long."""
-        # The one place that reads the calendar: HTTP wants the time of day in every answer.
-        date = formatdate(usegmt=True).encode()
-        self.head = b"HTTP/1.1 200 OK\r\ndate: " + date + b"\r\ncontent-type: application/json\r\ncontent-length: "
-        now = self.loop.time()
-        for connection in tuple(self.connections):
-            connection.check_time(now)
-
-    def stop(self) -> None:
-        """Make every connection close after the answers that it owes."""
-        self.stopping = True
-
-    def close_quiet(self) -> None:
-        """Close the connections that owe nothing and have been quiet for a moment."""
-        now = self.loop.time()
-        for connection in tuple(self.connections):
-            connection.close_if_quiet(now)
-
-    def abort(self) -> None:
-        """Drop every connection that is left."""
-        for connection in tuple(self.connections):
-            connection.abort()
-
-
-class HttpExchange:
-    """One request on a connection and, once there is one, its answer."""
-
-    __slots__ = ("_connection", "answer", "body", "keep_alive", "method", "old", "target", "ticket")
-
-    def __init__(self, connection: Connection, method: str, target: str) -> None:
-        self._connection = connection
-        self.method = method
-        self.target = target
-        self.body = b""
-        self.keep_alive = True
-        self.old = False
-        self.ticket: Ticket | None = None
-        self.answer: tuple[int, bytes, str] | None = None
-
-    def reply(self, status: int, body: bytes, allow: str = "") -> None:
-        """Answer the request; the bytes leave when every earlier request of the connection is answered."""
-        self.answer = (status, body, allow)
-        self._connection.flush()
+    rest: RestInterface
+    options: ServerOptions
+    loop: asyncio.AbstractEventLoop
+    connections: set[Connection]
+    stopping: bool
+    head: bytes
 
 
 class Connection(asyncio.Protocol):
     """One client's connection.
 
     Args:
-        server: What it shares with the others.
+        shared: What it shares with the others.
     """
 
-    def __init__(self, server: HttpServer) -> None:
-        self._server = server
-        self._options = server.options
-        self._time = server.loop.time
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._options = shared.options
+        self._time = shared.loop.time
         self._transport: Any = None
         self._parser: Any = httptools.HttpRequestParser(self)
         self._waiting: deque[HttpExchange] = deque()
@@ -131,11 +71,11 @@ class Connection(asyncio.Protocol):
         """Begin; called by the event loop."""
         self._transport = transport
         self._seen = self._time()
-        self._server.connections.add(self)
+        self._shared.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End: what the client no longer waits for is not computed either."""
-        self._server.connections.discard(self)
+        self._shared.connections.discard(self)
         self._deaf = True
         for exchange in self._waiting:
             if exchange.ticket is not None:
@@ -273,7 +213,7 @@ class Connection(asyncio.Protocol):
                 exchange.reply(unpacked.status, unpacked.body)
                 return
             exchange.body = unpacked
-        self._server.rest.handle(exchange)
+        self._shared.rest.handle(exchange)
 
     def _refuse(self, code: Code | int, message: str) -> None:
         """Answer a request that cannot be read on, and read nothing more."""
@@ -329,33 +269,15 @@ class Connection(asyncio.Protocol):
         waiting = self._waiting
         while waiting and waiting[0].answer is not None:
             exchange = waiting.popleft()
-            if self._server.stopping and not waiting and not self._in_message:
+            if self._shared.stopping and not waiting and not self._in_message:
                 exchange.keep_alive = False
-            self._write(exchange)
+            self._transport.write(response(exchange, self._shared.head))
             self._seen = self._time()
             if not exchange.keep_alive:
                 self._finish()
                 return
         if self._paused:
             self._throttle()
-
-    def _write(self, exchange: HttpExchange) -> None:
-        status, body, allow = exchange.answer or (500, b"", "")
-        if status == 200 and exchange.keep_alive and not exchange.old and exchange.method != "HEAD":
-            self._transport.write(b"%b%d\r\n\r\n%b" % (self._server.head, len(body), body))
-            return
-        head = self._server.head.split(b"\r\n", 1)[1]
-        lines = [b"HTTP/1.1 %d %b\r\n" % (status, _REASONS.get(status, "").encode()), head, b"%d\r\n" % len(body)]
-        if allow:
-            lines.append(b"allow: %b\r\n" % allow.encode())
-        if not exchange.keep_alive:
-            lines.append(b"connection: close\r\n")
-        elif exchange.old:
-            lines.append(b"connection: keep-alive\r\n")
-        lines.append(b"\r\n")
-        if exchange.method != "HEAD":
-            lines.append(body)
-        self._transport.write(b"".join(lines))
 
     def _finish(self) -> None:
         """Close after the last answer. Where the client may still be sending, wait for its end of the connection:

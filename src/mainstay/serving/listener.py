@@ -1,0 +1,57 @@
+"""All connections of a listening socket: their shared state, their clock, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+from email.utils import formatdate
+
+from mainstay.serving.connection import Connection
+from mainstay.serving.options import ServerOptions
+from mainstay.serving.rest import RestInterface
+
+
+class HttpListener:
+    """The connections of a listening socket.
+
+    Args:
+        rest: What answers the requests.
+        options: The limits and timeouts.
+        loop: The event loop.
+    """
+
+    def __init__(self, rest: RestInterface, options: ServerOptions, loop: asyncio.AbstractEventLoop) -> None:
+        self.rest = rest
+        self.options = options
+        self.loop = loop
+        self.connections: set[Connection] = set()
+        self.stopping = False
+        self.head = b""
+        self.tick()
+
+    def connect(self) -> Connection:
+        """Return the protocol of a new connection."""
+        return Connection(self)
+
+    def tick(self) -> None:
+        """Do what is due about once a second: date the answers, end connections that take too long."""
+        # The one place that reads the calendar: HTTP wants the time of day in every answer.
+        date = formatdate(usegmt=True).encode()
+        self.head = b"HTTP/1.1 200 OK\r\ndate: " + date + b"\r\ncontent-type: application/json\r\ncontent-length: "
+        now = self.loop.time()
+        for connection in tuple(self.connections):
+            connection.check_time(now)
+
+    def stop(self) -> None:
+        """Make every connection close after the answers that it owes."""
+        self.stopping = True
+
+    def close_quiet(self) -> None:
+        """Close the connections that owe nothing and have been quiet for a moment."""
+        now = self.loop.time()
+        for connection in tuple(self.connections):
+            connection.close_if_quiet(now)
+
+    def abort(self) -> None:
+        """Drop every connection that is left."""
+        for connection in tuple(self.connections):
+            connection.abort()

@@ -1,0 +1,30 @@
+import pytest
+
+from mainstay.core import ArgumentError
+from mainstay.serving import ServerOptions
+
+
+def test_the_defaults_keep_a_server_private_on_the_port_of_the_protocol():
+    options = ServerOptions()
+    assert (options.host, options.rest_port) == ("127.0.0.1", 8501)
+    assert options.batch_timeout_seconds == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"rest_port": -1},
+        {"rest_port": 70_000},
+        {"max_batch_size": 0},
+        {"max_batch_size": 2.5},
+        {"max_body_bytes": 0},
+        {"max_body_bytes": "1"},
+        {"batch_timeout_seconds": -0.1},
+        {"batch_timeout_seconds": float("nan")},
+        {"drain_timeout_seconds": float("inf")},
+        {"execution": "gpu"},
+    ],
+)
+def test_an_option_out_of_range_is_refused(wrong):
+    with pytest.raises(ArgumentError):
+        ServerOptions(**wrong)
