@@ -4,6 +4,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
+BENCHMARKS ?= $(wildcard benchmarks/[a-z]*.py)
 CHOOSE := for p in python3.13 python3.12 python3.11 python3.14 python3 python; do \
 	$$p -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null \
 	&& echo $$p && exit; done
@@ -34,7 +35,7 @@ docs: $(VENV)/.ready-docs
 	$(BIN)/python tools/check_site.py site
 
 bench: $(VENV)/.ready-bench
-	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+	@set -e; for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python $$file; done
 
 lock: $(VENV)/.ready-lock
 	$(BIN)/python tools/pins.py lock $(if $(UPGRADE),--upgrade)

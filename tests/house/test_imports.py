@@ -48,7 +48,7 @@ def room_of(source: Path, file: Path) -> str:
 class WhenRun(ast.NodeTransformer):
     """Leaves out what only a type checker reads."""
 
-    def visit_If(self, node: ast.If) -> ast.AST | list[ast.AST]:  # noqa: N802
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.AST]:
         self.generic_visit(node)
         return node.orelse if ast.unparse(node.test).endswith("TYPE_CHECKING") else node
 
@@ -188,7 +188,8 @@ def test_a_banned_import_is_found_and_tensorflow_metadata_is_not(bad) -> None:
 def test_an_undeclared_import_is_found(bad) -> None:
     root = bad(
         "io/a.py",
-        "import os, numpy, yaml\nif TYPE_CHECKING:\n    import toml\nfrom google.protobuf import message\nimport google_crc32c",
+        "import os, numpy, yaml\nif TYPE_CHECKING:\n    import toml\n"
+        "from google.protobuf import message\nimport google_crc32c",
     )
     assert undeclared_imports(root, {"numpy", "protobuf", "google-crc32c"}) == ["yaml"]
 
