@@ -305,10 +305,9 @@ def test_a_client_that_does_not_read_is_dropped(start, fakes):
         [fakes.input("x")], body=lambda columns: {"total": np.zeros((len(columns[0]), 100_000), np.float32)}
     )
     server = start({"m": fakes.Model(serving_default=signature)}, read_timeout_seconds=0.01)
-    with server.connect() as client:
-        with pytest.raises((BrokenPipeError, ConnectionResetError)):
-            while True:
-                client.sendall(fakes.post(ROW) * 100)
+    with server.connect() as client, pytest.raises((BrokenPipeError, ConnectionResetError)):
+        while True:
+            client.sendall(fakes.post(ROW) * 100)
 
 
 def test_many_clients_with_different_numbers_of_rows_get_their_own_answers(start, fakes):

@@ -4,7 +4,7 @@ import threading
 import numpy as np
 import pytest
 
-from mainstay.core import TensorSpec
+from mainstay.core import RequestError, TensorSpec
 
 
 @pytest.fixture
@@ -145,6 +145,26 @@ def test_a_fault_of_the_model_is_an_internal_error_that_the_log_explains(taxi, c
     assert status == 500
     assert "Tensor name: total has inconsistent batch size" in answer["error"]
     assert taxi.predict({"instances": [ROW]})[0] == 200
+
+
+def test_a_refusal_of_the_model_names_the_place_in_the_request(start, fakes):
+    def refuse(columns):
+        (rows,) = np.nonzero(columns[0].values > 100)
+        if len(rows):
+            raise RequestError("an integer is out of range", where=f"$.id[{rows[0]}]", expected="at most 100")
+        return {"total": columns[0].values.astype(np.float32)}
+
+    signature = fakes.Signature([fakes.input("id", "int64")], body=refuse)
+    server = start({"m": fakes.Model(serving_default=signature)}, max_batch_size=4)
+    ids = [1] * 9 + [101]
+    for document, place in (
+        ({"instances": ids}, "$.instances[9]"),
+        ({"instances": [{"id": i} for i in ids]}, "$.instances[9].id"),
+        ({"inputs": {"id": ids}}, "$.inputs.id[9]"),
+        ({"inputs": ids}, "$.inputs[9]"),
+    ):
+        status, answer = server.predict(document)
+        assert (status, answer["error"]) == (400, f"an integer is out of range; {place}: expected at most 100")
 
 
 def test_one_wrong_request_of_a_batch_does_not_fail_the_others(start, fakes):

@@ -164,7 +164,8 @@ class Model:
     signatures = {"serving_default": Echo()}
 
 logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-serve({"m": Model()}, ServerOptions(rest_port=0, execution=sys.argv[1]), on_ready=lambda s: print(s.rest_port, flush=True))
+options = ServerOptions(rest_port=0, execution=sys.argv[1])
+serve({"m": Model()}, options, on_ready=lambda server: print(server.rest_port, flush=True))
 for name in ("keras", "tensorflow", "torch", "jax"):
     assert name not in sys.modules, name
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeAlias
@@ -17,6 +17,10 @@ Part: TypeAlias = Any
 with inner axes, an array `[rows, *inner]`."""
 
 
+def _no_place(name: str, row: int) -> str:
+    return f"$.{name}[{row}]"
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Rows of one request, input by input, already checked.
@@ -27,16 +31,21 @@ class Chunk:
         missing: Whether any value may be missing.
         shape: The inner shapes of this chunk where a signature leaves them open; only chunks of one shape share
             a batch.
+        place: Gives the path of a value in the request from the input's name and the row.
+        start: The row of the request that is the first one here.
     """
 
     rows: int
     parts: Sequence[Part]
     missing: bool = False
     shape: tuple[tuple[int, ...], ...] = ()
+    place: Callable[[str, int], str] = _no_place
+    start: int = 0
 
     def slice(self, start: int, stop: int) -> Chunk:
         """Return the rows from `start` to before `stop`."""
-        return Chunk(stop - start, [part[start:stop] for part in self.parts], self.missing, self.shape)
+        parts = [part[start:stop] for part in self.parts]
+        return Chunk(stop - start, parts, self.missing, self.shape, self.place, self.start + start)
 
 
 @dataclass(frozen=True, slots=True)

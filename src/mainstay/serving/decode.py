@@ -221,7 +221,7 @@ class RequestDecoder:
             gone = np.fromiter((value is None for value in values), bool, rows) if plan.optional else None
             columns[slot] = array if gone is None or not gone.any() else DensePart(array, gone)
             shape.append(array.shape[1:])
-        return Chunk(rows, columns, missing, tuple(shape) if self._open else ())
+        return Chunk(rows, columns, missing, tuple(shape) if self._open else (), place)
 
     def _check_keys(self, row: dict[str, Any], where: str, incomplete: str, element: str = "") -> None:
         """Refuse a name that the signature does not have, then a required one that is not there."""

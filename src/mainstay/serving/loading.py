@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mainstay.core import ArtifactError, SetupError
+from mainstay.core import ArtifactError, RequestError, SetupError
 from mainstay.serving.answers import logger
 from mainstay.serving.batcher import Batcher, BatchPolicy
 from mainstay.serving.chunks import Chunk, merge
@@ -26,6 +27,7 @@ from mainstay.serving.values import InputPlan
 
 _ARTIFACT_FILES = ("saved_model.pb", "assets.extra/mainstay/manifest.json")
 _MEASUREMENTS = 5
+_BATCH_PLACE = re.compile(r"\$\.(.+)\[(\d+)\]", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,10 @@ class _Execution:
         self._plans = plans
 
     def __call__(self, chunks: Sequence[Chunk]) -> Outputs:
-        arrays = self._signature.run(merge(chunks, self._plans))
+        try:
+            arrays = self._signature.run(merge(chunks, self._plans))
+        except RequestError as error:
+            raise _in_request(error, chunks) from error
         rows = sum(chunk.rows for chunk in chunks)
         for name, array in arrays.items():
             if array.ndim == 0 or len(array) != rows:
@@ -147,6 +152,18 @@ class _Execution:
                 filler: Any = None if plan.optional else "" if plan.dtype == "string" else 0
                 parts.append((filler,) * rows)
         return Chunk(rows, parts, missing=True)
+
+
+def _in_request(error: RequestError, chunks: Sequence[Chunk]) -> RequestError:
+    """Return a refusal of the model with the path in the request instead of the row in the batch.
+
+    Only the refusal of a single request is ever told: a batch that fails is tried again request by request.
+    """
+    found = _BATCH_PLACE.fullmatch(error.where or "")
+    if found is None or len(chunks) != 1:
+        return error
+    where = chunks[0].place(found[1], int(found[2]) + chunks[0].start)
+    return RequestError(error.summary, where=where, expected=error.expected, received=error.received, fix=error.fix)
 
 
 def _cheap_rows(execution: _Execution, sizes: Sequence[int], limit: float) -> int:
