@@ -31,7 +31,7 @@ types: $(VENV)/.ready-dev
 	$(BIN)/mypy
 
 docs: $(VENV)/.ready-docs
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	$(BIN)/python tools/check_site.py site
 
 bench: $(VENV)/.ready-bench

@@ -1,6 +1,7 @@
 """Rooms import only from rooms above them, through their doors, and nobody imports what the house has banned."""
 
 import ast
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -126,6 +127,22 @@ def bad(tmp_path: Path):
         return tmp_path
 
     return write
+
+
+def drawn_rooms(page: str) -> dict[str, bool]:
+    """The rooms in the table of the architecture page, in order, and whether each is only planned."""
+    return {name: bool(planned) for name, planned in re.findall(r"^\| `(\w+)`( \*planned\*)? \|", page, re.MULTILINE)}
+
+
+def test_the_architecture_page_shows_the_rooms_in_order_and_which_exist(source: Path, repository: Path) -> None:
+    rooms = drawn_rooms((repository / "docs" / "architecture.md").read_text())
+    assert list(rooms) == ROOMS
+    existing = {room for room in ROOMS if (source / room / "__init__.py").exists()}
+    assert {room for room, planned in rooms.items() if not planned} == existing
+
+
+def test_the_rooms_of_a_page_are_read_with_what_is_planned() -> None:
+    assert drawn_rooms("| `core` | x |\n| `web` *planned* | x |\n") == {"core": False, "web": True}
 
 
 def test_rooms_import_only_from_rooms_above_and_through_their_doors(source: Path) -> None:
