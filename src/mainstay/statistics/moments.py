@@ -98,13 +98,14 @@ class Moments:
         self._count_others(split)
         if values.size == 0:
             return
+        low, high = values.min().item(), values.max().item()
         with np.errstate(over="ignore", invalid="ignore"):
             mean = float(values.mean())
             if not math.isfinite(mean):
-                mean = float((values / values.size).sum())
+                mean = _within(float((values / values.size).sum()), low, high)
             away = values - mean
             squares = float(np.square(away).sum())
-        self._widen(values.min().item(), values.max().item())
+        self._widen(low, high)
         self._zeros += int(values.size - np.count_nonzero(values))
         self._combine(values.size, mean, squares)
 
@@ -112,15 +113,15 @@ class Moments:
         """Take in distinct finite values in rising order and how often each occurs, `[runs]` each."""
         if values.size == 0:
             return
-        total = int(counts.sum())
+        low, high, total = values[0].item(), values[-1].item(), int(counts.sum())
         with np.errstate(over="ignore", invalid="ignore"):
             floats = values.astype(np.float64, copy=False)
             mean = float((floats * counts).sum()) / total
             if not math.isfinite(mean):
-                mean = float((floats / total * counts).sum())
+                mean = _within(float((floats / total * counts).sum()), low, high)
             away = floats - mean
             squares = float((np.square(away) * counts).sum())
-        self._widen(values[0].item(), values[-1].item())
+        self._widen(low, high)
         self._zeros += int(counts[values == 0].sum())
         self._combine(total, mean, squares)
 
@@ -205,6 +206,11 @@ class Moments:
             self._squares = math.inf
             self._mean = self._mean * (1.0 - share) + mean * share
         self._count = total
+
+
+def _within(mean: float, low: float, high: float) -> float:
+    """Return a mean that rounding, near the largest float, may have pushed out of the values' range."""
+    return min(max(mean, low), high)
 
 
 def as_numbers(values: Array) -> Array:

@@ -51,7 +51,7 @@ class TableAccumulator:
         Raises:
             DataError: The columns' names, order or kinds are not those of the schema.
         """
-        if _kinds(batch.schema) != self._kinds or batch.schema.names != list(self._kinds):
+        if list(_kinds(batch.schema).items()) != list(self._kinds.items()):
             raise DataError(
                 "a batch does not have the columns of the table",
                 expected=", ".join(f"{name}: {kind}" for name, kind in self._kinds.items()),
@@ -71,7 +71,7 @@ class TableAccumulator:
         Raises:
             DataError: The columns of the two differ.
         """
-        if other._kinds != self._kinds:
+        if list(other._kinds.items()) != list(self._kinds.items()):
             raise DataError(
                 "statistics of different tables cannot be merged", expected=self._kinds, received=other._kinds
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.box import HEAVY_HEAD, SIMPLE_HEAD
+from rich.box import HEAVY_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -16,6 +16,9 @@ from mainstay.validation.schemas import check_schema
 from mainstay.validation.text import plain
 from mainstay.validation.views import FeatureView, feature_views, only_dataset
 
+_NUMERIC_COLUMNS = ("missing", "mean", "std dev", "zeros", "min", "median", "max", "distribution")
+_STRING_COLUMNS = ("missing", "unique", "top", "freq top", "avg length")
+_WIDE = 100
 _BARS = " ▁▂▃▄▅▆▇█"
 
 
@@ -76,39 +79,42 @@ def visualize_statistics(statistics: statistics_pb2.DatasetFeatureStatisticsList
         ArgumentError: `statistics` are no `DatasetFeatureStatisticsList`.
     """
     dataset = only_dataset(statistics)
-    title = f"{dataset.num_examples:,} examples"
-    names = ("mean", "std dev", "zeros", "min", "median", "max", "distribution")
-    numbers = _table(f"Numeric features of {title}", "Feature name", "missing", *names, compact=True)
-    names = ("unique", "top", "freq top", "avg length")
-    strings = _table(f"String features of {title}", "Feature name", "missing", *names, compact=True)
-    for view in feature_views(dataset):
-        start = (view.name, _share(view.num_missing, view.num_examples))
-        if view.is_string:
-            _add_row(strings, *start, *_string_cells(view))
-        else:
-            _add_row(numbers, *start, *_numeric_cells(view))
     console = Console()
+    names = (
+        _NUMERIC_COLUMNS if console.width >= _WIDE else [n for n in _NUMERIC_COLUMNS if n not in ("std dev", "zeros")]
+    )
+    examples = f"{dataset.num_examples:,} examples"
+    numbers = _table(f"Numeric features of {examples}", "Feature name", *names, compact=True)
+    strings = _table(f"String features of {examples}", "Feature name", *_STRING_COLUMNS, compact=True)
+    for view in feature_views(dataset):
+        if view.is_string:
+            _add_row(strings, view.name, *_string_cells(view).values())
+        else:
+            cells = _numeric_cells(view)
+            _add_row(numbers, view.name, *(cells.get(name, "") for name in names))
     for table in (numbers, strings):
         if table.row_count:
             console.print(table)
 
 
-def _numeric_cells(view: FeatureView) -> list[str]:
-    if not view.has_numbers:
-        return []
-    stats = view.numeric
-    mean, std, low, median, high = (
-        f"{value:.4g}" for value in (stats.mean, stats.std_dev, stats.min, stats.median, stats.max)
-    )
-    return [mean, std, _share(stats.num_zeros, view.num_present), low, median, high, _bars(stats)]
+def _numeric_cells(view: FeatureView) -> dict[str, str]:
+    cells = {"missing": _share(view.num_missing, view.num_examples)}
+    if view.has_numbers:
+        stats = view.numeric
+        cells["zeros"] = _share(stats.num_zeros, view.num_present)
+        values = (stats.mean, stats.std_dev, stats.min, stats.median, stats.max)
+        cells |= zip(("mean", "std dev", "min", "median", "max"), (f"{value:.4g}" for value in values), strict=True)
+        cells["distribution"] = _bars(stats)
+    return cells
 
 
-def _string_cells(view: FeatureView) -> list[str]:
+def _string_cells(view: FeatureView) -> dict[str, str]:
     stats = view.statistics.string_stats
-    cells = [f"{stats.unique:,}"]
+    cells = {"missing": _share(view.num_missing, view.num_examples), "unique": f"{stats.unique:,}"}
     if stats.top_values:
         top = stats.top_values[0]
-        cells += [plain(top.value, 40), _share(top.frequency, view.num_present), f"{stats.avg_length:.1f}"]
+        cells |= {"top": plain(top.value, 30), "freq top": _share(top.frequency, view.num_present)}
+        cells["avg length"] = f"{stats.avg_length:.1f}"
     return cells
 
 
@@ -122,7 +128,9 @@ def _bars(stats: Any) -> str:
 
 def _share(part: float, whole: float) -> str:
     percent = 100 * part / whole if whole else 0.0
-    return f"{percent:.1f}%" if percent == 0.0 or percent >= 0.1 else "<0.1%"
+    if 0.0 < percent < 0.1:
+        return "<0.1%"
+    return ">99.9%" if 99.9 < percent < 100.0 else f"{percent:.1f}%"
 
 
 def _presence(feature: Any) -> str:
@@ -157,10 +165,9 @@ def _domain(feature: Any) -> str:
 
 
 def _table(title: str, *columns: str, compact: bool = False) -> Table:
-    style = SIMPLE_HEAD if compact else HEAVY_HEAD
-    table = Table(title=title, title_justify="left", title_style="bold", box=style, pad_edge=not compact)
+    table = Table(title=title, title_justify="left", title_style="bold", box=None if compact else HEAVY_HEAD)
     for index, column in enumerate(columns):
-        table.add_column(column, overflow="fold", min_width=10 if index == 0 else None, no_wrap=compact and index > 0)
+        table.add_column(column, overflow="fold", no_wrap=compact and index > 0)
     return table
 
 
