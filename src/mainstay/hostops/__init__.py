@@ -10,7 +10,7 @@ from mainstay.hostops.farmhash import fingerprint64
 from mainstay.hostops.graph import HostGraph
 from mainstay.hostops.graph_json import GRAPH_VERSION
 from mainstay.hostops.program import HostInput, HostNode, Program
-from mainstay.hostops.registry import op_names, op_version
+from mainstay.hostops.registry import can_miss, op_names, op_version, result_dtype
 
 __all__ = [
     "GRAPH_VERSION",
@@ -21,9 +21,11 @@ __all__ = [
     "Program",
     "Values",
     "as_column",
+    "can_miss",
     "column_from_arrow",
     "columns_from_batch",
     "fingerprint64",
     "op_names",
     "op_version",
+    "result_dtype",
 ]

@@ -87,7 +87,8 @@ def _numbers(array: pa.Array) -> Array:
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         if pa.types.is_uint64(kind) and array.null_count:
             array = array.fill_null(0)
-        return _numpy_values(_buffer(array, np.dtype(kind.to_pandas_dtype()))).values
+        numbers: Array = _numpy_values(_buffer(array, np.dtype(kind.to_pandas_dtype()))).values
+        return numbers
     raise TransformError(
         "host operations cannot read a column of this type",
         expected="numbers, booleans, strings, dates or timestamps",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -98,3 +98,23 @@ def op_names() -> tuple[str, ...]:
 def op_version(name: str) -> int:
     """Return the version of an operation that this release runs; see `lookup`."""
     return lookup(name).version
+
+
+def result_dtype(name: str, dtypes: tuple[str, ...], attrs: Mapping[str, Any]) -> str:
+    """Return the dtype that an operation gives.
+
+    Args:
+        name: The operation.
+        dtypes: The dtypes of its inputs.
+        attrs: Those attributes that a dtype can depend on.
+
+    Raises:
+        TransformError: There is no such operation, or it does not take these dtypes.
+    """
+    return lookup(name).result(dtypes, attrs)
+
+
+def can_miss(name: str, inputs: Sequence[bool]) -> bool:
+    """Return whether the result of an operation can have missing values, given whether each input can."""
+    rule = lookup(name).missing
+    return rule != "never" and (all(inputs) if rule == "fill" else any(inputs))
