@@ -1,4 +1,4 @@
-"""Wire formats: message classes of our own `.proto` files, in a private pool that TensorFlow may share a process with."""
+"""Wire formats: message classes of our own `.proto` files, in a pool of their own beside which TensorFlow can live."""
 
 from mainstay.core.protos.pool import message_class
 

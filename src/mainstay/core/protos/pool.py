@@ -23,7 +23,7 @@ def _pool() -> Any:
     pool = descriptor_pool.DescriptorPool()
     compiled = resources.files(__package__).joinpath(DESCRIPTOR_SET).read_bytes()
     for file in descriptor_pb2.FileDescriptorSet.FromString(compiled).file:
-        pool.Add(file)  # type: ignore[no-untyped-call]
+        pool.Add(file)
     return pool
 
 

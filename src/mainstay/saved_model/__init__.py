@@ -1,0 +1,25 @@
+"""The artifact: a model with everything it needs, saved, verified and loaded without the code that made it."""
+
+from mainstay.saved_model.keras_models import from_keras_model
+from mainstay.saved_model.loaded_model import LoadedModel, LoadedSignature
+from mainstay.saved_model.loading import load
+from mainstay.saved_model.manifest import FORMAT_VERSION, Manifest
+from mainstay.saved_model.runtime import tune_for_serving
+from mainstay.saved_model.saving import save
+from mainstay.saved_model.serving_function import ServingFunction
+from mainstay.saved_model.verification import VerifyReport, verify, verify_in_fresh_process
+
+__all__ = [
+    "FORMAT_VERSION",
+    "LoadedModel",
+    "LoadedSignature",
+    "Manifest",
+    "ServingFunction",
+    "VerifyReport",
+    "from_keras_model",
+    "load",
+    "save",
+    "tune_for_serving",
+    "verify",
+    "verify_in_fresh_process",
+]

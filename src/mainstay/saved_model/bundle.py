@@ -1,0 +1,177 @@
+"""TensorBundle, TensorFlow's checkpoint format: named arrays in one data file that is mapped, never copied.
+
+`variables.index` is a table (see `tables`) of a header under the empty key and a `tensorflow.BundleEntryProto`
+under each name; `variables.data-00000-of-00001` holds the arrays, little-endian, row by row. TensorFlow allows any
+offset; ours are multiples of 64 bytes, so that XLA uses a mapped array where it lies.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from mainstay.core import FormatError, ModelError, message_class
+from mainstay.saved_model.tables import decode_table, encode_table, masked_crc32c
+
+INDEX_FILE = "variables/variables.index"
+DATA_FILE = "variables/variables.data-00000-of-00001"
+
+_ALIGNMENT = 64
+_PRODUCER = 1
+
+_DTYPES: dict[int, np.dtype[Any]] = {
+    number: np.dtype(dtype)
+    for number, dtype in {
+        1: np.float32,
+        2: np.float64,
+        3: np.int32,
+        4: np.uint8,
+        5: np.int16,
+        6: np.int8,
+        8: np.complex64,
+        9: np.int64,
+        10: np.bool_,
+        14: ml_dtypes.bfloat16,
+        17: np.uint16,
+        18: np.complex128,
+        19: np.float16,
+        22: np.uint32,
+        23: np.uint64,
+        24: ml_dtypes.float8_e5m2,
+        25: ml_dtypes.float8_e4m3fn,
+    }.items()
+}
+_NUMBERS = {dtype: number for number, dtype in _DTYPES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class TensorEntry:
+    """Where a tensor lies in the data file.
+
+    Args:
+        dtype: Its dtype.
+        shape: Its shape.
+        offset: Its first byte.
+        size: Its length in bytes.
+    """
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    offset: int
+    size: int
+
+
+def write_bundle(folder: Path, tensors: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Write `tensors` to the two files of a bundle under `folder`.
+
+    Raises:
+        ModelError: A tensor has a dtype that a bundle cannot hold.
+        OSError: The file system refused.
+    """
+    entry_class = message_class("tensorflow.BundleEntryProto")
+    header = message_class("tensorflow.BundleHeaderProto")(num_shards=1)
+    header.version.producer = _PRODUCER
+    items = [(b"", header.SerializeToString())]
+    (folder / DATA_FILE).parent.mkdir(parents=True, exist_ok=True)
+    with open(folder / DATA_FILE, "xb") as file:
+        for name in sorted(tensors, key=str.encode):
+            array = np.asarray(tensors[name])
+            if array.dtype not in _NUMBERS:
+                raise ModelError(
+                    "a weight has a dtype that cannot be saved",
+                    where=name,
+                    expected=", ".join(str(dtype) for dtype in _NUMBERS),
+                    received=array.dtype,
+                )
+            file.write(b"\0" * (-file.tell() % _ALIGNMENT))
+            data = (
+                memoryview(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data)
+                if array.size
+                else memoryview(b"")
+            )
+            entry = entry_class(dtype=_NUMBERS[array.dtype], offset=file.tell(), size=len(data))
+            entry.crc32c = masked_crc32c(data)
+            entry.shape.SetInParent()
+            for length in array.shape:
+                entry.shape.dim.add(size=length)
+            file.write(data)
+            items.append((name.encode(), entry.SerializeToString()))
+    with open(folder / INDEX_FILE, "xb") as file:
+        file.write(encode_table(items))
+
+
+def read_index(index: bytes) -> dict[str, TensorEntry]:
+    """Return where each tensor of a bundle lies.
+
+    Args:
+        index: The content of the index file.
+
+    Raises:
+        FormatError: The index is malformed, or the bundle is of a kind that is not read here: several data files,
+            big-endian, partitioned or string tensors.
+    """
+    from google.protobuf.message import DecodeError
+
+    table = decode_table(index)
+    try:
+        header = message_class("tensorflow.BundleHeaderProto").FromString(table.pop(b"", b""))
+        entry_class = message_class("tensorflow.BundleEntryProto")
+        entries = {name.decode(): entry_class.FromString(value) for name, value in table.items()}
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise FormatError("the index of the weights holds a malformed entry", received=error) from error
+    if header.num_shards != 1 or header.endianness != 0 or header.version.min_consumer > _PRODUCER:
+        raise FormatError(
+            "the weights are stored in a way that is not read here",
+            expected="one data file, little-endian",
+            received=f"num_shards {header.num_shards}, endianness {header.endianness}, "
+            f"min_consumer {header.version.min_consumer}",
+        )
+    return {name: _entry(name, entry) for name, entry in entries.items()}
+
+
+def _entry(name: str, entry: Any) -> TensorEntry:
+    shape = tuple(dim.size for dim in entry.shape.dim)
+    dtype = _DTYPES.get(entry.dtype)
+    if dtype is None or entry.slices or entry.shard_id or entry.shape.unknown_rank or min((0, *shape)) < 0:
+        raise FormatError(
+            "a weight is stored in a way that is not read here",
+            where=name,
+            expected="a whole array of numbers",
+            received=f"dtype {entry.dtype}, shape {shape}, shard {entry.shard_id}, {len(entry.slices)} slices",
+        )
+    if entry.offset < 0 or entry.size != math.prod(shape) * dtype.itemsize:
+        raise FormatError(
+            "the size of a weight does not follow from its shape",
+            where=name,
+            expected=f"{math.prod(shape) * dtype.itemsize} bytes for {dtype}{list(shape)}",
+            received=f"{entry.size} bytes at offset {entry.offset}",
+        )
+    return TensorEntry(dtype, shape, entry.offset, entry.size)
+
+
+def read_tensor(name: str, entry: TensorEntry, data: memoryview) -> np.ndarray[Any, Any]:
+    """Return a tensor as a read-only view of the data file.
+
+    Args:
+        name: Its name, for messages.
+        entry: Where it lies.
+        data: The mapped data file.
+
+    Raises:
+        FormatError: It reaches past the end of the file.
+    """
+    if entry.offset + entry.size > len(data):
+        raise FormatError(
+            "a weight reaches past the end of the data file",
+            where=name,
+            expected=f"{len(data):,} bytes",
+            received=f"bytes {entry.offset:,} to {entry.offset + entry.size:,}",
+        )
+    flat = np.frombuffer(data[entry.offset : entry.offset + entry.size], np.uint8)
+    return flat.view(entry.dtype).reshape(entry.shape)

@@ -1,0 +1,139 @@
+"""Executables: a stored program compiled for each batch size that is asked for, its weights shared by all.
+
+`jax.export` describes an exported function by a class whose fields change between versions of JAX. Only its public
+ones are named here: the others come from exporting a blank function with the same arguments and results.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import export
+
+from mainstay.core import FormatError, SetupError
+from mainstay.saved_model.export import array_spec, symbolic_shape
+from mainstay.saved_model.feeds import Feeds
+from mainstay.saved_model.modules import check_module
+from mainstay.saved_model.program import Program
+
+_DIMENSION = re.compile(r"[A-Za-z0-9_+\-*(), ]{1,500}")
+_MOST_EXECUTABLES = 256
+
+Lengths: TypeAlias = tuple[tuple[str, int], ...]
+
+
+def platform() -> str:
+    """Return the platform that programs run on here, one of `program.PLATFORMS` or another name of JAX."""
+    name = jax.default_backend()
+    return "cuda" if name == "gpu" else name
+
+
+class Executables:
+    """The compiled forms of one program; several threads may run it at once.
+
+    Args:
+        program: The stored program.
+        weights: The weights on the device, in the order in which the program takes them.
+
+    Raises:
+        FormatError: The program's module is malformed, holds something unstable or is not as described.
+        SetupError: This version of JAX cannot run it.
+    """
+
+    def __init__(self, program: Program, weights: list[jax.Array]) -> None:
+        self.feeds = Feeds([tensor for tensor in program.arguments if not tensor.weight])
+        self.output_names = tuple(tensor.name for tensor in program.results)
+        self._program = program
+        self._weights = weights
+        self._call = _read_program(program)
+        self._compiled: dict[tuple[int, Lengths], Callable[..., Any]] = {}
+        self._lock = threading.Lock()
+
+    def compile(self, bucket: int, lengths: Lengths = ()) -> Callable[..., Any]:
+        """Return the executable for batches of `bucket` rows, compiled at the first call.
+
+        Args:
+            bucket: The number of rows.
+            lengths: The length of every other axis that may have any.
+
+        Raises:
+            FormatError: The program cannot be compiled.
+        """
+        compiled = self._compiled.get((bucket, lengths))
+        if compiled is not None:
+            return compiled
+        with self._lock:
+            if (bucket, lengths) not in self._compiled:
+                while len(self._compiled) >= _MOST_EXECUTABLES:
+                    del self._compiled[next(iter(self._compiled))]
+                self._compiled[bucket, lengths] = self._compile(bucket, dict(lengths))
+            return self._compiled[bucket, lengths]
+
+    def _compile(self, bucket: int, lengths: Mapping[str, int]) -> Callable[..., Any]:
+        arguments = self._program.arguments
+
+        def run(weights: list[jax.Array], arrays: list[jax.Array]) -> tuple[jax.Array, ...]:
+            inputs, stored = self.feeds.take_apart(arrays), iter(weights)
+            return self._call(*[next(stored) if tensor.weight else inputs[tensor.name] for tensor in arguments])
+
+        arrays = [array_spec(shape, dtype) for shape, dtype in self.feeds.specs(bucket, lengths)]
+        try:
+            return jax.jit(run).lower(self._weights, arrays).compile()
+        except Exception as error:
+            raise FormatError(
+                "a program cannot be compiled",
+                where=f"batch size {bucket}",
+                received=f"{type(error).__name__}: {error}",
+                fix="load it on a platform and with a version of JAX that the manifest names",
+            ) from error
+
+    def run(self, values: Mapping[str, np.ndarray[Any, Any]], start: int, rows: int, bucket: int) -> list[Any]:
+        """Return the outputs for `rows` rows of `values` from `start` on, each `[rows, ...]`, in order.
+
+        Raises:
+            RequestError: A value does not fit into the dtype that the program takes.
+        """
+        compiled = self.compile(bucket, self.feeds.lengths(values))
+        outputs = compiled(self._weights, self.feeds.fill(values, start, rows, bucket))
+        if rows == bucket:
+            return [np.asarray(output) for output in outputs]
+        return [np.asarray(output)[:rows] for output in outputs]
+
+
+def _read_program(program: Program) -> Callable[..., tuple[jax.Array, ...]]:
+    check_module(program)
+    try:
+        return dataclasses.replace(_template(program), mlir_module_serialized=program.module).call
+    except (ValueError, KeyError) as error:
+        raise FormatError("the description of a program is malformed", received=error) from error
+    except (TypeError, AttributeError) as error:
+        raise SetupError(
+            "this version of JAX cannot run saved models",
+            expected="a version that this Mainstay is tested with",
+            received=f"jax {jax.__version__}: {error}",
+            fix="install the versions of constraints.txt",
+        ) from error
+
+
+def _template(program: Program) -> export.Exported:
+    """Return the export of a blank function that takes and gives what the program does, to carry its module."""
+    scope = export.SymbolicScope()
+    for tensor in (*program.arguments, *program.results):
+        if any(isinstance(axis, str) and not _DIMENSION.fullmatch(axis) for axis in tensor.shape):
+            raise ValueError(f"{tensor.name} has the shape {list(tensor.shape)}")
+    arguments = [array_spec(symbolic_shape(t.shape, scope), t.dtype) for t in program.arguments]
+    shapes = [symbolic_shape(t.shape, scope) for t in program.results]
+
+    def blank(*_: jax.Array) -> tuple[jax.Array, ...]:
+        return tuple(jnp.zeros(shape, t.dtype) for shape, t in zip(shapes, program.results, strict=True))
+
+    blank.__name__ = "program"
+    exported = export.export(jax.jit(blank, keep_unused=True), platforms=program.platforms)(*arguments)
+    return dataclasses.replace(exported, calling_convention_version=program.calling_convention)

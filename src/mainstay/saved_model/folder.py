@@ -1,0 +1,188 @@
+"""The folder of an artifact: which files it may hold, and their content once every digest has been verified.
+
+Nothing of a file is parsed before the digests of all files are known to be right. Files are mapped once, and what
+was hashed is what is read later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from mainstay.core import ArtifactError, FormatError, IntegrityError, digest_bytes, storage_errors
+
+EXTRA = "assets.extra/mainstay"
+MANIFEST_FILE = f"{EXTRA}/manifest.json"
+SEAL_FILE = f"{EXTRA}/manifest.sha256"
+HOST_GRAPH_FILE = f"{EXTRA}/host_graph.json"
+GOLDEN_FILE = f"{EXTRA}/golden.npz"
+PROGRAM_SUFFIX = ".stablehlo"
+ASSETS = "assets"
+
+RESERVED = frozenset(
+    {path.rsplit("/", 1)[1] for path in (MANIFEST_FILE, SEAL_FILE, HOST_GRAPH_FILE, GOLDEN_FILE)} | {"manifest.sig"}
+)
+"""File names that a sidecar cannot have."""
+
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_MAX_MANIFEST = 64 << 20
+_BLOCK = 1 << 22
+
+
+def is_plain_name(name: str) -> bool:
+    """Return whether a name can be a file's: letters, digits and ``_.-``, so that no path can hide in it."""
+    return _PLAIN_NAME.fullmatch(name) is not None
+
+
+def find_files(folder: Path) -> dict[str, int]:
+    """Return the size of every file under `folder` by its relative path.
+
+    Raises:
+        IntegrityError: There is something that is neither a folder nor a regular file, such as a link.
+        StorageError: The folder cannot be read.
+    """
+    found: dict[str, int] = {}
+    pending = [PurePosixPath()]
+    while pending:
+        relative = pending.pop()
+        with storage_errors(folder / relative, "read"), os.scandir(folder / relative) as entries:
+            for entry in entries:
+                path = relative / entry.name
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISDIR(status.st_mode):
+                    pending.append(path)
+                elif stat.S_ISREG(status.st_mode):
+                    found[str(path)] = status.st_size
+                else:
+                    raise IntegrityError(
+                        "a saved model holds something other than plain files",
+                        where=folder / path,
+                        expected="a regular file",
+                        received="a symbolic link" if stat.S_ISLNK(status.st_mode) else "a special file",
+                    )
+    return dict(sorted(found.items()))
+
+
+def map_file(path: Path) -> memoryview:
+    """Return a file's content, mapped; following no link at its end."""
+    with storage_errors(path, "read"):
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+        try:
+            if not os.fstat(handle).st_size:
+                return memoryview(b"")
+            return memoryview(mmap.mmap(handle, 0, access=mmap.ACCESS_READ))
+        finally:
+            os.close(handle)
+
+
+def file_digest(data: memoryview) -> str:
+    """Return the sha256 of a mapped file as 64 hexadecimal digits."""
+    state = hashlib.sha256()
+    for start in range(0, len(data), _BLOCK):
+        state.update(data[start : start + _BLOCK])
+    return state.hexdigest()
+
+
+def read_sealed_manifest(folder: Path) -> bytes:
+    """Return the manifest of an artifact, its seal verified.
+
+    Raises:
+        ArtifactError: There is no artifact.
+        IntegrityError: The manifest was edited or truncated, or its seal was.
+        FormatError: The manifest is larger than any that is written.
+    """
+    manifest, seal = folder / MANIFEST_FILE, folder / SEAL_FILE
+    if not manifest.is_file():
+        raise ArtifactError(
+            "there is no saved model of Mainstay here",
+            where=folder,
+            expected=f"a folder with {MANIFEST_FILE}",
+            received="a SavedModel of TensorFlow, which cannot be read yet"
+            if (folder / "saved_model.pb").is_file()
+            else ("a folder without it" if folder.is_dir() else "no such folder"),
+            fix="give the folder that `save` wrote",
+        )
+    if not seal.is_file():
+        raise IntegrityError("a file is missing", where=seal, expected="the manifest's sha256")
+    if manifest.is_symlink() or seal.is_symlink():
+        raise IntegrityError("the manifest is a symbolic link", where=manifest, expected="a regular file")
+    with storage_errors(manifest, "read"):
+        if manifest.stat().st_size > _MAX_MANIFEST or seal.stat().st_size > 1024:
+            raise FormatError(
+                "the manifest is too large", where=manifest, expected=f"up to {_MAX_MANIFEST:,} bytes, and a short seal"
+            )
+        data, sealed = manifest.read_bytes(), seal.read_bytes()
+    if sealed != seal_of(data):
+        raise IntegrityError(
+            "the manifest or its seal was edited or truncated",
+            where=manifest,
+            expected=sealed[:64].decode("ascii", "replace"),
+            received=digest_bytes(data),
+            fix="copy the saved model again from where it was written",
+        )
+    return data
+
+
+def seal_of(manifest: bytes) -> bytes:
+    """Return the content of the seal of a manifest: a line that ``sha256sum -c`` reads."""
+    return f"{digest_bytes(manifest)}  manifest.json\n".encode()
+
+
+def verify_files(folder: Path, files: Mapping[str, tuple[int, str]]) -> dict[str, memoryview]:
+    """Return the content of every file that the manifest lists, mapped and verified.
+
+    Args:
+        folder: The artifact.
+        files: The size and sha256 of each file by its relative path.
+
+    Raises:
+        IntegrityError: A file is missing, was added, truncated or edited; the message names it.
+        FormatError: A listed path leads out of the folder.
+        StorageError: A file cannot be read.
+    """
+    for path in files:
+        _check_path(path)
+    found = find_files(folder)
+    present = set(found) - {MANIFEST_FILE, SEAL_FILE}
+    for path in sorted(set(files) - present):
+        raise IntegrityError("a file is missing", where=folder / path, fix="copy the saved model again")
+    for path in sorted(present - set(files)):
+        raise IntegrityError(
+            "a file was added", where=folder / path, expected="only files that the manifest lists", fix="remove it"
+        )
+    for path, (size, _) in sorted(files.items()):
+        if found[path] != size:
+            raise IntegrityError(
+                "a file was truncated or edited",
+                where=folder / path,
+                expected=f"{size:,} bytes",
+                received=f"{found[path]:,} bytes",
+                fix="copy the saved model again from where it was written",
+            )
+    contents = {}
+    for path, (size, digest) in sorted(files.items()):
+        contents[path] = map_file(folder / path)
+        received = file_digest(contents[path])
+        if received != digest or len(contents[path]) != size:
+            raise IntegrityError(
+                "a file was edited",
+                where=folder / path,
+                expected=f"sha256 {digest}",
+                received=f"sha256 {received}",
+                fix="copy the saved model again from where it was written",
+            )
+    return contents
+
+
+def _check_path(path: str) -> None:
+    parts = path.split("/")
+    if path in (MANIFEST_FILE, SEAL_FILE) or any(part in ("", ".", "..") for part in parts) or not path.isprintable():
+        raise FormatError("the manifest lists an impossible path", expected="a path inside the folder", received=path)
+    if "\\" in path or ":" in path:
+        raise FormatError("the manifest lists a path that is not portable", received=path)

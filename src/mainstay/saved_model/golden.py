@@ -1,0 +1,242 @@
+"""Golden requests: sealed columns and answers that a model must reproduce before it may answer anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mainstay.core import ArgumentError, FormatError, ParityError
+from mainstay.hostops import Column, HostInput, as_column
+from mainstay.saved_model.column_archive import decode_values, encode_values, read_npz, write_npz
+from mainstay.saved_model.manifest import SignatureEntry
+
+if TYPE_CHECKING:
+    from mainstay.saved_model.loaded_model import LoadedSignature
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """The sealed requests of one signature and what it answers.
+
+    Args:
+        columns: The inputs by name, as `LoadedSignature.columns` takes them.
+        answers: The outputs by name, as `LoadedSignature.run` gives them; empty while they are being made.
+    """
+
+    columns: Mapping[str, Column]
+    answers: Mapping[str, Column]
+
+    @property
+    def rows(self) -> int:
+        """How many rows are sealed."""
+        return len(next(iter(self.columns.values())))
+
+    def seal(self, signature: LoadedSignature) -> Golden:
+        """Return the requests with the answers that `signature` gives to them."""
+        answers = signature.run(signature.columns(self.columns))
+        return Golden(self.columns, {name: _round_trip(Column(values)) for name, values in answers.items()})
+
+    def replay(self, signature: LoadedSignature, *, tolerance: float, rows: int | None = None) -> float:
+        """Ask for the sealed answers again.
+
+        Args:
+            signature: The signature to ask.
+            tolerance: How large a difference may be, relative to ``max(1, |answer|)``.
+            rows: How many rows to ask for at once, the sealed ones over and over; None for each one once.
+
+        Returns:
+            The largest difference.
+
+        Raises:
+            ParityError: An answer differs.
+        """
+        order = np.arange(self.rows if rows is None else rows) % self.rows
+        answers = signature.run(
+            signature.columns({name: _take(column, order) for name, column in self.columns.items()})
+        )
+        if set(answers) != set(self.answers):
+            raise ParityError(
+                "the outputs are not those that were sealed",
+                where=f"signature {signature.name}",
+                expected=", ".join(sorted(self.answers)),
+                received=", ".join(sorted(answers)),
+            )
+        differences = [
+            compare(
+                f"signature {signature.name}, output {name}",
+                answers[name],
+                expected=_take(sealed, order),
+                tolerance=tolerance,
+                fix="run it with the versions that the manifest names, or save it with a larger tolerance",
+            )
+            for name, sealed in self.answers.items()
+        ]
+        return max(differences, default=0.0)
+
+    def replay_sizes(self, signature: LoadedSignature, *, tolerance: float) -> float:
+        """Replay in several batch sizes, which run in different executables; see `replay`."""
+        return max(self.replay(signature, tolerance=tolerance, rows=rows) for rows in (1, self.rows, 2 * self.rows + 1))
+
+
+def _take(column: Column, order: Array) -> Column:
+    return Column(column.values[order], None if column.missing is None else column.missing[order])
+
+
+def _round_trip(column: Column) -> Column:
+    return decode_values("", encode_values("", column.values, column.missing))
+
+
+def golden_requests(inputs: tuple[HostInput, ...], values: Mapping[str, Any] | None) -> Golden:
+    """Return what a caller wants to be sealed for one signature, without its answers.
+
+    Args:
+        inputs: The inputs of the signature.
+        values: An array-like or `Column` by input name, other names being ignored; None to make something up.
+
+    Raises:
+        ArgumentError: No row is given, or a required input lacks.
+    """
+    given = _made_up(inputs) if values is None else values
+    columns = {}
+    for item in inputs:
+        value = given.get(item.spec.name)
+        if value is not None:
+            plain = isinstance(value, np.ndarray) and value.dtype.kind in "biufcV"
+            columns[item.spec.name] = _round_trip(Column(value) if plain else as_column(value, _wanted(item)))
+        elif not item.optional:
+            raise ArgumentError(
+                "the golden requests lack an input",
+                where=f"$.{item.spec.name}",
+                expected=item.spec,
+                received=", ".join(map(str, given)),
+            )
+    golden = Golden(columns, {})
+    if not columns or not golden.rows:
+        raise ArgumentError("there is no golden request", expected="one row or more of raw inputs")
+    return golden if golden.rows > 1 else Golden({n: _take(c, np.zeros(2, int)) for n, c in columns.items()}, {})
+
+
+def _wanted(item: HostInput) -> str | None:
+    return "string" if item.spec.dtype == "string" else None
+
+
+def write_golden(golden: Mapping[str, Golden]) -> bytes:
+    """Return the content of the file of golden requests, by signature."""
+    arrays: dict[str, Array] = {}
+    for signature, sealed in golden.items():
+        for kind, columns in (("inputs", sealed.columns), ("outputs", sealed.answers)):
+            for name, column in columns.items():
+                arrays |= encode_values(f"{signature}/{kind}/{name}", column.values, column.missing)
+    return write_npz(arrays)
+
+
+def read_golden(data: bytes, signatures: Mapping[str, SignatureEntry]) -> dict[str, Golden]:
+    """Return the golden requests of every signature.
+
+    Raises:
+        FormatError: They are malformed, or not those of the signatures.
+    """
+    arrays = read_npz(data)
+    golden = {}
+    for name, entry in signatures.items():
+        inputs = [(item.spec.name, item.optional) for item in entry.inputs]
+        columns = _columns(f"{name}/inputs", inputs, arrays)
+        answers = _columns(f"{name}/outputs", [(spec.name, False) for spec in entry.outputs], arrays)
+        if len({len(column) for column in [*columns.values(), *answers.values()]}) != 1 or not columns:
+            raise FormatError("golden requests and answers differ in length", where=f"golden.npz, signature {name}")
+        golden[name] = Golden(columns, answers)
+        if not golden[name].rows:
+            raise FormatError("there is no golden request", where=f"golden.npz, signature {name}")
+    return golden
+
+
+def _columns(prefix: str, names: list[tuple[str, bool]], arrays: Mapping[str, Array]) -> dict[str, Column]:
+    there = {key.rpartition("/")[0] for key in arrays}
+    return {
+        name: decode_values(f"{prefix}/{name}", arrays)
+        for name, optional in names
+        if f"{prefix}/{name}" in there or not optional
+    }
+
+
+def compare(where: str, received: Any, *, expected: Column, tolerance: float, fix: str) -> float:
+    """Return the largest difference between an answer and its sealed one.
+
+    Args:
+        where: The signature and output, for messages.
+        received: The answer.
+        expected: The sealed answer.
+        tolerance: How large the difference may be, relative to ``max(1, |expected|)``.
+        fix: What to do about a larger one.
+
+    Raises:
+        ParityError: The answer differs in shape, kind or by more than the tolerance.
+    """
+    got = decode_values("", encode_values("", received))
+    want = expected.values
+    if got.values.shape != want.shape or (got.values.dtype.kind != want.dtype.kind):
+        raise ParityError(
+            "an answer has another form than its sealed one",
+            where=where,
+            expected=f"{want.dtype}{list(want.shape)}",
+            received=f"{got.values.dtype}{list(got.values.shape)}",
+        )
+    if want.dtype.kind in "fc":
+        differences = _differences(got.values, want)
+    else:
+        gaps = [np.zeros(want.shape, bool) if mask is None else mask for mask in (got.missing, expected.missing)]
+        equal = ((got.values == want) | gaps[0]) & (gaps[0] == gaps[1])
+        differences = np.where(equal, 0.0, np.inf)
+    largest = float(differences.max(initial=0.0))
+    if largest > tolerance:
+        place = np.unravel_index(int(differences.argmax()), want.shape)
+        raise ParityError(
+            "an answer differs from its sealed one",
+            where=f"{where}{''.join(f'[{int(axis)}]' for axis in place)}",
+            expected=f"{want[place]} within {tolerance:g} relative to max(1, |expected|)",
+            received=f"{got.values[place]}, a relative difference of {largest:.3g}",
+            fix=fix,
+        )
+    return largest
+
+
+def _differences(got: Array, want: Array) -> Array:
+    wide = np.complex128 if want.dtype.kind == "c" else np.float64
+    left, right = got.astype(wide), want.astype(wide)
+    with np.errstate(invalid="ignore", over="ignore"):
+        distance = np.abs(left - right) / np.maximum(1.0, np.abs(right))
+    same = (left == right) | (np.isnan(left) & np.isnan(right))
+    return np.where(same, 0.0, np.where(np.isnan(distance), np.inf, distance))
+
+
+def _made_up(inputs: tuple[HostInput, ...], rows: int = 4) -> dict[str, Any]:
+    """Return columns that fit `inputs`, where the caller gave none: seeded numbers, small integers, short strings.
+
+    Raises:
+        ArgumentError: A required input takes strings, for which nothing sensible can be made up.
+    """
+    random = np.random.default_rng(0)
+    columns: dict[str, Any] = {}
+    for item in inputs:
+        spec = item.spec
+        shape = [rows, *(3 if axis is None else axis for axis in spec.shape[1:])]
+        if spec.dtype == "string" and item.optional:
+            continue
+        if spec.dtype == "string":
+            raise ArgumentError(
+                "golden requests cannot be made up for strings",
+                where=spec.name,
+                fix="pass a few raw rows as `golden`",
+            )
+        if np.dtype(spec.dtype).kind in "iu":
+            columns[spec.name] = random.integers(0, 2, shape).astype(spec.dtype)
+        elif spec.dtype == "bool":
+            columns[spec.name] = random.integers(0, 2, shape).astype(bool)
+        else:
+            columns[spec.name] = random.standard_normal(shape).astype(spec.dtype)
+    return columns
