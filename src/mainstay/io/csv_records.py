@@ -29,7 +29,7 @@ def find_cut(data: bytes, delimiters: bytes) -> tuple[int, int | None]:
         at the end of the text, or None.
     """
     quotes = _effective_quotes(data, delimiters)
-    open_quote = int(quotes[-1]) if len(quotes) % 2 else None
+    open_quote = _opening(quotes) if len(quotes) % 2 else None
     for newline in (b"\n", b"\r"):
         stop = len(data) - (newline == b"\r")
         while (position := data.rfind(newline, 0, stop)) >= 0:
@@ -38,6 +38,14 @@ def find_cut(data: bytes, delimiters: bytes) -> tuple[int, int | None]:
                 return position + 1, open_quote
             stop = int(quotes[before - 1])
     return 0, open_quote
+
+
+def _opening(quotes: np.ndarray[Any, Any]) -> int:
+    """Return the quote that opened the field that is open at the end: the one before all doubled quotes."""
+    index = len(quotes) - 1
+    while index and quotes[index - 1] == quotes[index] - 1:
+        index -= 2
+    return int(quotes[index])
 
 
 def _effective_quotes(data: bytes, delimiters: bytes) -> np.ndarray[Any, Any]:

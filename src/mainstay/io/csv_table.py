@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from mainstay.io.csv_values import ANY_KIND, Kind, asked_for, convert, narrow, s
 from mainstay.io.table import Result, Sink, Table, check_same_columns, first_failure, select_columns
 
 _SMALLEST_BLOCK = 1 << 20
-_LARGEST_BLOCK = 16 << 20
+_LARGEST_BLOCK = 4 << 20
 
 _Kinds = dict[str, tuple[Kind, ...]]
 
@@ -39,6 +39,22 @@ class _MisfitError(Exception):
         self.texts = texts
 
 
+class _BlockSize:
+    """How many bytes to parse at a time: a fixed number, or what makes one batch."""
+
+    def __init__(self, fixed: int | None, batch_rows: int) -> None:
+        self._fixed, self._batch_rows = fixed, batch_rows
+        self._size = fixed or _SMALLEST_BLOCK
+
+    def get(self) -> int:
+        return self._size
+
+    def adapt(self, num_bytes: int, num_rows: int) -> None:
+        """Take into account how long the rows of a block were."""
+        if self._fixed is None:
+            self._size = min(max(num_bytes * self._batch_rows // num_rows, _SMALLEST_BLOCK), _LARGEST_BLOCK)
+
+
 class CsvTable(Table):
     """A table in CSV files; see `open_table`.
 
@@ -47,7 +63,7 @@ class CsvTable(Table):
         dtypes: The dtype of each column that is not to be inferred.
         exclude: The columns to leave out.
         batch_rows: The most rows of a batch.
-        block_bytes: How much text is parsed at a time; by default what makes a batch, between 1 and 16 MiB. No
+        block_bytes: How much text is parsed at a time; by default what makes a batch, between 1 and 4 MiB. No
             result depends on it but the sizes of batches.
     """
 
@@ -68,8 +84,7 @@ class CsvTable(Table):
         asked = {name: asked_for(dtype) for name, dtype in dtypes.items()}
         self._start: _Kinds = {name: asked.get(name, ANY_KIND) for name in self.column_names}
         self._kinds: _Kinds | None = None
-        self._fixed_block = block_bytes
-        self._block_bytes = block_bytes or _SMALLEST_BLOCK
+        self._block_bytes = block_bytes
 
     @property
     def schema(self) -> pa.Schema:
@@ -81,7 +96,7 @@ class CsvTable(Table):
             self._kinds = self._infer(self._start, self._texts(self.column_names))
         return self._kinds
 
-    def _read(self, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+    def _read(self, columns: tuple[str, ...]) -> Generator[pa.RecordBatch, None, None]:
         kinds = self._inferred()
         try:
             yield from _convert_all(self._texts(columns), kinds, columns)
@@ -120,18 +135,13 @@ class CsvTable(Table):
         return kinds
 
     def _texts(self, columns: tuple[str, ...]) -> Iterator[_Texts]:
+        size = _BlockSize(self._block_bytes, self._batch_rows)
         for part in self._parts:
-            for block in read_blocks(part, lambda: self._block_bytes):
+            for block in read_blocks(part, size.get):
                 texts = _parse(block, columns)
                 if texts.num_rows:
-                    self._adapt(len(block.data), texts.num_rows)
+                    size.adapt(len(block.data), texts.num_rows)
                     yield texts
-
-    def _adapt(self, num_bytes: int, num_rows: int) -> None:
-        """Aim at blocks that make one batch each."""
-        if self._fixed_block is None:
-            wanted = num_bytes * self._batch_rows // num_rows
-            self._block_bytes = min(max(wanted, _SMALLEST_BLOCK), _LARGEST_BLOCK)
 
     def _changed(self, misfit: _MisfitError) -> DataError:
         return DataError(
@@ -169,7 +179,7 @@ def _parse(block: Block, columns: Sequence[str]) -> _Texts:
     return _Texts(block, texts, parsed.num_rows)
 
 
-def _convert_all(parts: Iterator[_Texts], kinds: _Kinds, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def _convert_all(parts: Iterator[_Texts], kinds: _Kinds, names: Sequence[str]) -> Generator[pa.RecordBatch, None, None]:
     """Yield the values of texts.
 
     Raises:

@@ -196,8 +196,10 @@ def _parse_float(view: _View) -> pa.Array | None:
     if values is None:
         return None
     large = np.flatnonzero(np.abs(_floats(values)) >= _BEYOND_INT64)
-    if len(large) and _any_matches(text, large[_floats(values)[large] != -_BEYOND_INT64], r"^-?[0-9]+$"):
-        return None
+    if len(large):
+        texts = text.take(pa.array(large))
+        if _cast(texts.filter(pc.match_substring_regex(texts, r"^-?[0-9]+$")), pa.int64()) is None:
+            return None
     plus = first == ord("+")
     signed = plus | (first == ord("-"))
     zero = np.flatnonzero(plus | (content.take(starts + signed, mode="clip") == ord("0")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ class ParquetTable(Table):
             result = common
         return result
 
-    def _read(self, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+    def _read(self, columns: tuple[str, ...]) -> Generator[pa.RecordBatch, None, None]:
         schema = pa.schema([self._schema.field(name) for name in columns])
         for part in self._parts:
             converters = {

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import pyarrow as pa
 
 from mainstay.core import ArgumentError, DataError
+from mainstay.io.read_ahead import read_ahead
 from mainstay.io.suggestions import suggest
 
 Result_co = TypeVar("Result_co", covariant=True)
@@ -68,7 +70,7 @@ class Table(abc.ABC):
         """
 
     @abc.abstractmethod
-    def _read(self, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+    def _read(self, columns: tuple[str, ...]) -> Generator[pa.RecordBatch, None, None]:
         """Yield the rows of these columns in batches of any size."""
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -102,22 +104,24 @@ class Table(abc.ABC):
         """
         return self._feed(make_sink(self.schema), self._read(self.column_names))
 
-    def _feed(self, sink: Sink[Result], batches: Iterable[pa.RecordBatch]) -> Result:
+    def _feed(self, sink: Sink[Result], batches: Generator[pa.RecordBatch, None, None]) -> Result:
         try:
-            for batch in self._split(batches):
-                sink.write(batch)
+            with contextlib.closing(self._split(batches)) as pieces:
+                for batch in pieces:
+                    sink.write(batch)
             return sink.close()
         except BaseException:
             sink.abort()
             raise
 
-    def _split(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def _split(self, batches: Generator[pa.RecordBatch, None, None]) -> Generator[pa.RecordBatch, None, None]:
         """Cut batches into equal pieces of at most `batch_rows` rows."""
-        for batch in batches:
-            pieces = -(-batch.num_rows // self._batch_rows)
-            for piece in range(pieces):
-                start, stop = (batch.num_rows * (piece + step) // pieces for step in (0, 1))
-                yield batch.slice(start, stop - start)
+        with contextlib.closing(read_ahead(batches)) as ready:
+            for batch in ready:
+                pieces = -(-batch.num_rows // self._batch_rows)
+                for piece in range(pieces):
+                    start, stop = (batch.num_rows * (piece + step) // pieces for step in (0, 1))
+                    yield batch.slice(start, stop - start)
 
 
 def check_columns(columns: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
