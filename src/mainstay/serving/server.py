@@ -170,8 +170,13 @@ def serve(
         SetupError: The address cannot be listened on, or there is no model at a path.
         ArtifactError: A model is refused.
     """
+    server = ModelServer(models, options)
+    if any(isinstance(model, str | os.PathLike) for model in models.values()):
+        from mainstay.saved_model import tune_for_serving  # imported late: it brings the compiler along
+
+        tune_for_serving()
     with asyncio.Runner(loop_factory=_event_loop()) as runner:
-        runner.run(_serve(ModelServer(models, options), on_ready))
+        runner.run(_serve(server, on_ready))
 
 
 async def _serve(server: ModelServer, on_ready: Callable[[ModelServer], None] | None) -> None:
