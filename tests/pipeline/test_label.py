@@ -42,6 +42,7 @@ def test_the_task_can_be_chosen():
         ([0.5, 1.0], "classification", ArgumentError, "whole numbers or text"),
         ([1.0, float("inf")], "regression", DataError, "infinite"),
         ([str(i) for i in range(1001)], "auto", DataError, "too many different values"),
+        (["a\nb", "c"], "auto", DataError, "line break"),
         ([1, 2], "ranking", ArgumentError, "unknown task"),
     ],
 )

@@ -2,7 +2,6 @@ import re
 
 import numpy as np
 import pyarrow as pa
-import pytest
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
 from mainstay import validation
@@ -63,33 +62,6 @@ def test_a_model_that_is_no_better_than_a_constant_is_called_so():
     assert "should not be used" in render_report(make_report([9.0, 9.0, 9.0, 9.0]))
     assert "should not be used" not in render_report(make_report([0.1, 1.4, 3.0, 4.4]))
     assert not verdict(make_report([9.0, 9.0, 9.0, 9.0]).evaluation)["good"]
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0.0, "0"),
-        (12345.0, "12,345"),
-        (0.031234, "0.0312"),
-        (3.14159, "3.142"),
-        (123.456, "123.5"),
-        (98765.4321, "98,765"),
-        (1.2e-7, "1.2e-07"),
-        (-2.5, "-2.500"),
-        (1e300, "1e+300"),
-        (float("nan"), "–"),
-        (float("inf"), "∞"),
-        (None, "–"),
-    ],
-)
-def test_numbers_read_well(value, text):
-    assert charts.number(value) == text
-
-
-def test_a_small_share_is_not_shown_as_none():
-    assert charts.percent(0.0001) == "< 0.1 %"
-    assert charts.percent(0.0) == "0.0 %"
-    assert charts.percent(1.0) == "100.0 %"
 
 
 def test_charts_survive_constant_single_and_infinite_values():

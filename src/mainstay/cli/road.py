@@ -14,6 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from mainstay import pipeline
+from mainstay.analysis import compare
+from mainstay.core import format_number
 from mainstay.core import quiet as no_progress
 from mainstay.pipeline import RoadOptions, RoadResult
 
@@ -99,12 +101,11 @@ def _show(console: Console, result: RoadResult, *, serving: bool) -> None:
     table.add_column("metric")
     table.add_column("model", justify="right")
     table.add_column("baseline", justify="right")
-    for row in pipeline.metric_rows(evaluation):
-        colour = {True: "green", False: "red", None: ""}[row["better"]]
-        value = pipeline.format_number(row["value"])
-        table.add_row(
-            row["name"], f"[{colour}]{value}[/]" if colour else value, pipeline.format_number(row["baseline"])
-        )
+    for row in compare(evaluation):
+        value = format_number(row.value)
+        if row.better is not None:
+            value = f"[{'green' if row.better else 'red'}]{value}[/]"
+        table.add_row(row.title, value, format_number(row.baseline))
     console.print()
     console.print(table)
     if result.reused_everything:

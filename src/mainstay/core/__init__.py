@@ -32,6 +32,7 @@ from mainstay.core.files import (
 from mainstay.core.progress import Progress, quiet, track
 from mainstay.core.protos import message_class
 from mainstay.core.specs import DTYPES, Signature, TensorSpec
+from mainstay.core.text import format_number, format_percent
 
 __all__ = [
     "DTYPES",
@@ -61,6 +62,8 @@ __all__ = [
     "digest_file",
     "digest_json",
     "digest_tree",
+    "format_number",
+    "format_percent",
     "install",
     "list_files",
     "message_class",

@@ -40,7 +40,7 @@ def features_of(graph: HostGraph) -> tuple[Feature, ...]:
     """Return the features that a host graph makes: ids of vocabularies, buckets and hashes are categories.
 
     Raises:
-        TransformError: An output is a string, which no model can take.
+        TransformError: An output is a string, which no model can take, or its name cannot be one of Keras.
     """
     nodes = {node.name: node for node in graph.nodes}
     return tuple(
@@ -52,6 +52,10 @@ def features_of(graph: HostGraph) -> tuple[Feature, ...]:
 def _feature(
     name: str, dtype: str, node: HostNode | None, nodes: Mapping[str, HostNode], assets: Mapping[str, bytes]
 ) -> Feature:
+    if "/" in name or not name:
+        raise TransformError(
+            "the name of a feature has a slash, or is empty", expected="a name for Keras", received=repr(name)
+        )
     if dtype == "string":
         raise TransformError(
             "a model cannot take a feature of strings",

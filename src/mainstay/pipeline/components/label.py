@@ -218,6 +218,15 @@ def _classes(column: str, everything: Sequence[pa.Array], train: Sequence[pa.Arr
     if len(counts) < 2:
         raise _constant(column, next(iter(counts), None))
     classes = tuple(sorted(counts))
+    broken = next((name for name in classes if isinstance(name, str) and ("\n" in name or "\r" in name)), None)
+    if broken is not None:
+        raise DataError(
+            "a class has a line break in its name",
+            where=f"column {column!r}",
+            expected="classes of one line",
+            received=repr(broken),
+            fix="clean the label",
+        )
     seen = _counts(column, train)
     total = sum(seen.values())
     shares = tuple(seen.get(value, 0) / total for value in classes)

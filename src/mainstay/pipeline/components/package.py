@@ -1,4 +1,4 @@
-"""Packaging: host graph, model and answers become one artifact with sealed golden requests, proven in a fresh process."""
+"""Packaging: host graph, model and answers become one artifact with sealed golden requests, proven afresh."""
 
 from __future__ import annotations
 

@@ -102,14 +102,15 @@ def default_preprocessing_fn(plans: tuple[ColumnPlan, ...]) -> Callable[[Mapping
         for plan in plans:
             if plan.treatment != "left out":
                 for name, node in _TREATMENTS[plan.treatment](plan, inputs[plan.name]).items():
-                    features[name if name == plan.name else _free(name, taken)] = node
+                    features[name if name == plan.name and "/" not in name else _free(name, taken)] = node
         return features
 
     return preprocessing_fn
 
 
 def _free(name: str, taken: set[str]) -> str:
-    """Return `name`, or a longer one where a column or another feature has it, and take it."""
+    """Return `name` without slashes, or a longer one where a column or another feature has it, and take it."""
+    name = name.replace("/", "_") or "_"
     while name in taken:
         name += "_"
     taken.add(name)

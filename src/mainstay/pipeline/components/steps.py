@@ -6,14 +6,13 @@ A run that reuses everything must not wait for JAX, so nothing heavy is imported
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mainstay.pipeline.artifacts import ArtifactType, In, Out
-from mainstay.pipeline.step import step
-
 from mainstay.core import write_json
+from mainstay.pipeline.artifacts import ArtifactType, In, InList, Out
+from mainstay.pipeline.marks import Code
+from mainstay.pipeline.step import step
 
 
 class TableFiles(ArtifactType):
@@ -31,13 +30,19 @@ class Statistics(ArtifactType):
 class SchemaFile(ArtifactType):
     """What the training rows look like, as a schema."""
 
+    suffix = ".pbtxt"
+
 
 class Anomalies(ArtifactType):
     """What in the held-out rows contradicts the schema."""
 
+    suffix = ".pbtxt"
+
 
 class LabelFile(ArtifactType):
     """What is predicted."""
+
+    suffix = ".json"
 
 
 class TransformGraph(ArtifactType):
@@ -59,23 +64,27 @@ class Artifact(ArtifactType):
 class RequestFile(ArtifactType):
     """The body of a request that the saved model answers."""
 
+    suffix = ".json"
+
 
 class EvaluationFile(ArtifactType):
     """What the saved model is worth."""
+
+    suffix = ".json"
 
 
 class ReportPage(ArtifactType):
     """The report of a run."""
 
+    suffix = ".html"
+
 
 @step
-def ingest(
-    *, table: In[TableFiles], location: Sequence[str], label: str, exclude: Sequence[str], examples: Out[Examples]
-) -> None:
+def ingest(*, table: InList[TableFiles], label: str, exclude: tuple[str, ...], examples: Out[Examples]) -> None:
     """Type the rows of a table and split them by their content."""
     from mainstay.pipeline.components.ingest import ingest_table
 
-    ingest_table(list(location), label=label, exclude=exclude, folder=examples)
+    ingest_table(table, label=label, exclude=exclude, folder=examples)
 
 
 @step
@@ -118,7 +127,7 @@ def analyze(
     statistics: In[Statistics],
     schema: In[SchemaFile],
     target: In[LabelFile],
-    preprocessing: str | None,
+    preprocessing: Code | None,
     graph: Out[TransformGraph],
 ) -> None:
     """Analyse the preprocessing function over the training rows."""
@@ -141,7 +150,7 @@ def transform(
 
 @step
 def train(
-    *, features: In[Features], epochs: int, seed: int, model_function: str | None, model: Out[TrainedModel]
+    *, features: In[Features], epochs: int, seed: int, model_function: Code | None, model: Out[TrainedModel]
 ) -> None:
     """Train the model and keep the weights of its best epoch."""
     from mainstay.pipeline.components.train import fit, save_trained
@@ -159,7 +168,7 @@ def package(
     graph: In[TransformGraph],
     features: In[Features],
     model: In[TrainedModel],
-    model_function: str | None,
+    model_function: Code | None,
     artifact: Out[Artifact],
     request: Out[RequestFile],
 ) -> None:

@@ -172,6 +172,7 @@ def fit(data: Path, *, epochs: int, seed: int, reference: str | None) -> tuple[A
             validation_data=validation,
             epochs=epochs,
             verbose=0,
+            shuffle=False,
             callbacks=[
                 keras.callbacks.EarlyStopping(patience=PATIENCE, restore_best_weights=True),
                 keras.callbacks.ReduceLROnPlateau(patience=2, factor=0.3, min_lr=1e-5),

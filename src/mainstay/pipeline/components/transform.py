@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from mainstay.transform import analyze
 
 from mainstay import validation
 from mainstay.core import TransformError, track, write_bytes, write_json
@@ -20,6 +19,7 @@ from mainstay.pipeline.components.inspect import read_statistics
 from mainstay.pipeline.components.label import Label
 from mainstay.pipeline.components.preprocessing import default_preprocessing_fn, plan_columns
 from mainstay.pipeline.components.user_code import load_function
+from mainstay.transform import analyze
 
 
 class _WithoutLabel:

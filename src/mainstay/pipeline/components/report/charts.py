@@ -7,26 +7,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
-
-def number(value: float | None, *, digits: int = 4) -> str:
-    """Return a number as people write it: ``12,345``, ``0.0312``, ``1.2e+09``; a dash for None and NaN."""
-    if value is None or math.isnan(value):
-        return "–"
-    if math.isinf(value):
-        return "∞" if value > 0 else "-∞"
-    if value == int(value) and abs(value) < 1e15:
-        return f"{int(value):,}"
-    if 1e-4 <= abs(value) < 1e15:
-        whole = len(str(int(abs(value)))) if abs(value) >= 1 else 0
-        return f"{value:,.{max(digits - whole, 0 if whole >= digits else 1)}f}"
-    return f"{value:.{digits - 1}g}"
-
-
-def percent(share: float, *, digits: int = 1) -> str:
-    """Return a share as a percentage; a share that is small but not zero never reads 0 %."""
-    if 0 < share < 10 ** -(digits + 2):
-        return f"< {10**-digits:.{digits}f} %"
-    return f"{100 * share:.{digits}f} %"
+from mainstay.core import format_number
 
 
 def histogram(counts: Sequence[float], *, low: float, high: float) -> Markup:
@@ -40,15 +21,15 @@ def histogram(counts: Sequence[float], *, low: float, high: float) -> Markup:
     width, height = 240.0, 64.0
     top = max(counts, default=0.0) or 1.0
     step = width / max(len(counts), 1)
-    label = f"Histogram from {number(low)} to {number(high)}"
+    label = f"Histogram from {format_number(low)} to {format_number(high)}"
     bars = [
         Markup('<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"><title>{}</title></rect>').format(
             place * step + 0.5,
             height - max(height * count / top, 1.0 if count else 0.0),
             max(step - 1.0, 0.5),
             max(height * count / top, 1.0 if count else 0.0),
-            f"{number(low + (high - low) * place / len(counts))} to "
-            f"{number(low + (high - low) * (place + 1) / len(counts))}: {count:,.0f} rows",
+            f"{format_number(low + (high - low) * place / len(counts))} to "
+            f"{format_number(low + (high - low) * (place + 1) / len(counts))}: {count:,.0f} rows",
         )
         for place, count in enumerate(counts)
     ]
@@ -109,7 +90,7 @@ def lines(series: dict[str, Sequence[float]], *, x_label: str, y_label: str) -> 
         best = min(range(len(last)), key=lambda i: last[i])
         parts.append(
             Markup('<circle class="best" cx="{:.1f}" cy="{:.1f}" r="5"><title>{}</title></circle>').format(
-                x(best), y(last[best]), f"best: {x_label} {best + 1}, {number(last[best])}"
+                x(best), y(last[best]), f"best: {x_label} {best + 1}, {format_number(last[best])}"
             )
         )
     parts.append(
@@ -130,4 +111,4 @@ def _grid(value: float, height: float, left: float, width: float) -> Markup:
     return Markup(
         '<line class="grid" x1="{0:.1f}" x2="{1:.1f}" y1="{2:.1f}" y2="{2:.1f}"/>'
         '<text x="{3:.1f}" y="{4:.1f}" text-anchor="end">{5}</text>'
-    ).format(left, width, height, left - 8, height + 4, escape(number(value, digits=3)))
+    ).format(left, width, height, left - 8, height + 4, escape(format_number(value, digits=3)))

@@ -9,22 +9,11 @@ from typing import Any
 
 import jinja2
 
-from mainstay.analysis import Evaluation, SliceMetrics
+from mainstay.analysis import METRICS, Evaluation, SliceMetrics, compare
+from mainstay.core import format_number, format_percent
 from mainstay.pipeline.components.label import Label
 from mainstay.pipeline.components.report import charts
 
-LOWER_IS_BETTER = {"mean_absolute_error", "root_mean_squared_error", "log_loss"}
-METRIC_NAMES = {
-    "mean_absolute_error": "Mean absolute error",
-    "root_mean_squared_error": "Root mean squared error",
-    "mean_error": "Mean error (bias)",
-    "mean_label": "Mean label",
-    "r_squared": "R²",
-    "accuracy": "Accuracy",
-    "log_loss": "Log loss",
-    "auc": "Area under ROC",
-    "average_precision": "Average precision",
-}
 MAX_VALUES = 6
 MAX_ANOMALIES = 50
 
@@ -60,35 +49,22 @@ class Report:
     request: str
 
 
-def metric_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """Return the metrics that a baseline has too: name, value, baseline, and whether the model beats it."""
-    rows = []
-    for key, value in evaluation.metrics.items():
-        base = evaluation.baseline.get(key)
-        if key in ("mean_label", "mean_error") or base is None:
-            better = None
-        else:
-            better = value < base if key in LOWER_IS_BETTER else value > base
-        rows.append({"key": key, "name": METRIC_NAMES[key], "value": value, "baseline": base, "better": better})
-    return rows
-
-
 def verdict(evaluation: Evaluation) -> dict[str, Any]:
     """Return the first metric in words: its values, their relation, and whether the model is worth anything."""
     key = evaluation.headline
     value, base = evaluation.metrics[key], evaluation.baseline[key]
-    if key in LOWER_IS_BETTER:
+    if METRICS[key].lower_is_better:
         good = value < base
         text = (
-            f"{charts.number(value / base, digits=3)} × the error of the baseline" if base else "the baseline is exact"
+            f"{format_number(value / base, digits=3)} × the error of the baseline" if base else "the baseline is exact"
         )
     else:
         good = value > base
-        text = f"{charts.percent(value)} right, the baseline {charts.percent(base)}"
+        text = f"{format_percent(value)} right, the baseline {format_percent(base)}"
     if key == "accuracy" and not good and evaluation.metrics.get("auc", 0.0) > 0.6:
         good = True
-        text += f"; but it ranks well: area under ROC {charts.number(evaluation.metrics['auc'], digits=3)}"
-    return {"name": METRIC_NAMES[key], "value": value, "baseline": base, "good": good, "text": text}
+        text += f"; but it ranks well: area under ROC {format_number(evaluation.metrics['auc'], digits=3)}"
+    return {"name": METRICS[key].title, "value": value, "baseline": base, "good": good, "text": text}
 
 
 def _slices(evaluation: Evaluation) -> dict[str, list[SliceMetrics]]:
@@ -162,18 +138,18 @@ def render_report(report: Report) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters |= {"number": charts.number, "percent": charts.percent}
+    environment.filters |= {"number": format_number, "percent": format_percent}
     treatments = {row["column"]: row for row in report.plan}
     rows = report.statistics.num_examples
     curve = {"training": report.history["loss"], "validation": report.history["val_loss"]}
     return environment.get_template("page.html.jinja").render(
         report=report,
         verdict=verdict(report.evaluation),
-        metrics=metric_rows(report.evaluation),
+        metrics=compare(report.evaluation),
         slices=_slices(report.evaluation),
         headline=report.evaluation.headline,
-        headline_name=METRIC_NAMES[report.evaluation.headline],
-        lower_is_better=report.evaluation.headline in LOWER_IS_BETTER,
+        headline_name=METRICS[report.evaluation.headline].title,
+        lower_is_better=METRICS[report.evaluation.headline].lower_is_better,
         curve=charts.lines(curve, x_label="epoch", y_label="loss"),
         best_epoch=min(range(len(curve["validation"])), key=lambda i: curve["validation"][i]) + 1,
         epochs=len(curve["validation"]),
