@@ -4,9 +4,15 @@ import socket
 import struct
 import threading
 import zlib
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mainstay.serving import ServerOptions
+from mainstay.serving.connection import Connection
 
 ROW = {"instances": [1.5]}
 ANSWER = b'{"predictions":[1.5]}'
@@ -308,6 +314,89 @@ def test_a_client_that_does_not_read_is_dropped(start, fakes):
     with server.connect() as client, pytest.raises((BrokenPipeError, ConnectionResetError)):
         while True:
             client.sendall(fakes.post(ROW) * 100)
+
+
+class Wire:
+    """A transport that keeps what is written, and the clock and the options that connections share."""
+
+    def __init__(self, rest):
+        self.rest, self.options, self.loop = rest, ServerOptions(), self
+        self.connections, self.stopping, self.head = set(), False, b"HTTP/1.1 200 OK\r\ncontent-length: "
+        self.written, self.closed = b"", False
+
+    def time(self):
+        return 0.0
+
+    def write(self, data):
+        assert not self.closed
+        self.written += data
+
+    def close(self):
+        self.closed = True
+
+    write_eof = abort = close
+
+    def is_closing(self):
+        return self.closed
+
+    def pause_reading(self):
+        pass
+
+    resume_reading = pause_reading
+
+
+class Echo:
+    """Answers every request with what it was."""
+
+    def handle(self, exchange):
+        exchange.reply(200, f"{exchange.method} {exchange.target} ".encode() + exchange.body)
+
+
+def answers_to(pieces):
+    wire = Wire(Echo())
+    connection = Connection(wire)
+    connection.connection_made(wire)
+    for piece in pieces:
+        if not wire.closed:
+            connection.data_received(piece)
+    return wire.written, wire.closed
+
+
+REQUESTS = st.lists(
+    st.sampled_from(
+        [
+            b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n",
+            b"POST /b?c=d HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello",
+            b"POST /c HTTP/1.1\r\nHOST: x\r\ntransfer-encoding: chunked\r\n\r\n"
+            b"3\r\nabc\r\n2;x\r\nde\r\n0\r\nt: u\r\n\r\n",
+            b"HEAD /d HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\nxy",
+            b"GET /e HTTP/1.0\r\nconnection: keep-alive\r\n\r\n",
+            b"POST /f HTTP/1.1\r\nhost: x\r\ncontent-encoding: gzip\r\ncontent-length: 23\r\n\r\n"
+            + gzip.compress(b"xyz", mtime=0),
+            b"GET /g HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+            b"GET /h HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n",
+        ]
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(REQUESTS, st.data())
+def test_how_bytes_are_cut_into_packets_changes_no_answer(requests, data):
+    stream = bytearray(b"".join(requests))
+    for _ in range(data.draw(st.integers(0, 2))):
+        stream[data.draw(st.integers(0, len(stream) - 1))] = data.draw(st.integers(0, 255))
+    cuts = sorted({0, len(stream), *data.draw(st.lists(st.integers(0, len(stream)), max_size=8))})
+    whole = answers_to([bytes(stream)])
+    assert answers_to([bytes(stream[a:b]) for a, b in pairwise(cuts)]) == whole
+    assert answers_to([bytes([byte]) for byte in stream]) == whole
+
+
+@given(st.lists(st.binary(max_size=40), max_size=5))
+def test_no_bytes_break_a_connection(pieces):
+    written, closed = answers_to([b"POST /a HTTP/1.1\r\nhost: x\r\n", *pieces])
+    assert closed == (b"connection: close" in written)
 
 
 def test_many_clients_with_different_numbers_of_rows_get_their_own_answers(start, fakes):
