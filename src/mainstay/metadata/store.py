@@ -113,6 +113,11 @@ class MetadataStore:
             for context in contexts:
                 rows.associate(connection, _number(rows.add_context(connection, context)), execution, reused=True)
 
+    def add_context(self, context: Context) -> Context:
+        """Return a context with its number, made where it is new; of one that is there, the properties stay."""
+        with self._writing() as connection:
+            return rows.add_context(connection, context)
+
     def start_run(self, pipeline: str, properties: Mapping[str, Any]) -> Context:
         """Return a fresh context of type ``run`` with the pipeline's next number, such as ``fraud/000003``.
 
