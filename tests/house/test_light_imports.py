@@ -26,7 +26,7 @@ def test_the_bare_package_imports_nothing_heavy() -> None:
 
 
 def test_the_command_line_starts_without_an_engine(source: Path) -> None:
-    assert loaded("import mainstay.cli", ("jax", "keras", "pyarrow", "sqlalchemy")) == []
+    assert loaded("import mainstay.cli", ("jax", "keras", "sqlalchemy")) == []
 
 
 def test_a_heavy_import_is_found() -> None:

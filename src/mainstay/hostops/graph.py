@@ -42,6 +42,7 @@ class HostGraph:
             output of integers or booleans can have missing values.
 
     Example:
+        >>> from mainstay.core import TensorSpec
         >>> graph = HostGraph(
         ...     [HostInput(TensorSpec([None], "float64", "x"))],
         ...     [HostNode("Cast", "y", ("x",), {"dtype": "float32"})],
@@ -60,8 +61,8 @@ class HostGraph:
     ) -> None:
         self.inputs = tuple(inputs)
         self.outputs = dict(outputs)
+        self._program = Program(self.inputs, nodes, self.outputs, assets or {})
         self.assets = {name: bytes(content) for name, content in (assets or {}).items()}
-        self._program = Program(self.inputs, nodes, self.outputs, self.assets)
         self.nodes = self._program.nodes
         self.output_specs = self._program.output_specs
         self._output_dtypes = [spec.dtype for spec in self.output_specs]
