@@ -134,8 +134,8 @@ def test_a_missing_docstring_is_found(tmp_path: Path) -> None:
     (tmp_path / "io").mkdir()
     door = tmp_path / "io" / "__init__.py"
     door.write_text("from mainstay.io.csv import LIMIT, Reader, read")
-    text = 'LIMIT = 3\nclass Reader:\n    "Reads."\n    def close(self): ...\n    def _hide(self): ...\n@overload\ndef read(): ...'
-    text += "\ndef read(x): ..."
+    text = 'LIMIT = 3\nclass Reader:\n    "Reads."\n    def close(self): ...\n    def _hide(self): ...\n'
+    text += "@overload\ndef read(): ...\ndef read(x): ..."
     (tmp_path / "io" / "csv.py").write_text(text)
     expected = ["LIMIT has no docstring", "Reader.close has no docstring", "read has no docstring"]
     assert docstring_violations(tmp_path, door) == expected
