@@ -34,6 +34,7 @@ CARD_TYPES = ("credit", "debit", "prepaid")
 CURRENCIES = ("CHF", "EUR", "GBP", "JPY", "PLN", "USD")
 NUM_MERCHANTS = 400
 LABEL = "is_fraud"
+INTERCEPT = -9.0
 
 Array = np.ndarray[Any, Any]
 
@@ -73,9 +74,8 @@ def _chunk(seed: int, index: int, rows: int) -> pa.RecordBatch:
     recurring = rng.random(rows) < 0.2
     card_age = rng.integers(1, 3650, rows)
     risk = np.array([RISKY_CATEGORIES.get(name, 0.0) for name in CATEGORIES])[category]
-    logit = (
-        -5.1
-        + risk
+    signal = (
+        risk
         + 0.9 * (np.log1p(amount) - 3.2)
         + 1.1 * np.isin(country, [COUNTRIES.index(name) for name in RISKY_COUNTRIES])
         + 1.2 * abroad
@@ -87,6 +87,7 @@ def _chunk(seed: int, index: int, rows: int) -> pa.RecordBatch:
         - 1.6 * recurring
         - 0.0003 * card_age
     )
+    logit = 2.2 * signal + INTERCEPT
     fraud = (rng.random(rows) < 1.0 / (1.0 + np.exp(-logit))).astype(np.int64)
     columns: dict[str, pa.Array] = {
         "transaction_time": pa.array(FIRST_DAY + seconds.astype("timedelta64[s]"), pa.timestamp("s")),
