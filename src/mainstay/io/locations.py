@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
 from collections.abc import Iterator, Sequence
@@ -91,10 +92,10 @@ def _reraise(error: OSError) -> None:
 
 
 def _of_glob(pattern: str) -> list[Path]:
-    wants_hidden = _hidden(os.path.basename(pattern))
+    named = [part for part in Path(pattern).parts if _hidden(part)]
     found: list[Path] = []
     for match in map(Path, glob.iglob(pattern, recursive=True)):
-        if _hidden(match.name) and not wants_hidden:
+        if any(_hidden(part) and not any(fnmatch.fnmatch(part, name) for name in named) for part in match.parts):
             continue
         if match.is_dir():
             found += [] if "**" in pattern else _walk(match)

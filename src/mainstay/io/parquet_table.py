@@ -93,9 +93,24 @@ class ParquetTable(Table):
             with _opened(part.path) as file:
                 batches = file.iter_batches(batch_size=rows, columns=list(columns))
                 while (batch := _next(batches, part.path)) is not None:
-                    arrays = [_converted(part.path, start, name, batch, converters[name]) for name in columns]
+                    arrays = [self._converted(part.path, start, name, batch, converters[name]) for name in columns]
                     yield pa.RecordBatch.from_arrays(arrays, schema=schema)
                     start += batch.num_rows
+
+    def _converted(self, path: Path, start: int, name: str, batch: pa.RecordBatch, convert: Converter) -> pa.Array:
+        array = batch.column(name)
+        try:
+            return convert(array)
+        except pa.ArrowInvalid as error:
+            row = first_failure(len(array), lambda low, high: _fits(array.slice(low, high - low), convert))
+            kind = self._dtypes.get(name, self._schema.field(name).type)
+            raise DataError(
+                f"a value of the column {name!r} is no {kind}",
+                where=f"{path}, row {start + row + 1:,}",
+                expected=f"values that are {kind}",
+                received=_shown(array[row]),
+                fix="correct the value, or give the column another dtype, such as 'string', or exclude it",
+            ) from error
 
 
 @contextlib.contextmanager
@@ -135,24 +150,17 @@ def _next(batches: Iterator[pa.RecordBatch], path: Path) -> pa.RecordBatch | Non
         return next(batches, None)
 
 
-def _converted(path: Path, start: int, name: str, batch: pa.RecordBatch, convert: Converter) -> pa.Array:
-    array = batch.column(name)
-    try:
-        return convert(array)
-    except pa.ArrowInvalid as error:
-        row = first_failure(len(array), lambda low, high: _fits(array.slice(low, high - low), convert))
-        raise DataError(
-            f"a value of the column {name!r} has no place in its type",
-            where=f"{path}, row {start + row + 1:,}",
-            expected=str(error),
-            received=repr(array[row].as_py()),
-            fix="correct the value, or give the column another dtype, such as 'string'",
-        ) from error
-
-
 def _fits(array: pa.Array, convert: Converter) -> bool:
     try:
         convert(array)
     except pa.ArrowInvalid:
         return False
     return True
+
+
+def _shown(scalar: pa.Scalar) -> str:
+    """Return a value for a message; instants beyond Python's years as their number."""
+    try:
+        return repr(scalar.as_py())
+    except (OverflowError, ValueError):
+        return repr(scalar.value)

@@ -67,13 +67,10 @@ def asked_type(source: pa.DataType, dtype: str) -> pa.DataType | None:
     asked = asked_for(dtype)[0].type
     if known is None:
         return None
-    if pa.types.is_timestamp(known) or pa.types.is_timestamp(asked):
-        may_become = {_NAIVE: (pa.string(),), _UTC: (pa.string(),), pa.string(): (_NAIVE,), pa.null(): (_NAIVE,)}
-        return (
-            known
-            if pa.types.is_timestamp(asked) and pa.types.is_timestamp(known)
-            else (asked if asked in may_become.get(known, ()) else None)
-        )
+    if pa.types.is_timestamp(known):
+        return known if asked == _NAIVE else asked if asked == pa.string() else None
+    if asked == _NAIVE:
+        return asked if known in (pa.string(), pa.null()) else None
     return asked
 
 
@@ -86,8 +83,10 @@ def converter(source: pa.DataType, target: pa.DataType, dtype: str | None) -> Co
         dtype: What a user asked for, or None.
     """
 
+    first = source if dtype and pa.types.is_uint64(source) else table_type(source)
+
     def apply(array: pa.Array) -> pa.Array:
-        plain = _without_nothing(_cast(array, table_type(source)))
+        plain = _without_nothing(_cast(array, first))
         if plain.type == target:
             return plain
         return _without_nothing(_as_asked(plain, target, dtype) if dtype else _cast(plain, target))

@@ -165,7 +165,9 @@ def _slices(edges: _Words) -> Iterator[tuple[int, int]]:
 def _overlapping_words(content: _Words) -> _Words:
     """Return the little-endian word that begins at each byte, as a view."""
     words: _Words = np.ndarray(len(content) - 7, "<u8", content, strides=(1,))
-    return words if sys.byteorder == "little" else words.astype(np.uint64)
+    if sys.byteorder == "big":
+        words = words.astype(np.uint64)
+    return words
 
 
 def _hash_strings(words: _Words, edges: _Words) -> _Words:
@@ -191,7 +193,8 @@ def _hash_strings(words: _Words, edges: _Words) -> _Words:
     left = np.minimum(np.repeat(lengths, counts) - 8 * index_of, 8)
     mixed = _mix_word(words, np.repeat(starts, counts) + 8 * index_of, left, index_of)
     sums = np.append(np.uint64(0), np.cumsum(mixed))
-    return result + sums[ends] - sums[ends - counts]
+    result += sums[ends] - sums[ends - counts]
+    return result
 
 
 def _mix_word(words: _Words, positions: _Words, lengths: _Words, index: Any) -> _Words:
