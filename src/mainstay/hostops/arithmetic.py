@@ -13,7 +13,7 @@ import numpy as np
 
 from mainstay.core import TransformError
 from mainstay.hostops import elementary
-from mainstay.hostops.attributes import Attr, choice, constant, decode_constant
+from mainstay.hostops.attributes import Attr, choice, constant, decode_constant, encode_constant
 from mainstay.hostops.registry import HostOp, Kernel, Site, register
 from mainstay.hostops.signatures import ANY, FLOATS, NUMBERS, check_count, takes
 from mainstay.hostops.words import Words
@@ -25,12 +25,16 @@ _CASTS = ("bool", *NUMBERS)
 
 def _constant_dtype(dtypes: tuple[str, ...], attrs: Mapping[str, Any]) -> str:
     check_count(dtypes, 0)
-    dtype = str(attrs["dtype"])
+    return str(attrs["dtype"])
+
+
+def _settle_constant(attrs: dict[str, Any]) -> dict[str, Any]:
     try:
-        decode_constant(attrs["value"], dtype)
+        return {**attrs, "value": encode_constant(attrs["value"], attrs["dtype"])}
     except ValueError as error:
-        raise TransformError("a constant does not fit its dtype", expected=error, received=attrs["value"]) from None
-    return dtype
+        raise TransformError(
+            "a constant does not fit its dtype", expected=error, received=repr(attrs["value"])
+        ) from None
 
 
 def _bind_constant(site: Site) -> Kernel:
@@ -104,7 +108,14 @@ _BINARY = takes(NUMBERS, NUMBERS, alike=True)
 _UNARY_FLOAT = takes(FLOATS)
 
 for _op in (
-    HostOp("Const", 1, _constant_dtype, _bind_constant, attrs={"dtype": Attr(choice(*ANY)), "value": Attr(constant)}),
+    HostOp(
+        "Const",
+        1,
+        _constant_dtype,
+        _bind_constant,
+        attrs={"dtype": Attr(choice(*ANY)), "value": Attr(constant)},
+        settle=_settle_constant,
+    ),
     HostOp(
         "Cast",
         1,

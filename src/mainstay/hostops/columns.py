@@ -137,7 +137,7 @@ def as_column(value: Any, dtype: str | None = None) -> Column:
         column = value if isinstance(value.values, pa.Array) or value.values.dtype.kind != "O" else _again(value)
     elif isinstance(value, (pa.Array, pa.ChunkedArray)):
         column = column_from_arrow(value)
-    elif isinstance(value, np.ndarray) and value.dtype.kind in "biufM":
+    elif isinstance(value, np.ndarray) and value.ndim and value.dtype.kind in "biufM":
         column = _numpy_values(value)
     else:
         column = _from_anything(value)

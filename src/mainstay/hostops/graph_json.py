@@ -10,6 +10,7 @@ from mainstay.hostops.program import HostInput, HostNode
 from mainstay.hostops.registry import op_names, op_version
 
 GRAPH_VERSION = 1
+"""The version of the JSON form: raised when a reader of an older one could misread it."""
 
 _GRAPH_KEYS = frozenset({"version", "inputs", "nodes", "outputs", "assets"})
 _INPUT_KEYS = frozenset({"name", "dtype", "shape", "optional"})

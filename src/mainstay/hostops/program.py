@@ -133,6 +133,7 @@ class Program:
         try:
             op = lookup(node.op)
             attrs = checked_attrs(op.attrs, node.attrs)
+            attrs = attrs if op.settle is None else op.settle(attrs)
             sources = [self._source(name) for name in node.inputs]
             dtype = op.result(tuple(source.dtype for source in sources), attrs)
             shape = _shape_of(op, sources)

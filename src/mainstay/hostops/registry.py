@@ -52,6 +52,7 @@ class HostOp:
             ``fill`` both are, or as the branch that a ``select`` takes.
         reads_missing: Whether the kernel also takes the masks of its inputs, after the values.
         shape: Whether the shape stays the ``same``, only `[rows]` is taken, or the ``last`` axis goes away.
+        settle: Puts checked attributes that depend on each other into their JSON form; None where none do.
     """
 
     name: str
@@ -62,6 +63,7 @@ class HostOp:
     missing: MissingRule = "any"
     reads_missing: bool = False
     shape: ShapeRule = "same"
+    settle: Callable[[dict[str, Any]], dict[str, Any]] | None = None
 
 
 _OPS: dict[str, HostOp] = {}

@@ -44,8 +44,8 @@ def analyze(data: Any, preprocessing_fn: PreprocessingFn, *, specs: Iterable[Hos
         TransformError: The data or the function is wrong; the message names the file and line of the latter.
 
     Example:
-        >>> import numpy as np
-        >>> graph = analyze({"x": np.array([1.0, 3.0])}, lambda inputs: {"x": scale_to_z_score(inputs["x"])})
+        >>> from mainstay import transform as tft
+        >>> graph = tft.analyze({"x": [1.0, 3.0]}, lambda inputs: {"x": tft.scale_to_z_score(inputs["x"])})
         >>> graph({"x": [3.0]})["x"]
         array([1.], dtype=float32)
     """
@@ -166,7 +166,7 @@ def _checked_outputs(function: PreprocessingFn, outputs: Any) -> dict[str, Node]
         if node.optional and node.dtype not in ("float32", "float64", "string"):
             raise misuse(
                 f"the feature {name!r} can have missing values, and {node.dtype} has nothing to show that with",
-                where=node.where,
+                where=where if node.op == "Input" else node.where,
                 expected="a value in every row",
                 fix="fill it with fill_missing, before or after",
             )

@@ -261,13 +261,11 @@ class Node:
     def __array__(self, *args: object, **kwargs: object) -> NoReturn:
         _no_values("conversion to a NumPy array", "use the functions of mainstay.transform")
 
-    def __jax_array__(self) -> NoReturn:
-        _no_values("conversion to a JAX array", "use the functions of mainstay.transform")
-
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Node:
         name = str(ufunc.__name__)
-        plain = [item if isinstance(item, Node) or np.ndim(item) else np.asarray(item).item() for item in inputs]
-        if method == "__call__" and name in _UFUNCS and not kwargs:
+        plain = [item.item() if isinstance(item, np.generic) else item for item in inputs]
+        scalars = not any(isinstance(item, np.ndarray) for item in plain)
+        if method == "__call__" and name in _UFUNCS and not kwargs and scalars:
             return cast(Node, _UFUNCS[name](*plain))
         raise misuse(f"a column cannot go into numpy.{name}", fix=_instead(name))
 
