@@ -56,7 +56,7 @@ class Nowhere:
 def servable(model, tmp_path, **options):
     loop = asyncio.new_event_loop()
     try:
-        source = Source("m", 1, tmp_path)
+        source = find_source("m", model)
         return make_servable(source, model, options=ServerOptions(**options), executor=Nowhere(), loop=loop)
     finally:
         loop.close()

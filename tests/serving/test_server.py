@@ -91,6 +91,7 @@ def test_the_server_is_alive_but_not_ready_while_it_loads(fakes):
         await asyncio.to_thread(loading.wait, 20)
         assert await ask(server.rest_port, "GET /healthz") == (b"200", {"status": "alive"})
         assert (await ask(server.rest_port, "GET /readyz"))[0] == b"503"
+        assert (await ask(server.rest_port, "GET /v1/models/m"))[1]["model_version_status"][0]["state"] == "LOADING"
         status, answer = await ask(server.rest_port, "POST /v1/models/m:predict", b'{"instances":[1]}')
         assert (status, answer) == (b"503", {"error": "Servable is still loading: Latest(m)"})
         go_on.set()

@@ -15,10 +15,14 @@ _TF_DTYPES = {"float16": "DT_HALF", "bfloat16": "DT_BFLOAT16", "float32": "DT_FL
 _PREDICT = "tensorflow/serving/predict"
 
 
-def status_answer(versions: Mapping[int, Servable]) -> Answer:
+def status_answer(versions: Mapping[int, Servable | None]) -> Answer:
     """Return the answer to a status request: each version and its state, the newest first."""
     listed = [
-        {"version": str(version), "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+        {
+            "version": str(version),
+            "state": "AVAILABLE" if versions[version] is not None else "LOADING",
+            "status": {"error_code": "OK", "error_message": ""},
+        }
         for version in sorted(versions, reverse=True)
     ]
     return _answer({"model_version_status": listed})

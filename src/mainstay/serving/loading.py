@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,22 +38,27 @@ class Source:
         name: The model's name.
         version: The version's number.
         path: Its artifact directory.
+        model: The model itself, where it is in memory already.
     """
 
     name: str
     version: int
-    path: Path
+    path: Path = Path()
+    model: ServedModel | None = None
 
 
-def find_source(name: str, path: str | os.PathLike[str]) -> Source:
-    """Return the version to serve: the artifact at `path`, or the highest numbered one in its folders.
+def find_source(name: str, given: str | os.PathLike[str] | ServedModel) -> Source:
+    """Return the version to serve: the artifact at a path, or the highest numbered one in its folders.
 
-    An artifact whose own folder has a number for a name has that version, any other has version 1.
+    An artifact whose own folder has a number for a name has that version; any other, and a model in memory, has
+    version 1.
 
     Raises:
         SetupError: There is no artifact.
     """
-    folder = Path(path)
+    if not isinstance(given, str | os.PathLike):
+        return Source(name, 1, model=given)
+    folder = Path(given)
     if _is_artifact(folder):
         return Source(name, int(folder.name) if _is_number(folder.name) else 1, folder)
     versions = {int(child.name): child for child in _children(folder) if _is_number(child.name)}
@@ -187,21 +192,15 @@ def _cheap_rows(execution: _Execution, sizes: Sequence[int], limit: float) -> in
 
 
 def load_all(
-    models: Mapping[str, str | os.PathLike[str] | ServedModel],
-    options: ServerOptions,
-    *,
-    executor: Executor,
-    loop: asyncio.AbstractEventLoop,
+    sources: Sequence[Source], options: ServerOptions, *, executor: Executor, loop: asyncio.AbstractEventLoop
 ) -> dict[str, dict[int, Servable]]:
-    """Load every model: a path is resolved by `find_source`, a model in memory is served as version 1."""
+    """Load, compile, warm up and measure every model, and return it by name and version."""
     loaded = {}
-    for name, given in models.items():
-        if isinstance(given, str | os.PathLike):
-            source = find_source(name, given)
-            logger.info("loading model %s version %d from %s", name, source.version, source.path)
+    for source in sources:
+        model = source.model
+        if model is None:
+            logger.info("loading model %s version %d from %s", source.name, source.version, source.path)
             model = load_model(source.path)
-        else:
-            source, model = Source(name, 1, Path()), given
         servable = make_servable(source, model, options=options, executor=executor, loop=loop)
-        loaded[name] = {source.version: servable}
+        loaded[source.name] = {source.version: servable}
     return loaded

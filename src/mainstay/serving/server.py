@@ -16,7 +16,7 @@ from mainstay.serving.answers import logger
 from mainstay.serving.contract import ServedModel
 from mainstay.serving.executor import DeviceThread
 from mainstay.serving.listener import HttpListener
-from mainstay.serving.loading import load_all
+from mainstay.serving.loading import find_source, load_all
 from mainstay.serving.options import ServerOptions
 from mainstay.serving.rest import RestInterface
 from mainstay.serving.snapshot import Snapshot
@@ -77,18 +77,19 @@ class ModelServer:
             ArtifactError: A model is refused.
         """
         loop = asyncio.get_running_loop()
-        self._rest.snapshot = Snapshot({name: {} for name in self._models})
+        sources = [find_source(name, given) for name, given in self._models.items()]
+        self._rest.snapshot = Snapshot({source.name: {source.version: None} for source in sources})
         self._http = HttpListener(self._rest, self.options, loop)
         self._listener = await self._listen(loop)
         self._executor = DeviceThread(loop)
         self._tick()
         logger.info("listening on %s", self.url)
         try:
-            loaded = await asyncio.to_thread(load_all, self._models, self.options, executor=self._executor, loop=loop)
+            loaded = await asyncio.to_thread(load_all, sources, self.options, executor=self._executor, loop=loop)
         except BaseException:
             await self.stop()
             raise
-        self._rest.snapshot = Snapshot(loaded, ready=True)
+        self._rest.snapshot = Snapshot(loaded)
         for name in loaded:
             logger.info("serving POST %s/v1/models/%s:predict", self.url, name)
 

@@ -63,36 +63,49 @@ class Servable:
         return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Snapshot:
     """What the server routes to at one moment.
 
     Args:
-        models: The loaded versions of each model by number; a model that is still loading has none.
-        ready: Whether every model that was asked for is loaded and warmed up.
+        models: The versions of each model by number; None stands for one that is still loading.
+
+    Attributes:
+        latest: The highest loaded version of each model that has one.
+        ready: Whether everything that was asked for is loaded and warmed up.
     """
 
-    models: Mapping[str, Mapping[int, Servable]] = field(default_factory=dict)
-    ready: bool = False
+    models: Mapping[str, Mapping[int, Servable | None]] = field(default_factory=dict)
+    latest: Mapping[str, Servable] = field(init=False)
+    ready: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        loaded = {
+            name: {number: servable for number, servable in versions.items() if servable is not None}
+            for name, versions in self.models.items()
+        }
+        latest = {name: versions[max(versions)] for name, versions in loaded.items() if versions}
+        object.__setattr__(self, "latest", latest)
+        object.__setattr__(self, "ready", all(map(all, (versions.values() for versions in self.models.values()))))
 
     def find(self, route: Route) -> Servable | Answer:
         """Return the version that a route asks for, or the answer that says why there is none."""
-        versions = self.models.get(route.model)
-        if versions is not None and route.label is not None:
+        model, version = route.model, route.version
+        versions = self.models.get(model, {})
+        if versions and route.label is not None:
             return refusal(Code.INVALID_ARGUMENT, f"Unrecognized servable version label: {route.label}")
-        if versions:
-            found = versions.get(max(versions) if route.version is None else route.version)
-            if found is not None:
-                return found
-        asked = f"Latest({route.model})" if route.version is None else f"Specific({route.model}, {route.version})"
-        if versions is not None and not versions:
+        found = self.latest.get(model) if version is None else versions.get(version)
+        if found is not None:
+            return found
+        asked = f"Latest({model})" if version is None else f"Specific({model}, {version})"
+        if versions and (version is None or version in versions):
             return refusal(Code.UNAVAILABLE, f"Servable is still loading: {asked}")
         return refusal(Code.NOT_FOUND, f"Servable not found for request: {asked}")
 
-    def versions(self, route: Route) -> Mapping[int, Servable] | Answer:
+    def versions(self, route: Route) -> Mapping[int, Servable | None] | Answer:
         """Return the versions that a status request asks for, or the answer that says why there are none."""
         versions = self.models.get(route.model)
-        if versions is None:
+        if not versions:
             return refusal(Code.NOT_FOUND, f"Could not find any versions of model {route.model}")
         if route.version is None:
             return versions
