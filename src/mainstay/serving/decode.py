@@ -232,7 +232,7 @@ class RequestDecoder:
                 raise RequestError(
                     f"{lead}JSON object: does not have named input: {show(name)[1:-1]}",
                     where=path(where, name),
-                    expected=self._keys(),
+                    expected=None if near else self._keys(),
                     fix=f"did you mean {near[0]!r}?" if near else None,
                 )
         for plan in self.plans:
