@@ -47,6 +47,7 @@ _DTYPES: dict[int, np.dtype[Any]] = {
         25: ml_dtypes.float8_e4m3fn,
     }.items()
 }
+_STRING = 7
 _NUMBERS = {dtype: number for number, dtype in _DTYPES.items()}
 
 
@@ -107,14 +108,14 @@ def write_bundle(folder: Path, tensors: Mapping[str, np.ndarray[Any, Any]]) -> N
 
 
 def read_index(index: bytes) -> dict[str, TensorEntry]:
-    """Return where each tensor of a bundle lies.
+    """Return where each tensor of a bundle lies; tensors of strings, which hold no weights, are left out.
 
     Args:
         index: The content of the index file.
 
     Raises:
         FormatError: The index is malformed, or the bundle is of a kind that is not read here: several data files,
-            big-endian, partitioned or string tensors.
+            big-endian, partitioned tensors.
     """
     from google.protobuf.message import DecodeError
 
@@ -132,7 +133,7 @@ def read_index(index: bytes) -> dict[str, TensorEntry]:
             received=f"num_shards {header.num_shards}, endianness {header.endianness}, "
             f"min_consumer {header.version.min_consumer}",
         )
-    return {name: _entry(name, entry) for name, entry in entries.items()}
+    return {name: _entry(name, entry) for name, entry in entries.items() if entry.dtype != _STRING}
 
 
 def _entry(name: str, entry: Any) -> TensorEntry:

@@ -54,6 +54,7 @@ class Executables:
         self._weights = weights
         self._call = _read_program(program)
         self._compiled: dict[tuple[int, Lengths], Callable[..., Any]] = {}
+        self._turns: dict[tuple[int, Lengths], threading.Lock] = {}
         self._lock = threading.Lock()
 
     def compile(self, bucket: int, lengths: Lengths = ()) -> Callable[..., Any]:
@@ -70,11 +71,15 @@ class Executables:
         if compiled is not None:
             return compiled
         with self._lock:
-            if (bucket, lengths) not in self._compiled:
-                while len(self._compiled) >= _MOST_EXECUTABLES:
-                    del self._compiled[next(iter(self._compiled))]
-                self._compiled[bucket, lengths] = self._compile(bucket, dict(lengths))
-            return self._compiled[bucket, lengths]
+            turn = self._turns.setdefault((bucket, lengths), threading.Lock())
+        with turn:
+            compiled = self._compiled.get((bucket, lengths)) or self._compile(bucket, dict(lengths))
+        with self._lock:
+            self._turns.pop((bucket, lengths), None)
+            self._compiled[bucket, lengths] = compiled
+            while len(self._compiled) > _MOST_EXECUTABLES:
+                del self._compiled[next(iter(self._compiled))]
+        return compiled
 
     def _compile(self, bucket: int, lengths: Mapping[str, int]) -> Callable[..., Any]:
         arguments = self._program.arguments

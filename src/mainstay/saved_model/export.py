@@ -26,7 +26,7 @@ def export_program(
 ) -> Program:
     """Return `function` as a program whose batch, and every other axis that is None, may have any length.
 
-    Arguments that the function does not use are left out.
+    Weights that the function does not use are left out. Inputs are not: their shapes may matter.
 
     Raises:
         ModelError: The function cannot be traced, has effects, gives outputs without a batch axis, or needs a custom
@@ -95,7 +95,7 @@ def _trace(
         try:
             traced = jax.jit(flat).trace(*every).jaxpr
             _refuse_effects(traced.effects)
-            used = _used(traced)
+            used = [*_used(traced, len(fixed)), *range(len(fixed), len(every))]
             kept = jax.jit(_keep(traced, every, used), keep_unused=True)
             return export.export(kept, platforms=tuple(platforms))(*[every[index] for index in used]), used
         except ModelError:
@@ -130,13 +130,13 @@ def _keep(traced: Any, every: list[Any], used: list[int]) -> Callable[..., Any]:
     return program
 
 
-def _used(closed: Any) -> list[int]:
-    """Return the indices of the arguments that a traced function's results depend on."""
+def _used(closed: Any, weights: int) -> list[int]:
+    """Return the indices of the weights, the first arguments, that a traced function's results depend on."""
     live = {id(value) for value in closed.jaxpr.outvars}
     for equation in reversed(closed.jaxpr.eqns):
         if equation.effects or any(id(value) in live for value in equation.outvars):
             live.update(id(value) for value in equation.invars)
-    return [index for index, value in enumerate(closed.jaxpr.invars) if id(value) in live]
+    return [index for index, value in enumerate(closed.jaxpr.invars[:weights]) if id(value) in live]
 
 
 def _symbolic_inputs(inputs: Sequence[TensorSpec]) -> list[list[jax.ShapeDtypeStruct]]:

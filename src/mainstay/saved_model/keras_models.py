@@ -60,7 +60,7 @@ def from_keras_model(
     weights = _weights([*trainable, *frozen])
     order = list(weights)
 
-    def function(weights: Arrays, inputs: Arrays) -> dict[str, Any]:
+    def _call(weights: Arrays, inputs: Arrays) -> dict[str, Any]:
         values = [weights[name] for name in order]
         given = [inputs[name] for name in names]
         if keys is not None:
@@ -71,7 +71,7 @@ def from_keras_model(
         outputs, _ = model.stateless_call(values[:split], values[split:], arguments, training=False)
         return _named(outputs, getattr(model, "_outputs_struct", None), results)
 
-    return ServingFunction(function, specs, weights, prefix, suffix)
+    return ServingFunction(_call, specs, weights, prefix, suffix)
 
 
 def _input_specs(model: Any, structure: Mapping[str, Any] | None) -> tuple[TensorSpec, ...]:
@@ -104,7 +104,8 @@ def _output_names(model: Any) -> list[str]:
 
 def _counted(name: str, layer: Any) -> bool:
     """Return whether Keras made a layer's name up from its class, with a number that depends on what came before."""
-    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(layer).__name__).lower()
+    words = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", type(layer).__name__)
+    snake = re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
     return re.fullmatch(rf"{re.escape(snake)}(_\d+)?", name) is not None
 
 

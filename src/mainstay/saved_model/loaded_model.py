@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -171,8 +173,11 @@ class LoadedSignature:
         """
         if self._executables is None or self._executables.feeds.has_free_axes:
             return
-        for size in self.buckets if buckets is None else buckets:
-            self._executables.compile(self.buckets[min(bisect_left(self.buckets, size), len(self.buckets) - 1)])
+        last = len(self.buckets) - 1
+        wanted = self.buckets if buckets is None else buckets
+        sizes = sorted({self.buckets[min(bisect_left(self.buckets, size), last)] for size in wanted})
+        with ThreadPoolExecutor(min(os.cpu_count() or 1, 8), "mainstay-compile") as pool:
+            list(pool.map(self._executables.compile, sizes))
 
 
 def _request_error(error: TransformError) -> RequestError:

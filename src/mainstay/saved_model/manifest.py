@@ -17,6 +17,7 @@ from mainstay.saved_model.program import ProgramTensor
 
 FORMAT = "mainstay.saved_model"
 FORMAT_VERSION = 1
+"""The version of the artifact's format that is written, and the only one so far that is read."""
 
 
 @dataclass(frozen=True, slots=True)

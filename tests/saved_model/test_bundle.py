@@ -1,0 +1,89 @@
+"""TensorBundle: arrays come back bit by bit, aligned, without a copy; TensorFlow's own files are read."""
+
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from mainstay.core import FormatError, ModelError, message_class
+from mainstay.saved_model.bundle import DATA_FILE, INDEX_FILE, read_index, read_tensor, write_bundle
+from mainstay.saved_model.tables import decode_table, encode_table, masked_crc32c
+
+DTYPES = ["f4", "f8", "f2", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?", "c8"]
+
+
+def write_and_read(folder: Path, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    write_bundle(folder, tensors)
+    data = memoryview((folder / DATA_FILE).read_bytes())
+    return {name: read_tensor(name, e, data) for name, e in read_index((folder / INDEX_FILE).read_bytes()).items()}
+
+
+@given(
+    st.dictionaries(
+        st.text(st.characters(codec="utf-8"), min_size=1, max_size=20),
+        st.sampled_from(DTYPES).flatmap(lambda d: hnp.arrays(d, hnp.array_shapes(min_dims=0, min_side=0, max_side=4))),
+        max_size=6,
+    )
+)
+def test_arrays_come_back_bit_by_bit(tmp_path_factory: pytest.TempPathFactory, tensors: dict[str, np.ndarray]) -> None:
+    read = write_and_read(tmp_path_factory.mktemp("bundle"), tensors)
+    assert set(read) == set(tensors)
+    for name, array in tensors.items():
+        assert (read[name].dtype, read[name].shape) == (array.dtype, array.shape)
+        assert read[name].tobytes() == array.tobytes()
+
+
+@pytest.mark.parametrize("dtype", [ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e5m2])
+def test_short_floats_are_kept(tmp_path: Path, dtype: type) -> None:
+    array = np.arange(-3, 3).astype(dtype)
+    assert (write_and_read(tmp_path, {"w": array})["w"] == array).all()
+
+
+def test_every_tensor_starts_at_a_multiple_of_64_bytes(tmp_path: Path) -> None:
+    write_bundle(tmp_path, {f"w{i}": np.ones(i, np.float32) for i in range(20)})
+    assert all(entry.offset % 64 == 0 for entry in read_index((tmp_path / INDEX_FILE).read_bytes()).values())
+
+
+def test_a_tensor_is_a_view_of_the_file_and_not_a_copy(tmp_path: Path) -> None:
+    write_bundle(tmp_path, {"w": np.arange(9, dtype=np.float32)})
+    data = np.frombuffer((tmp_path / DATA_FILE).read_bytes(), np.uint8)
+    index = read_index((tmp_path / INDEX_FILE).read_bytes())
+    assert np.shares_memory(read_tensor("w", index["w"], memoryview(data)), data)
+
+
+def test_the_checksum_of_a_tensor_is_that_of_its_bytes(tmp_path: Path) -> None:
+    array = np.arange(1000, dtype=np.float32)
+    write_bundle(tmp_path, {"w": array})
+    table = decode_table((tmp_path / INDEX_FILE).read_bytes())
+    entry = message_class("tensorflow.BundleEntryProto").FromString(table[b"w"])
+    assert entry.crc32c == masked_crc32c(array.tobytes())
+
+
+def test_a_dtype_without_a_place_in_the_format_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="dense/kernel: a weight has a dtype") as failure:
+        write_bundle(tmp_path, {"dense/kernel": np.array(["a"], object)})
+    assert failure.value.received == "object"
+
+
+def test_a_tensor_of_strings_is_left_out(tmp_path: Path) -> None:
+    write_bundle(tmp_path, {"w": np.ones(1, np.float32)})
+    table = decode_table((tmp_path / INDEX_FILE).read_bytes())
+    strings = message_class("tensorflow.BundleEntryProto")(dtype=7, size=3)
+    table[b"_CHECKPOINTABLE_OBJECT_GRAPH"] = strings.SerializeToString()
+    assert list(read_index(encode_table(sorted(table.items())))) == ["w"]
+
+
+def test_a_bundle_that_tensorflow_wrote_is_read(shared_data: Path) -> None:
+    folder = shared_data / "saved_models" / "saved_model_half_plus_three" / "00000123"
+    index, data = read_index((folder / INDEX_FILE).read_bytes()), memoryview((folder / DATA_FILE).read_bytes())
+    assert {name: float(read_tensor(name, entry, data)) for name, entry in index.items()} == {"a": 0.5, "b": 3, "c": 3}
+
+
+def test_a_compressed_bundle_that_tensorflow_wrote_is_refused_saying_so(shared_data: Path) -> None:
+    folder = shared_data / "saved_models" / "saved_model_half_plus_two_cpu" / "00000123"
+    with pytest.raises(FormatError, match="compressed"):
+        read_index((folder / INDEX_FILE).read_bytes())

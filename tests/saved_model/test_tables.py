@@ -1,0 +1,57 @@
+"""The sorted string table: what is written is read back, in LevelDB's layout."""
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mainstay.core import FormatError
+from mainstay.saved_model.tables import decode_table, encode_table, encode_varint, masked_crc32c
+
+
+@given(st.dictionaries(st.binary(max_size=40), st.binary(max_size=200), max_size=60))
+def test_a_table_gives_back_what_was_put_in(items: dict[bytes, bytes]) -> None:
+    ordered = dict(sorted(items.items()))
+    assert list(decode_table(encode_table(ordered.items())).items()) == list(ordered.items())
+
+
+def test_a_table_of_many_blocks_keeps_its_order() -> None:
+    items = [(f"layer_{i:05}/kernel".encode(), b"x" * 50) for i in range(2000)]
+    assert list(decode_table(encode_table(items)).items()) == items
+
+
+def test_the_masked_checksum_is_that_of_the_specification() -> None:
+    # RFC 3720 B.4: the CRC32C of 32 zero bytes is 0x8A9136AA.
+    crc = 0x8A9136AA
+    assert masked_crc32c(bytes(32)) == (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def test_a_checksum_of_many_blocks_is_that_of_the_whole() -> None:
+    data = bytes(range(256)) * 9000
+    assert masked_crc32c(memoryview(data)) == masked_crc32c(data)
+
+
+def test_keys_out_of_order_are_refused() -> None:
+    with pytest.raises(FormatError, match="not in order"):
+        decode_table(encode_table([(b"b", b""), (b"a", b"")]))
+
+
+def test_a_compressed_block_is_refused_and_not_guessed_at() -> None:
+    table = bytearray(encode_table([(b"a", b"1")]))
+    size = 4 + 1 + 8  # one entry, its key and value, and the restart points
+    end = next(
+        i for i in range(len(table)) if struct.unpack_from("<I", table, i + 1)[0] == masked_crc32c(table[: i + 1])
+    )
+    table[end] = 1
+    table[end + 1 : end + 5] = struct.pack("<I", masked_crc32c(bytes(table[: end + 1])))
+    assert end >= size - 1
+    with pytest.raises(FormatError, match="compressed"):
+        decode_table(bytes(table))
+
+
+@given(st.integers(0, 2**64 - 1))
+def test_a_varint_has_seven_bits_per_byte(number: int) -> None:
+    encoded = encode_varint(number)
+    assert sum((byte & 127) << 7 * i for i, byte in enumerate(encoded)) == number
+    assert [byte >> 7 for byte in encoded] == [1] * (len(encoded) - 1) + [0]
