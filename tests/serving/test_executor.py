@@ -22,7 +22,7 @@ def test_work_runs_in_order_on_one_thread_and_results_come_back_to_the_loop():
         for number in range(10):
             executor.submit(lambda number=number: work(number), done)
         await finished
-        executor.close()
+        assert executor.close(20)
         return results, threads
 
     results, threads = asyncio.run(run())

@@ -147,6 +147,28 @@ def test_a_client_that_never_finishes_does_not_hold_the_server(start, fakes):
         assert fakes.read_all(client) == b""
 
 
+def test_a_batch_that_never_ends_does_not_hold_the_server(start, fakes, caplog):
+    entered, leave = threading.Event(), threading.Event()
+    leave.set()
+
+    def hang(columns):
+        entered.set()
+        leave.wait(60)
+        return {"total": columns[0].values}
+
+    signature = fakes.Signature([fakes.input("x")], body=hang)
+    server = start({"m": fakes.Model(serving_default=signature)}, execution="thread", drain_timeout_seconds=0.05)
+    leave.clear()
+    entered.clear()
+    with server.connect() as client:
+        client.sendall(fakes.post({"instances": [2.0]}))
+        assert entered.wait(20)
+        server.call(server.server.stop())
+        assert fakes.read_all(client) == b""
+    assert "abandoning a batch" in caplog.text
+    leave.set()
+
+
 SERVER = """
 import logging, sys
 import numpy as np

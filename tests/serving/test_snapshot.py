@@ -16,7 +16,11 @@ def test_the_latest_version_is_the_highest_that_is_loaded():
 
 def test_a_version_that_loads_is_told_apart_from_one_that_is_not_there():
     snapshot = Snapshot({"m": {1: None}})
-    for route, status in ((Route("predict", "m"), 503), (Route("predict", "m", 1), 503), (Route("predict", "m", 2), 404)):
+    for route, status in (
+        (Route("predict", "m"), 503),
+        (Route("predict", "m", 1), 503),
+        (Route("predict", "m", 2), 404),
+    ):
         answer = snapshot.find(route)
         assert isinstance(answer, Answer)
         assert answer.status == status

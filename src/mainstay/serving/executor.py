@@ -37,12 +37,24 @@ class DeviceThread:
         """Run `work` on the thread and hand its result to `done` on the event loop."""
         self._jobs.put((work, done))
 
-    def close(self) -> None:
-        """End the thread once everything that was submitted has run."""
+    def close(self, seconds: float) -> bool:
+        """End the thread once everything that was submitted has run.
+
+        Args:
+            seconds: How long to wait for that; what still runs then is abandoned.
+
+        Returns:
+            Whether the thread has ended.
+        """
         self._jobs.put(None)
-        self._thread.join()
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             work, done = job
-            self._loop.call_soon_threadsafe(done, work())
+            result = work()
+            try:
+                self._loop.call_soon_threadsafe(done, result)
+            except RuntimeError:  # the loop is closed: this was abandoned, and nobody waits for the result
+                return

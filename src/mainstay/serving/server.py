@@ -140,8 +140,8 @@ class ModelServer:
             await asyncio.sleep(0)
         if self._ticker is not None:
             self._ticker.cancel()
-        if self._executor is not None:
-            self._executor.close()
+        if self._executor is not None and not self._executor.close(max(end - http.loop.time(), 0.0)):
+            logger.warning("abandoning a batch that did not finish in time")
         logger.info("stopped")
 
     async def __aenter__(self) -> ModelServer:
@@ -160,7 +160,9 @@ def serve(
     *,
     on_ready: Callable[[ModelServer], None] | None = None,
 ) -> None:
-    """Serve models until SIGTERM or SIGINT, then finish what has come and return.
+    """Serve models until SIGTERM or SIGINT, then finish what has come and return; a second signal ends at once.
+
+    Signals reach the main thread alone, so call it there; `ModelServer` can be started and stopped anywhere.
 
     Args:
         models: See `ModelServer`.
@@ -183,10 +185,15 @@ def serve(
 async def _serve(server: ModelServer, on_ready: Callable[[ModelServer], None] | None) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if in_main_thread:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stopping.set)
+    signals = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
+
+    def stop() -> None:
+        stopping.set()
+        for number in signals:  # the second one ends the process at once
+            loop.remove_signal_handler(number)
+
+    for number in signals:
+        loop.add_signal_handler(number, stop)
     async with server:
         # What is loaded stays: kept out of the garbage collector's sight, it cannot lengthen a pause.
         gc.collect()
