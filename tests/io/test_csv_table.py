@@ -125,8 +125,16 @@ def test_a_file_with_a_header_only_is_a_table_without_rows(write):
 @pytest.mark.parametrize("block_bytes", [1, 7, 1000])
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
 def test_line_ends_blank_lines_and_a_byte_order_mark_change_nothing(write, newline, block_bytes):
+    assert read(table_of(write(newline.join(["", "", "a,b"])), block_bytes)) == {"a": [], "b": []}
     lines = ["\ufeffa,b", "1,x", "", "2,y", "", ""]
     assert read(table_of(write(newline.join(lines)), block_bytes)) == {"a": [1, 2], "b": ["x", "y"]}
+
+
+def test_a_header_of_any_length_is_read(write):
+    names = [f"a rather long name of column {index}" for index in range(10_000)]
+    table = table_of(write(",".join(names) + "\n" + ",".join(["1"] * 10_000) + "\n"))
+    assert table.column_names == tuple(names)
+    assert read(table) == {name: [1] for name in names}
 
 
 def test_quoted_names_may_hold_delimiters_quotes_and_newlines(write):

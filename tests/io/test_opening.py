@@ -60,9 +60,13 @@ def test_the_content_decides_where_the_suffix_says_nothing(tmp_path):
         ("a.csv", b"a,b,a,b,c\n", "column names come twice: 'a', 'b'"),
         ("a.csv", b",a\n0,1\n", "column 1 has no name"),
         ("a.csv", b"a,b,\n", "column 3 has no name"),
+        ("a.csv", b'\n"a,b\n1,2\n', "line 2: a quoted field begins here and is still open"),
+        ("a.csv", b"a" * 300_000, "the header is too long"),
+        ("a.csv", b'"' + b"a" * 300_000, "line 1: a quoted field begins here and is still open"),
     ],
 )
-def test_what_is_no_table_is_refused_saying_what_it_is(tmp_path, name, content, message):
+def test_what_is_no_table_is_refused_saying_what_it_is(tmp_path, monkeypatch, name, content, message):
+    monkeypatch.setattr("mainstay.io.csv_file.MAX_RECORD_BYTES", 200_000)
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(DataError, match=message) as caught:

@@ -91,6 +91,18 @@ def _read_fully(read: Callable[[int], bytes], size: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+def _read_head(path: Path) -> tuple[bytes, bool]:
+    """Return the first 64 KiB of the text, more where the header is longer; and whether that is all."""
+    with _open_text(path) as read:
+        head = b""
+        while len(head) < MAX_RECORD_BYTES:
+            more = _read_fully(read, max(_HEAD_BYTES, len(head)))
+            head += more
+            if not more or find_cut(head.lstrip(b"\r\n"), _DELIMITERS)[0]:
+                return head, not more
+    return head, False
+
+
 def open_csv(path: Path) -> CsvFile:
     """Read the header of a file.
 
@@ -98,12 +110,7 @@ def open_csv(path: Path) -> CsvFile:
         DataError: The file is empty, not a CSV in UTF-8, or its column names are empty or come twice.
         StorageError: The file cannot be read.
     """
-    with _open_text(path) as read:
-        head, complete = b"", False
-        while not complete and len(head) < MAX_RECORD_BYTES:
-            more = _read_fully(read, max(_HEAD_BYTES, len(head)))
-            head += more
-            complete = not more or find_cut(head.lstrip(b"\r\n"), _DELIMITERS)[0] > 0
+    head, ended = _read_head(path)
     check_text(path, head)
     text = head.removeprefix(_BOM)
     skipped = len(head) - len(text)
@@ -111,8 +118,14 @@ def open_csv(path: Path) -> CsvFile:
         raise DataError("the file is empty", where=path, expected="a header line and rows")
     if b"\0" in text:
         raise _binary(path, 1, text)
-    cut = find_cut(text, _DELIMITERS)[0] or len(text)
-    delimiter = b"\t" if ".tsv" in path.name.lower() else _sniff(text[:cut])
+    cut, open_quote = find_cut(text, _DELIMITERS)
+    if ended:
+        cut = len(text)
+    if open_quote is not None and (ended or cut == 0):
+        raise _open_quote(path, 1 + count_lines(text[:open_quote]), "at the end of the file" if ended else "much later")
+    if cut == 0:
+        raise DataError("the header is too long", where=path, expected="a line with the names of the columns")
+    delimiter = b"\t" if path.name.lower().endswith((".tsv", ".tsv.gz", ".tsv.zst")) else _sniff(text[:cut])
     found = records(text[:cut], delimiter)
     _, header = next(found)
     names = _decode_names(path, header)
@@ -161,7 +174,7 @@ def read_blocks(file: CsvFile, block_bytes: Callable[[], int]) -> Iterator[Block
             cut, open_quote = find_cut(data, file.delimiter)
             if not fresh:
                 if open_quote is not None:
-                    raise _open_quote(file, start + open_quote, "at the end of the file")
+                    raise _open_quote(file.path, line_at(file, start + open_quote), "at the end of the file")
                 cut = len(data)
             if cut:
                 block = Block(file, start, data[:cut])
@@ -221,10 +234,10 @@ def _binary(path: Path, first_line: int, data: bytes) -> DataError:
     )
 
 
-def _open_quote(file: CsvFile, position: int, until: str) -> DataError:
+def _open_quote(path: Path, line: int, until: str) -> DataError:
     return DataError(
         f"a quoted field begins here and is still open {until}",
-        where=at_line(file.path, line_at(file, position)),
+        where=at_line(path, line),
         expected='a closing quote; a quote inside a quoted field is written ""',
         fix="correct that line",
     )
@@ -232,7 +245,8 @@ def _open_quote(file: CsvFile, position: int, until: str) -> DataError:
 
 def _too_long(file: CsvFile, start: int, open_quote: int | None) -> DataError:
     if open_quote is not None:
-        return _open_quote(file, start + open_quote, f"{MAX_RECORD_BYTES >> 20} MiB further on")
+        line = line_at(file, start + open_quote)
+        return _open_quote(file.path, line, f"{MAX_RECORD_BYTES >> 20} MiB further on")
     return DataError(
         "a record is too long",
         where=at_line(file.path, line_at(file, start)),
