@@ -145,3 +145,10 @@ def test_edited_bytes_are_refused_or_read_without_another_error():
         place, value = int(generator.integers(len(data))), int(generator.integers(256))
         with contextlib.suppress(FormatError):
             Counts.from_bytes(data[:place] + bytes([value]) + data[place + 1 :]).top()
+
+
+def test_a_dictionary_may_hold_a_value_twice():
+    counts = Counts()
+    counts.update(pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, 2]), pa.array(["a", "b", "a"])))
+    assert counts.top() == [("a", 3), ("b", 1)]
+    assert counts.distinct == 2

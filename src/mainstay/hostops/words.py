@@ -59,13 +59,22 @@ class Words:
         """Return the strings as an object array `[rows]`."""
         return self.pick(object_array(self.tokens))
 
-    def to_arrow(self) -> pa.DictionaryArray | Array:
-        """Return the strings as a dictionary-encoded Arrow array; as an object array where Arrow cannot hold them."""
+    def to_arrow(self) -> pa.Array | Array:
+        """Return the strings as an Arrow array, a long one with unique values as its dictionary.
+
+        Where Arrow cannot hold them, for lone surrogates, it is an object array.
+        """
+        codes, tokens = self.codes, self.tokens
+        if codes is not None:
+            positions = {token: place for place, token in enumerate(dict.fromkeys(tokens))}
+            if len(positions) < len(tokens):
+                codes = np.array([positions[token] for token in tokens], np.int64).take(codes)
+                tokens = list(positions)
         try:
-            dictionary = pa.array(self.tokens, pa.string())
+            strings = pa.array(tokens, pa.string())
         except UnicodeEncodeError:
             return self.to_numpy()
-        return pa.DictionaryArray.from_arrays(pa.array(self.coded(len(self)), pa.int64()), dictionary)
+        return strings if codes is None else pa.DictionaryArray.from_arrays(pa.array(codes), strings)
 
 
 def row_count(columns: Sequence[Words | Array]) -> int:

@@ -121,7 +121,11 @@ def _count_dictionary(chunk: pa.Array) -> tuple[pa.Array, Array]:
     indices = chunk.indices.to_numpy(zero_copy_only=False)
     counts = np.bincount(indices, minlength=len(chunk.dictionary))
     present = np.flatnonzero(counts)
-    return chunk.dictionary.take(pa.array(present)).cast(target), counts[present]
+    values = chunk.dictionary.take(pa.array(present)).cast(target)
+    if len(values.unique()) < len(values):
+        values, (united,) = unite_runs([values], [counts[present]])
+        return values, united
+    return values, counts[present]
 
 
 def _replace(values: pa.Array, counts: Array) -> tuple[pa.Array, Array, int]:

@@ -65,14 +65,22 @@ class _Counts:
     def update(self, column: Column) -> None:
         values = column.values
         if isinstance(values, np.ndarray):
-            values = pa.array(values, pa.string(), mask=column.missing)
+            values = _strings(values, column.missing)
         elif column.missing is not None and not values.null_count:
-            codes = pa.array(values.indices.to_numpy(), mask=column.missing)
-            values = pa.DictionaryArray.from_arrays(codes, values.dictionary)
+            values = values.filter(pa.array(~column.missing))
         self._counts.update(values)
 
     def result(self) -> Counts:
         return self._counts
+
+
+def _strings(values: Array, missing: Array | None) -> pa.Array:
+    """Return an object array of strings in Arrow; where a surrogate stands alone, as bytes that are no UTF-8."""
+    try:
+        return pa.array(values, pa.string(), mask=missing)
+    except UnicodeEncodeError:
+        encoded = np.array([value.encode("utf-8", "surrogatepass") for value in values], object)
+        return pa.array(encoded, pa.binary(), mask=missing)
 
 
 class _Sum:
