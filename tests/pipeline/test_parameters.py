@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Optional, Union
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -24,9 +24,9 @@ FITTING = [
     (None, None, None),
     (None, int | None, None),
     (3, float | None, 3.0),
-    (3, Union[float, int], 3),
-    (3.5, Union[int, float], 3.5),
-    ("a", Optional[str], "a"),
+    (3, float | int, 3),
+    (3.5, int | float, 3.5),
+    ("a", str | None, "a"),
     ((1, 2), list[int], [1, 2]),
     ([1, 2], tuple[int, ...], (1, 2)),
     ([1, "a"], tuple[int, str], (1, "a")),

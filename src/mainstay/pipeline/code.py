@@ -69,6 +69,7 @@ class CodeReader:
     def __init__(self) -> None:
         self._modules: dict[tuple[Path, str], ParsedModule] = {}
         self._rooms: dict[str, tuple[str, frozenset[str]]] = {}
+        self._places: dict[tuple[str, str], Path | None] = {}
 
     def step_digest(self, function: Callable[..., None]) -> str:
         """Return the digest of the code that a step runs.
@@ -95,6 +96,16 @@ class CodeReader:
         if key not in self._modules:
             self._modules[key] = parse_module(_read(file), file, name)
         return self._modules[key]
+
+    def place(self, root: Path, name: str) -> Path | None:
+        """Return what a module's dotted name stands for under a folder: a file, a folder without ``__init__``, None."""
+        key = (str(root), name)
+        if key not in self._places:
+            folder = root.joinpath(*name.split("."))
+            files = (folder / "__init__.py", folder.with_name(f"{folder.name}.py"))
+            found = next((file for file in files if file.is_file()), None)
+            self._places[key] = found or (folder if folder.is_dir() else None)
+        return self._places[key]
 
     def room(self, name: str) -> tuple[str, frozenset[str]]:
         """Return the digest of all files of a room of Mainstay, and the rooms that it imports."""
@@ -165,18 +176,25 @@ class _Walk:
         """Follow an import as far as it leads to local files; return whether it leads to any."""
         parts = item.module.split(".")
         names = [".".join(parts[: depth + 1]) for depth in range(len(parts))]
-        found = [self._follow(name) for name in names if not self._is_door(name)]
+        found = [self._follow(name) for name in names[:-1] if not self._is_door(name)]
+        if item.name is None or not self._is_door(item.module):
+            found.append(self._follow(item.module))
         if item.name is not None and not self._follow(f"{item.module}.{item.name}") and self._is_door(item.module):
             found.append(self._through(item.module, item.name))
         return any(found) or any(self._resolve(name) for name in names)
 
     def _is_door(self, name: str) -> bool:
-        """Whether a package only surrounds the code: what it imports for others does not count, names from it do."""
+        """Whether a package only surrounds the code: what it gathers does not count, a name that is taken from it does.
+
+        Taken as a whole, it counts as any other module.
+        """
         return name in self._doors or name == PRODUCT or self._is_pipeline_package(name)
 
     def _is_pipeline_package(self, name: str) -> bool:
-        inside = name == f"{PRODUCT}.{_BY_MODULE}" or name.startswith(f"{PRODUCT}.{_BY_MODULE}.")
-        return inside and (_PRODUCT_ROOT / Path(*name.split("."))).is_dir()
+        if name.split(".")[:2] != [PRODUCT, _BY_MODULE]:
+            return False
+        place = self._resolve(name)
+        return place is not None and (place.is_dir() or place.name == "__init__.py")
 
     def _through(self, package: str, name: str) -> bool:
         """Follow a name that a package's ``__init__`` passes on; return whether there is such a file."""
@@ -194,7 +212,7 @@ class _Walk:
         return file is not None and file.is_file() and self._follow_file(name, file)
 
     def _follow_file(self, name: str, file: Path) -> bool:
-        if name == self._module or name in self._files:
+        if name in (self._module, PRODUCT) or name in self._files:
             return True
         module = self._reader.module(file, name)
         self._files[name] = module.digest
@@ -206,15 +224,8 @@ class _Walk:
 
     def _resolve(self, name: str) -> Path | None:
         """Return the file of a local module, a folder for a package without ``__init__``, None for any other name."""
-        parts = name.split(".")
-        for root in [_PRODUCT_ROOT] if parts[0] == PRODUCT else self._roots:
-            place = root.joinpath(*parts)
-            for file in (place / "__init__.py", place.with_name(f"{place.name}.py")):
-                if file.is_file():
-                    return file
-            if place.is_dir():
-                return place
-        return None
+        roots = [_PRODUCT_ROOT] if name.split(".")[0] == PRODUCT else self._roots
+        return next((place for root in roots if (place := self._reader.place(root, name)) is not None), None)
 
 
 def _room_of(item: Import) -> str | None:
