@@ -1,4 +1,4 @@
-"""The private proto pool: genuine names, nothing in protobuf's default pool, and a descriptor set that is up to date."""
+"""The private proto pool: genuine names, nothing in protobuf's default pool, and a descriptor set up to date."""
 
 from pathlib import Path
 

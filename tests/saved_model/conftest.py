@@ -30,7 +30,8 @@ def model(artifact: Path) -> LoadedModel:
 def linear() -> Callable[..., ServingFunction]:
     """Makes ``y = w * x`` with any input spec, weight and tolerance."""
 
-    def make(spec: TensorSpec | None = None, weight: Any = np.float32(2.0), **more: Any) -> ServingFunction:
+    def make(spec: TensorSpec | None = None, weight: Any = None, **more: Any) -> ServingFunction:
+        weight = np.float32(2.0) if weight is None else weight
         spec = spec or TensorSpec([None], "float32", "x")
         return ServingFunction(lambda w, x: {"y": w["w"] * x[spec.name]}, (spec,), {"w": weight}, **more)
 

@@ -71,7 +71,7 @@ def test_a_symbolic_link_is_refused_even_to_the_same_content(copy: Path, tmp_pat
     if (copy / name).exists():
         shutil.move(copy / name, original)
     os.symlink(original, copy / name)
-    with pytest.raises(IntegrityError, match="link|plain files"):
+    with pytest.raises(IntegrityError, match=r"link|plain files"):
         load(copy)
 
 

@@ -76,6 +76,8 @@ def test_golden_requests_are_made_up_for_numbers_only(linear: Make, tmp_path: Pa
         save(golden_artifact.functions(), tmp_path / "n")
     with pytest.raises(ArgumentError, match="lack an input"):
         save(golden_artifact.functions(), tmp_path / "n", golden={"amount": [1.0]})
+    with pytest.raises(ArgumentError, match=r"refuses a golden request: .*\n?"):
+        save(linear(), tmp_path / "n", golden={"x": ["one"]})
     with pytest.raises(ArgumentError, match="no golden request"):
         save(linear(), tmp_path / "n", golden={"x": []})
     assert not (tmp_path / "n").exists()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import zipfile
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +22,11 @@ from mainstay.hostops import Column
 Array = np.ndarray[Any, Any]
 
 _MAX_MEMBERS = 100_000
+_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '([<|](?:b1|[iu][1248]|f[248]|c8|c16))', 'fortran_order': False, "
+    rb"'shape': \(((?:\d{1,18}, ?)*(?:\d{1,18})?)\), \} *\n",
+    re.DOTALL,
+)
 _KINDS = {"values": "bifuc", "bytes": "u", "offsets": "i", "shape": "i", "missing": "b", "microseconds": "i"}
 
 
@@ -132,21 +138,17 @@ def read_npz(data: bytes) -> dict[str, Array]:
             if any(member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1 for member in members):
                 raise ValueError("it is compressed or encrypted")
             return {member.filename.removesuffix(".npy"): _read_array(archive.read(member)) for member in members}
-    except (zipfile.BadZipFile, ValueError, KeyError, NotImplementedError, OSError, EOFError, SyntaxError) as error:
-        raise FormatError("the golden requests are not a plain .npz", where="golden.npz", received=error) from error
-    except (RuntimeError, OverflowError, TypeError, MemoryError, RecursionError, UnicodeError) as error:
+    except (zipfile.BadZipFile, ValueError, KeyError, NotImplementedError, OSError, EOFError, RuntimeError) as error:
         raise FormatError("the golden requests are not a plain .npz", where="golden.npz", received=error) from error
 
 
 def _read_array(data: bytes) -> Array:
     """Return one array without trusting its header: numpy's own reader makes room for whatever shape it names."""
-    stream = io.BytesIO(data)
-    if np.lib.format.read_magic(stream) != (1, 0):
-        raise ValueError("an array has another format version than 1.0")
-    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    rest = len(data) - stream.tell()
-    if dtype.hasobject or dtype.kind not in "bifuc" or fortran or min((0, *shape)) < 0:
-        raise ValueError(f"an array of {dtype}{list(shape)} is not read here")
-    if math.prod(shape) * dtype.itemsize != rest:
-        raise ValueError(f"an array of {dtype}{list(shape)} does not fit into {rest} bytes")
-    return np.frombuffer(data, dtype, offset=stream.tell()).reshape(shape)
+    header = _HEADER.match(data)
+    if header is None or header.end() != 10 + int.from_bytes(data[8:10], "little"):
+        raise ValueError("an array is not as numpy writes it in format version 1.0")
+    shape = [int(axis) for axis in header[2].replace(b",", b" ").split()]
+    dtype = np.dtype(header[1].decode())
+    if math.prod(shape) * dtype.itemsize != len(data) - header.end():
+        raise ValueError(f"an array of {dtype}{shape} does not fit into {len(data) - header.end()} bytes")
+    return np.frombuffer(data, dtype, offset=header.end()).reshape(shape)

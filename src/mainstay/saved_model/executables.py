@@ -114,6 +114,14 @@ class Executables:
 
 def _read_program(program: Program) -> Callable[..., tuple[jax.Array, ...]]:
     check_module(program)
+    known = export.minimum_supported_calling_convention_version, export.maximum_supported_calling_convention_version
+    if not known[0] <= program.calling_convention <= known[1]:
+        raise FormatError(
+            "unknown calling convention of a program",
+            expected=f"{known[0]} to {known[1]}, which jax {jax.__version__} knows",
+            received=program.calling_convention,
+            fix="load it with the versions that the manifest names",
+        )
     try:
         return dataclasses.replace(_template(program), mlir_module_serialized=program.module).call
     except (ValueError, KeyError) as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mainstay.core import ArgumentError, FormatError, ParityError
+from mainstay.core import ArgumentError, FormatError, ParityError, RequestError
 from mainstay.hostops import Column, HostInput, as_column
 from mainstay.saved_model.column_archive import decode_values, encode_values, read_npz, write_npz
 from mainstay.saved_model.manifest import SignatureEntry
@@ -37,8 +37,21 @@ class Golden:
         return len(next(iter(self.columns.values())))
 
     def seal(self, signature: LoadedSignature) -> Golden:
-        """Return the requests with the answers that `signature` gives to them."""
-        answers = signature.run(signature.columns(self.columns))
+        """Return the requests with the answers that `signature` gives to them.
+
+        Raises:
+            ArgumentError: It refuses one.
+        """
+        try:
+            answers = signature.run(signature.columns(self.columns))
+        except RequestError as error:
+            raise ArgumentError(
+                f"the model refuses a golden request: {error.summary}",
+                where=f"signature {signature.name}, {error.where}",
+                expected=error.expected,
+                received=error.received,
+                fix=error.fix,
+            ) from error
         return Golden(self.columns, {name: _round_trip(Column(values)) for name, values in answers.items()})
 
     def replay(self, signature: LoadedSignature, *, tolerance: float, rows: int | None = None) -> float:
@@ -56,9 +69,16 @@ class Golden:
             ParityError: An answer differs.
         """
         order = np.arange(self.rows if rows is None else rows) % self.rows
-        answers = signature.run(
-            signature.columns({name: _take(column, order) for name, column in self.columns.items()})
-        )
+        columns = {name: _take(column, order) for name, column in self.columns.items()}
+        try:
+            answers = signature.run(signature.columns(columns))
+        except RequestError as error:
+            raise ParityError(
+                f"the model refuses a golden request: {error.summary}",
+                where=f"signature {signature.name}, {error.where}",
+                expected=error.expected,
+                received=error.received,
+            ) from error
         if set(answers) != set(self.answers):
             raise ParityError(
                 "the outputs are not those that were sealed",
