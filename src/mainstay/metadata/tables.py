@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 
 SCHEMA_VERSION = 1
+"""The version of the tables that this Mainstay reads and writes; `docs/formats/metadata.md` lists all of them."""
 
 schema = MetaData()
 
