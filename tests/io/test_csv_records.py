@@ -24,6 +24,10 @@ def test_doubled_quotes_do_not_close_a_field():
     assert find_cut(b'"say ""hi""\n",1\n"a""\n', b",") == (16, 16)
 
 
+def test_a_long_open_field_of_doubled_quotes_and_lines_is_passed_at_once():
+    assert find_cut(b'a\n"' + b'""\n' * 1_000_000, b",") == (2, 2)
+
+
 def test_files_with_only_carriage_returns_are_cut_before_the_last_byte():
     assert find_cut(b"a,b\r1,2\r3", b",") == (8, None)
     assert find_cut(b"a,b\r1,2\r", b",") == (4, None)  # the next byte may be the line feed that belongs to it

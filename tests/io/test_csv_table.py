@@ -150,6 +150,10 @@ def test_the_delimiter_is_the_one_that_splits_header_and_rows_alike(write, delim
     assert read(table_of(write(f"a{delimiter}b\n1{delimiter}2\n"))) == {"a": [1], "b": [2]}
 
 
+def test_quotes_behind_what_might_be_a_delimiter_elsewhere_open_no_field(write):
+    assert read(table_of(write('a,b\n1,x;"y\n2,z\n'))) == {"a": [1, 2], "b": ['x;"y', "z"]}
+
+
 def test_a_tab_separated_file_is_never_split_at_commas(write):
     assert read(table_of(write("a,b\n1,5\n", "rows.tsv"))) == {"a,b": ["1,5"]}
 

@@ -29,7 +29,7 @@ def find_cut(data: bytes, delimiters: bytes) -> tuple[int, int | None]:
         at the end of the text, or None.
     """
     quotes = _effective_quotes(data, delimiters)
-    open_quote = _opening(quotes) if len(quotes) % 2 else None
+    open_quote = int(quotes[-1]) if len(quotes) % 2 else None
     for newline in (b"\n", b"\r"):
         stop = len(data) - (newline == b"\r")
         while (position := data.rfind(newline, 0, stop)) >= 0:
@@ -40,30 +40,20 @@ def find_cut(data: bytes, delimiters: bytes) -> tuple[int, int | None]:
     return 0, open_quote
 
 
-def _opening(quotes: np.ndarray[Any, Any]) -> int:
-    """Return the quote that opened the field that is open at the end: the one before all doubled quotes."""
-    index = len(quotes) - 1
-    while index and quotes[index - 1] == quotes[index] - 1:
-        index -= 2
-    return int(quotes[index])
-
-
 def _effective_quotes(data: bytes, delimiters: bytes) -> np.ndarray[Any, Any]:
-    """Return the positions of the quotes that open and close fields, in turns.
-
-    A doubled quote inside a field counts as one that closes and one that opens.
-    """
+    """Return the positions of the quotes that open and close fields, in turns."""
     if b'"' not in data:
         return np.empty(0, np.int64)
     array = np.frombuffer(data, np.uint8)
     quotes = np.flatnonzero(array == _QUOTE)
-    before = array[np.maximum(quotes[0::2] - 1, 0)]
-    after = array[np.minimum(quotes[1::2] + 1, len(array) - 1)]
+    opening, closing = quotes[0::2], quotes[1::2]
     border = np.zeros(256, bool)
     border[list(delimiters + b'\r\n"')] = True
-    if border[before[1:]].all() and border[after].all() and (quotes[0] == 0 or border[before[0]]):
-        return quotes
-    return np.array(list(_walk_quotes(data, quotes, delimiters + b"\r\n")), np.int64)
+    before, after = array[opening[1:] - 1], array[np.minimum(closing + 1, len(array) - 1)]
+    if not (border[before].all() and border[after].all() and (quotes[0] == 0 or border[array[quotes[0] - 1]])):
+        return np.array(list(_walk_quotes(data, quotes, delimiters + b"\r\n")), np.int64)
+    doubled = np.flatnonzero(closing[: len(opening) - 1] + 1 == opening[1:])
+    return np.delete(quotes, np.concatenate([2 * doubled + 1, 2 * doubled + 2])) if len(doubled) else quotes
 
 
 def _walk_quotes(data: bytes, quotes: np.ndarray[Any, Any], borders: bytes) -> Iterator[int]:
