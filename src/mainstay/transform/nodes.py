@@ -18,6 +18,7 @@ from mainstay.hostops import can_miss, result_dtype
 from mainstay.transform.misuse import misuse, user_location
 
 _SCALARS = (bool, int, float, str, np.generic)
+_NUMPY = (np.generic, np.ndarray)
 _RANK = {"bool": 0, "int32": 1, "int64": 2, "float32": 3, "float64": 4}
 _UFUNCS: dict[str, Callable[[Any, Any], Any]] = {
     "add": operator.add,
@@ -263,7 +264,7 @@ class Node:
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Node:
         name = str(ufunc.__name__)
-        plain = [item.item() if isinstance(item, np.generic) else item for item in inputs]
+        plain = [item.item() if isinstance(item, _NUMPY) and item.ndim == 0 else item for item in inputs]
         scalars = not any(isinstance(item, np.ndarray) for item in plain)
         if method == "__call__" and name in _UFUNCS and not kwargs and scalars:
             return cast(Node, _UFUNCS[name](*plain))
