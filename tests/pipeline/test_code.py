@@ -327,6 +327,32 @@ def test_a_step_without_a_file_is_refused():
         CodeReader().step_digest(space["make"])
 
 
+def test_rooms_are_found_without_parsing_every_file(monkeypatch):
+    rooms = [path.name for path in (code._PRODUCT_ROOT / "mainstay").iterdir() if (path / "__init__.py").is_file()]
+    assert {"core", "io", "metadata", "pipeline"} <= set(rooms)
+    quick, reader = CodeReader(), CodeReader()
+    found = {room: quick.room(room) for room in rooms}
+    monkeypatch.setattr(code, "_may_import_beyond", lambda source, rooms: True)
+    assert found == {room: reader.room(room) for room in rooms}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("from mainstay.io import read", True),
+        ("import mainstay . io", True),
+        ("from mainstay import io", True),
+        ("import os, mainstay as tf", True),
+        ("import mainstay as tf", True),
+        ("from ..io import read", True),
+        ("from mainstay.core import Error", False),
+        ("mainstay.core is the ground", False),
+    ],
+)
+def test_what_may_import_another_room_is_parsed(text, expected):
+    assert code._may_import_beyond(text.encode(), {"core"}) == expected
+
+
 def test_the_real_rooms_are_found(tmp_path):
     assert Path(mainstay.__file__).parent == code._PRODUCT_ROOT / "mainstay"
     (tmp_path / "a.py").write_text("import mainstay.core\n")

@@ -541,6 +541,13 @@ def test_a_folder_that_cannot_be_made_is_refused(road, tmp_path):
         road.run()
 
 
+def test_a_folder_within_a_source_is_refused(road, tmp_path):
+    pipeline = Pipeline("road")
+    pipeline.add(gather, parts=pipeline.source("files", Table, tmp_path))
+    with pytest.raises(PipelineError, match="lies within one of its sources"):
+        pipeline.run(tmp_path / "deep" / "out")
+
+
 def test_a_failure_to_record_a_failure_does_not_hide_it(road, monkeypatch):
     def refuse(*arguments):
         raise StorageError("disk full")

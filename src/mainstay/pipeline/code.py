@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import functools
 import os
+import re
 import sys
 import sysconfig
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from mainstay.pipeline.syntax import PRODUCT, Import, ParsedModule, own_part, pa
 
 _BY_MODULE = "pipeline"
 _PRODUCT_ROOT = Path(__file__).parents[2]
+_MENTION = re.compile(rb"\bmainstay\s*\.\s*(\w+)")
+_INDIRECT = re.compile(rb"\bfrom\s+mainstay\s+import\b|\bimport\b[^\n]*\bmainstay\b(?!\s*\.)|\bfrom\s+\.\.")
 
 
 def user_code_digest(path: str | os.PathLike[str]) -> str:
@@ -116,7 +119,7 @@ class CodeReader:
                 if _is_source(file):
                     source = _read(file)
                     digests[label] = digest_bytes(source)
-                    if file.suffix == ".py":
+                    if file.suffix == ".py" and _may_import_beyond(source, rooms | {name}):
                         rooms |= self._imported_rooms(file, label, name)
             self._rooms[name] = (digest_json(digests), frozenset(rooms - {name}))
         return self._rooms[name]
@@ -226,6 +229,11 @@ class _Walk:
         """Return the file of a local module, a folder for a package without ``__init__``, None for any other name."""
         roots = [_PRODUCT_ROOT] if name.split(".")[0] == PRODUCT else self._roots
         return next((place for root in roots if (place := self._reader.place(root, name)) is not None), None)
+
+
+def _may_import_beyond(source: bytes, rooms: set[str]) -> bool:
+    """Whether a file names any other room than these; if not, it need not be parsed to know which rooms it imports."""
+    return bool(_INDIRECT.search(source) or {found.decode() for found in _MENTION.findall(source)} - rooms)
 
 
 def _room_of(item: Import) -> str | None:

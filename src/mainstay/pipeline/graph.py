@@ -213,8 +213,21 @@ class Pipeline:
                 received=name,
                 fix=_did_you_mean(name, names),
             )
+        self._check_apart(Path(folder))
         run = run_quietly if quiet else run_pipeline
         return run(self, Path(folder).absolute(), on_event=on_event, force=forced)
+
+    def _check_apart(self, folder: Path) -> None:
+        """Refuse a folder within a source, whose content would change with every run."""
+        for source in self._sources:
+            for path in source.paths:
+                if folder.resolve().is_relative_to(path.resolve()):
+                    raise PipelineError(
+                        "the folder of a pipeline lies within one of its sources",
+                        where=folder,
+                        received=f"the source {source.name}: {path}",
+                        fix="choose a folder elsewhere, or name the files of the source one by one",
+                    )
 
     def _claim(self, name: str) -> None:
         _checked_name(name, "the name of a step or a source")

@@ -133,7 +133,7 @@ def top_level_names(source: bytes, file: Path) -> set[str]:
     return names
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=8)
 def parse_source(source: bytes, file: Path) -> ast.Module:
     """Return the syntax tree of a source.
 
