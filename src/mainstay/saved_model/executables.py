@@ -10,7 +10,7 @@ import dataclasses
 import re
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,10 @@ from mainstay.saved_model.program import Program
 
 _DIMENSION = re.compile(r"[A-Za-z0-9_+\-*(), ]{1,500}")
 _MOST_EXECUTABLES = 256
+
+ONE_KERNEL = {"xla_cpu_experimental_ynn_fusion_type": ""}
+"""Leaves every matrix product on a CPU to the same kernel, which sums in the same order for any batch of eight rows
+or more; the fused kernels that it switches off are chosen by size and differ in the last bits."""
 
 Lengths: TypeAlias = tuple[tuple[str, int], ...]
 
@@ -90,7 +94,7 @@ class Executables:
 
         arrays = [array_spec(shape, dtype) for shape, dtype in self.feeds.specs(bucket, lengths)]
         try:
-            return jax.jit(run).lower(self._weights, arrays).compile()
+            return _compile_lowered(jax.jit(run).lower(self._weights, arrays))
         except Exception as error:
             raise FormatError(
                 "a program cannot be compiled",
@@ -110,6 +114,17 @@ class Executables:
         if rows == bucket:
             return [np.asarray(output) for output in outputs]
         return [np.asarray(output)[:rows] for output in outputs]
+
+
+def _compile_lowered(lowered: Any) -> Callable[..., Any]:
+    """Compile so that a row's answer does not depend on how many rows are with it, where this JAX has the option."""
+    if platform() == "cpu":
+        try:
+            return cast("Callable[..., Any]", lowered.compile(compiler_options=ONE_KERNEL))
+        except jax.errors.JaxRuntimeError as error:
+            if "No such compile option" not in str(error):
+                raise
+    return cast("Callable[..., Any]", lowered.compile())
 
 
 def _read_program(program: Program) -> Callable[..., tuple[jax.Array, ...]]:

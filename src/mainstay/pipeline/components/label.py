@@ -55,7 +55,7 @@ class Label:
             DataError: A value is none of the classes.
         """
         if self.task == "regression":
-            return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+            return _numbers(column)
         plain = _as_class_values(column)
         indices = pc.index_in(plain, value_set=pa.array(list(self.classes), plain.type))
         if indices.null_count:
@@ -65,7 +65,7 @@ class Label:
                 expected=", ".join(self.class_names[:20]),
                 received=plain.filter(indices.is_null())[0].as_py(),
             )
-        return indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        return np.asarray(indices.to_numpy(zero_copy_only=False), np.int64)
 
     def to_json(self) -> dict[str, Any]:
         """Return the label as a JSON object."""
@@ -179,7 +179,7 @@ def describe_label(column: str, *, train: Sequence[pa.Array], everything: Sequen
 
 
 def _numbers(chunk: pa.Array) -> Array:
-    return chunk.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return np.asarray(chunk.cast(pa.float64()).to_numpy(zero_copy_only=False))
 
 
 def _constant(column: str, value: object) -> DataError:

@@ -21,7 +21,7 @@ class ColumnPlan:
 
     Args:
         name: The column.
-        treatment: ``number``, ``category``, ``flag``, ``time`` or ``left out``.
+        treatment: ``number``, ``skewed number``, ``category``, ``flag``, ``time`` or ``left out``.
         reason: Why, in words for the report.
         has_domain: Whether the schema lists the values of a category.
     """
@@ -83,6 +83,8 @@ def _plan(name: str, kind: pa.DataType, described: Any, measured: Any, rows: int
         return ColumnPlan(name, "time", "a point in time: its hour, its weekday and how late it is")
     if described.HasField("int_domain") and described.int_domain.is_categorical:
         return ColumnPlan(name, "category", "whole numbers with few different values", True)
+    if numbers.min >= 0 and numbers.std_dev > numbers.mean:
+        return ColumnPlan(name, "skewed number", "a quantity with a long tail: its logarithm helps too")
     return ColumnPlan(name, "number", "a quantity")
 
 
@@ -119,6 +121,12 @@ def _free(name: str, taken: set[str]) -> str:
 
 def _number(plan: ColumnPlan, column: Any) -> dict[str, Any]:
     return _scaled(plan.name, column)
+
+
+def _skewed_number(plan: ColumnPlan, column: Any) -> dict[str, Any]:
+    name = f"{plan.name}_log"
+    logarithm = tft.log1p(tft.maximum(tft.cast(column, "float64"), 0.0))
+    return _scaled(plan.name, column) | {name: _scaled(name, logarithm)[name]}
 
 
 def _scaled(name: str, column: Any) -> dict[str, Any]:
@@ -163,6 +171,7 @@ def _time(plan: ColumnPlan, column: Any) -> dict[str, Any]:
 
 _TREATMENTS: dict[str, Callable[[ColumnPlan, Any], dict[str, Any]]] = {
     "number": _number,
+    "skewed number": _skewed_number,
     "category": _category,
     "flag": _flag,
     "time": _time,

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mainstay.core import ArgumentError, InputError, MainstayError, digest_bytes
 
@@ -65,7 +65,7 @@ def load_function(reference: str, *, option: str) -> Callable[..., Any]:
             expected=f"one of {', '.join(functions)}" if functions else "a function",
             received=name,
         )
-    return function
+    return cast("Callable[..., Any]", function)
 
 
 def call_user_function(function: Callable[..., Any], *args: Any, reference: str, error: type[InputError]) -> Any:
