@@ -176,3 +176,10 @@ def test_a_dictionary_may_hold_a_token_twice():
     graph = tft.analyze({"c": column}, lambda inputs: {"y": tft.compute_and_apply_vocabulary(inputs["c"])})
     assert graph.assets == {"vocabulary_c.txt": b"a\nb\n"}
     assert graph({"c": column})["y"].tolist() == [0, 1, 0, 0, 1]
+
+
+def test_many_tokens_that_are_left_out_do_not_use_up_the_room():
+    tokens = [f"a\n{i}" for i in range(300) for _ in range(3)] + [f"t{i}" for i in range(50)]
+    want = sorted((f"t{i}" for i in range(50)), key=str.encode, reverse=True)
+    for top_k in (1, 49, 50, 51, 1000):
+        assert vocabulary_of(tokens, top_k=top_k).decode().splitlines() == want[:top_k]

@@ -181,10 +181,18 @@ class Vocabulary:
                 received=f"about {counts.distinct:,}",
                 fix="keep the most frequent ones with top_k, or use hash_strings",
             )
-        threshold = self.frequency_threshold or 0
-        tokens = (token for token, count in counts.top() if count >= threshold and _fits_a_line(token))
-        kept = [token for _, token in zip(range(_CAPACITY if self.top_k is None else self.top_k), tokens, strict=False)]
-        return "".join(f"{token}\n" for token in kept or [EMPTY_VOCABULARY]).encode()
+        kept = self._kept(counts) or [EMPTY_VOCABULARY]
+        return "".join(f"{token}\n" for token in kept).encode()
+
+    def _kept(self, counts: Counts) -> list[str]:
+        """Return the tokens to keep, looking no further than needed where `top_k` is small."""
+        threshold, looked_at = self.frequency_threshold or 0, None if self.top_k is None else self.top_k + 100
+        while True:
+            found = counts.top(looked_at)
+            tokens = [token for token, count in found if count >= threshold and _fits_a_line(token)]
+            if looked_at is None or self.top_k is None or len(tokens) >= self.top_k or len(found) < looked_at:
+                return tokens[: self.top_k]
+            looked_at *= 4
 
 
 def vocabulary(
