@@ -1,6 +1,7 @@
 import datetime
 import decimal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -33,7 +34,7 @@ CASES = [
     (pa.array([1, None], pa.uint32()), "int64", [1, None]),
     (pa.array([2**63 - 1, None], pa.uint64()), "int64", [2**63 - 1, None]),
     (pa.array([1.5, float("nan")], pa.float32()), "float", [1.5, None]),
-    (pa.array([1.5, None], pa.float16()), "double", [1.5, None]),
+    (pa.array([np.float16(1.5), None], pa.float16()), "double", [1.5, None]),
     (pa.array([1.5, float("nan")]), "double", [1.5, None]),
     (pa.array([decimal.Decimal("1.25"), None]), "double", [1.25, None]),
     (pa.array([True, None]), "bool", [True, None]),
