@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 BUCKETS = tuple(2**power for power in range(3, 11))
-"""The batch sizes that are compiled unless the caller says otherwise. Smaller batches are padded to 8 rows: a matrix product of fewer rows takes another
-kernel on a CPU, and the same row would get another answer in the last bits."""
+"""The batch sizes that are compiled unless the caller says otherwise. Smaller batches are padded to 8 rows: a matrix
+product of fewer rows takes another kernel on a CPU, and the same row would get another answer in the last bits."""
 
 ELSEWHERE = 1e-2
 """The least tolerance on a platform other than the one that the answers were sealed on."""

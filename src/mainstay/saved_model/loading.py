@@ -40,7 +40,8 @@ def load(path: str | os.PathLike[str], *, replay: bool = True, buckets: Iterable
         path: The artifact's folder.
         replay: Whether the golden requests are replayed before the model is handed out.
         buckets: The batch sizes to compile for, each at the first batch that needs it; the default is the powers
-            of two from 1 to 1024.
+            of two from 8 to 1024. With smaller ones small batches are faster in large models, and a row's answer
+            may differ in its last bits from batch to batch.
 
     Returns:
         The model, its `signatures` ready to be called.
