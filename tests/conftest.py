@@ -16,6 +16,13 @@ settings.register_profile("explore", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Names binary parameters by their length: compressed bytes hold the time, and names must not differ by worker."""
+    if isinstance(val, bytes) and not (val.isascii() and val.decode().isprintable() and len(val) < 60):
+        return f"{argname}-of-{len(val)}-bytes"
+    return None
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The root of the checkout."""
