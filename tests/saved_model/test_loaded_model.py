@@ -79,6 +79,15 @@ def test_buckets_are_compiled_once_and_rounded_up(single: LoadedModel) -> None:
     assert serve([1.0])["y"] == [2.0]
 
 
+def test_a_row_has_one_answer_whatever_batch_it_comes_in(artifact: Path) -> None:
+    serve = load(artifact, replay=False).signatures["serving_default"]
+    rows = {name: values * 8 for name, values in golden_artifact.rows().items()}
+    together = serve(rows)["scores"]
+    for start, stop in ((0, 1), (3, 5), (0, 9), (5, 25)):
+        part = serve({name: values[start:stop] for name, values in rows.items()})["scores"]
+        assert part.tobytes() == together[start:stop].tobytes()
+
+
 def test_several_threads_get_their_own_answers(single: LoadedModel) -> None:
     serve, wrong = single.signatures["serving_default"], []
 
