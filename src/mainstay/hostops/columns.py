@@ -194,10 +194,17 @@ def _numpy_values(array: Array) -> Column:
 
 
 _FLOATS = {float, int}
+_BLANKS: dict[type, Any] = {float: 0.0, int: 0, str: "", bool: False}
 
 
 def _from_list(rows: list[Any] | tuple[Any, ...]) -> Column:
     kinds = set(map(type, rows))
+    if type(None) in kinds and len(kinds) == 2:
+        (kind,) = kinds - {type(None)}
+        if kind in _BLANKS:
+            blank = _BLANKS[kind]
+            filled = _from_list([blank if row is None else row for row in rows])
+            return Column(filled.values, np.array([row is None for row in rows], bool))
     if kinds == {str}:
         return Column(object_array(rows))  # type: ignore[arg-type]
     try:
