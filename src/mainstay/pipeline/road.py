@@ -13,6 +13,7 @@ from mainstay import __version__
 from mainstay.analysis import Evaluation
 from mainstay.core import atomic_folder, digest_tree, storage_errors, write_bytes
 from mainstay.io import find_files
+from mainstay.pipeline.code import split_reference
 from mainstay.pipeline.components import steps
 from mainstay.pipeline.events import OnEvent
 from mainstay.pipeline.graph import Pipeline
@@ -81,10 +82,12 @@ def build_road(options: RoadOptions) -> Pipeline:
     """Return the pipeline of a run, wired but not run.
 
     Raises:
-        ArgumentError: A user function's reference is malformed.
         DataError: There are no data files.
-        PipelineError: An option does not fit.
+        PipelineError: The reference of a user's function is malformed, or names none.
     """
+    for option, reference in (("--preprocessing", options.preprocessing), ("--model", options.model)):
+        if reference is not None:
+            split_reference(reference, option)
     road = Pipeline("run")
     table = road.source("table", steps.TableFiles, find_files(options.data))
     examples = road.add(steps.ingest, table=table, label=options.label, exclude=tuple(options.exclude))["examples"]
@@ -133,7 +136,7 @@ def build_road(options: RoadOptions) -> Pipeline:
     return road
 
 
-def _facts(options: RoadOptions) -> dict[str, str]:
+def _facts(options: RoadOptions) -> list[tuple[str, str]]:
     given = {
         "Model name": model_name(options.data),
         "Model folder": (Path(options.output) / "model").as_posix(),
@@ -146,7 +149,7 @@ def _facts(options: RoadOptions) -> dict[str, str]:
         "Model function": options.model or "",
         "Mainstay": __version__,
     }
-    return {name: text for name, text in given.items() if text}
+    return [(name, text) for name, text in given.items() if text]
 
 
 def run_road(options: RoadOptions, *, on_event: OnEvent | None = None) -> RoadResult:

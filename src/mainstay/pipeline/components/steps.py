@@ -223,7 +223,7 @@ def report(
     target: In[LabelFile],
     evaluation: In[EvaluationFile],
     request: In[RequestFile],
-    facts: dict[str, str],
+    facts: list[tuple[str, str]],
     page: Out[ReportPage],
 ) -> None:
     """Draw the report."""
@@ -236,7 +236,7 @@ def report(
 
     text = render_report(
         Report(
-            facts["Model name"],
+            dict(facts)["Model name"],
             read_label(target),
             Evaluation.from_json(read_json(evaluation)),
             read_json(model / "history.json"),
@@ -245,7 +245,7 @@ def report(
             validation.load_anomalies_text(anomalies),
             read_json(graph / "plan.json"),
             read_json(examples / "summary.json"),
-            facts,
+            dict(facts),
             json.dumps(read_json(request), ensure_ascii=False),
         )
     )

@@ -6,25 +6,10 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, cast
 
 from mainstay.core import ArgumentError, InputError, MainstayError, digest_bytes
-
-
-def split_reference(reference: str, *, option: str) -> tuple[Path, str]:
-    """Return the file and the function's name of ``FILE.py:function``.
-
-    Raises:
-        ArgumentError: The text has another form, or the file is not there.
-    """
-    file, separator, name = reference.rpartition(":")
-    if not separator or not name.isidentifier() or not file.endswith(".py"):
-        raise ArgumentError("not a function in a file", where=option, expected="FILE.py:function", received=reference)
-    path = Path(file)
-    if not path.is_file():
-        raise ArgumentError("the file is not there", where=option, expected="a Python file", received=file)
-    return path.resolve(), name
+from mainstay.pipeline.code import split_reference
 
 
 def load_function(reference: str, *, option: str) -> Callable[..., Any]:
@@ -33,9 +18,10 @@ def load_function(reference: str, *, option: str) -> Callable[..., Any]:
     The file's folder is importable while it is run, as if Python had been started on it.
 
     Raises:
-        ArgumentError: The reference is malformed, the file fails, or it has no such function.
+        PipelineError: The reference is malformed, or the file has no such function.
+        ArgumentError: The file fails when it is run, or what it names is no function.
     """
-    path, name = split_reference(reference, option=option)
+    path, name = split_reference(reference, option)
     module_name = f"mainstay_user_{path.stem}_{digest_bytes(os.fsencode(path))[:8]}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
@@ -58,12 +44,11 @@ def load_function(reference: str, *, option: str) -> Callable[..., Any]:
         sys.path.remove(str(path.parent))
     function = getattr(module, name, None)
     if not callable(function):
-        functions = sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_"))
         raise ArgumentError(
-            f"the file has no function {name!r}",
+            f"{name!r} is no function",
             where=f"{option} {path}",
-            expected=f"one of {', '.join(functions)}" if functions else "a function",
-            received=name,
+            expected="a function",
+            received=type(function).__name__,
         )
     return cast("Callable[..., Any]", function)
 
