@@ -116,3 +116,19 @@ def test_lone_surrogates_from_json_do_not_break_a_request():
     for rows in (1, 100):
         got = chain()({"x": ["\ud800"] * rows})
         assert len(set(got["h"].tolist())) == 1
+
+
+@pytest.mark.parametrize("index", [pa.int8(), pa.uint8(), pa.int16(), pa.uint32()])
+def test_dictionaries_with_narrow_indices_are_read(index):
+    words = [None if i % 10 == 9 else f"w{i % 100}" for i in range(300)]
+    narrow = pa.array(words).dictionary_encode()
+    narrow = pa.DictionaryArray.from_arrays(narrow.indices.cast(index), narrow.dictionary)
+    nodes = [
+        HostNode("Const", "c", (), {"dtype": "string", "value": "none"}),
+        HostNode("FillMissing", "f", ("x", "c")),
+        HostNode("StringJoin", "y", ("f", "x")),
+    ]
+    graph = HostGraph([HostInput(TensorSpec([None], "string", "x"), True)], nodes, {"f": "f", "y": "y"})
+    for part in (narrow, narrow[50:250], narrow[100:110]):
+        assert graph({"x": part})["f"].tolist() == [word or "none" for word in part.to_pylist()]
+        assert graph({"x": part})["y"].tolist() == [word + word if word else "" for word in part.to_pylist()]

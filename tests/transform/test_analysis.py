@@ -335,6 +335,7 @@ def test_times_are_microseconds_and_null_columns_floats():
         ({"x": [1.0], "y": [1.0, 2.0]}, "differ in length"),
         ({"x": [1.0, "a"]}, r"\$\.x"),
         ({"x": "abc"}, r"\$\.x"),
+        ({1: [1.0]}, "no proper name"),
         ([pa.record_batch({"x": [1]}), pa.record_batch({"x": ["a"]})], "differ in schema"),
         (pa.Table.from_arrays([pa.array([1]), pa.array([2])], ["a", "a"]), "come twice"),
     ],
@@ -399,3 +400,10 @@ def test_a_real_table_is_transformed(shared_data):
     assert graph.assets["vocabulary_payment_type.txt"].count(b"\n") == 7
     for values in graph({name: taxi[name] for name in taxi.column_names}).values():
         assert np.isfinite(values).all()
+
+
+def test_columns_may_be_named_like_operations():
+    data = {name: [1.0, 3.0] for name in ("Cast_0", "Const_1", "Sub_2", "RealDiv_4", "Cast_5", "größe 日")}
+    graph = tft.analyze(data, lambda inputs: {name: tft.scale_to_z_score(column) for name, column in inputs.items()})
+    assert [item.spec.name for item in graph.inputs] == list(data)
+    assert all(values.tolist() == [-1.0, 1.0] for values in graph(data).values())

@@ -138,7 +138,8 @@ def _from_arrow(array: pa.Array) -> Words:
     if indices.null_count:
         indices = indices.cast(pa.int64()).fill_null(len(tokens))
         tokens = [*tokens, ""]
-    return Words(tokens, indices.to_numpy(zero_copy_only=False))
+    codes = indices.to_numpy(zero_copy_only=False)
+    return Words(tokens, codes if codes.dtype in (np.int32, np.int64) else codes.astype(np.int64))
 
 
 def _tokens(array: pa.Array) -> list[str]:

@@ -130,6 +130,8 @@ def _dtype_of_values(values: Any) -> str:
 def _from_arrays(data: Mapping[str, Any]) -> Source:
     columns: dict[str, Column] = {}
     for name, value in data.items():
+        if not isinstance(name, str):
+            raise TransformError("a column has no proper name", expected="a string", received=repr(name))
         try:
             columns[name] = as_column(value)
         except TransformError as error:
