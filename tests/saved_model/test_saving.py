@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import golden_artifact
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from mainstay.core import ArgumentError, ModelError, ParityError, StorageError, TensorSpec
 from mainstay.hostops import Column, HostGraph, HostInput, HostNode
-from mainstay.saved_model import ServingFunction, load, save
+from mainstay.saved_model import ServingFunction, load, save, verify
 from mainstay.saved_model.bundle import DATA_FILE, INDEX_FILE, read_index
 
 Make = Callable[..., ServingFunction]
@@ -41,6 +42,15 @@ def test_the_layout_is_the_one_that_is_documented(artifact: Path) -> None:
         DATA_FILE,
         INDEX_FILE,
     ]
+
+
+def test_a_process_with_64_bit_jax_writes_and_reads_the_same(artifact: Path, tmp_path: Path) -> None:
+    with jax.enable_x64(True):
+        golden_artifact.write(tmp_path / "m")
+        assert load(tmp_path / "m").signatures
+    assert verify(artifact).rows == verify(tmp_path / "m").rows
+    manifest = "assets.extra/mainstay/manifest.json"
+    assert (artifact / manifest).read_bytes() == (tmp_path / "m" / manifest).read_bytes()
 
 
 def test_weights_are_stored_once_and_only_if_they_are_used(linear: Make, tmp_path: Path) -> None:

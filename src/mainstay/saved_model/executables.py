@@ -94,7 +94,8 @@ class Executables:
 
         arrays = [array_spec(shape, dtype) for shape, dtype in self.feeds.specs(bucket, lengths)]
         try:
-            return _compile_lowered(jax.jit(run).lower(self._weights, arrays))
+            with jax.enable_x64(False):
+                return _compile_lowered(jax.jit(run).lower(self._weights, arrays))
         except Exception as error:
             raise FormatError(
                 "a program cannot be compiled",
@@ -138,7 +139,8 @@ def _read_program(program: Program) -> Callable[..., tuple[jax.Array, ...]]:
             fix="load it with the versions that the manifest names",
         )
     try:
-        return dataclasses.replace(_template(program), mlir_module_serialized=program.module).call
+        with jax.enable_x64(False):
+            return dataclasses.replace(_template(program), mlir_module_serialized=program.module).call
     except (ValueError, KeyError) as error:
         raise FormatError("the description of a program is malformed", received=error) from error
     except (TypeError, AttributeError) as error:

@@ -26,7 +26,8 @@ def export_program(
 ) -> Program:
     """Return `function` as a program whose batch, and every other axis that is None, may have any length.
 
-    Weights that the function does not use are left out. Inputs are not: their shapes may matter.
+    Weights that the function does not use are left out. Inputs are not: their shapes may matter. The program is
+    the same whether or not the process has 64-bit JAX enabled.
 
     Raises:
         ModelError: The function cannot be traced, has effects, gives outputs without a batch axis, or needs a custom
@@ -42,7 +43,8 @@ def export_program(
         return tuple(outputs[name] for name in names)
 
     fixed = [array_spec(np.shape(value), value.dtype) for value in weights.values()]
-    exported, used = _trace(flat, fixed, inputs, platforms)
+    with jax.enable_x64(False):
+        exported, used = _trace(flat, fixed, inputs, platforms)
     tensors = [(name, True) for name in weights] + [(spec.name, False) for spec in inputs]
     arguments = [_tensor(*tensors[index], aval) for index, aval in zip(used, exported.in_avals, strict=True)]
     results = [_tensor(name, False, aval) for name, aval in zip(names, exported.out_avals, strict=True)]

@@ -64,6 +64,7 @@ class LoadedSignature:
         self._executables = executables
         self._prefix = prefix
         self._suffix = suffix
+        self._sample: Mapping[str, Column] = {}
         self._suffix_inputs = [(item.spec.name, np.dtype(item.spec.dtype)) for item in suffix.inputs] if suffix else []
 
     @property
@@ -125,6 +126,18 @@ class LoadedSignature:
             return self._prefix.columns(values)
         except TransformError as error:
             raise _request_error(error) from error
+
+    def remember(self, sample: Mapping[str, Column]) -> None:
+        """Keep rows that it answers for `example`; the loader gives it those of the golden requests."""
+        self._sample = sample
+
+    def example(self, rows: int) -> list[Column]:
+        """Return rows that it answers, in the order of `inputs`: its golden requests, over and over.
+
+        Args:
+            rows: How many rows.
+        """
+        return self.columns({name: repeat(column, rows) for name, column in self._sample.items()})
 
     def run(self, columns: list[Column]) -> dict[str, Array]:
         """Answer a batch of columns that the caller has checked already; see `columns`.

@@ -156,7 +156,8 @@ def _reference(function: ServingFunction, columns: list[Column]) -> dict[str, An
         inputs = {spec.name: values[spec.name].astype(device_dtype(spec.dtype)) for spec in function.inputs}
     weights = {name: np.asarray(value) for name, value in function.weights.items()}
     traced: Any = function.function
-    outputs = {name: np.asarray(value) for name, value in jax.jit(traced)(weights, inputs).items()}
+    with jax.enable_x64(False):
+        outputs = {name: np.asarray(value) for name, value in jax.jit(traced)(weights, inputs).items()}
     if function.suffix is None:
         return outputs
     taken = [(item.spec.name, np.dtype(item.spec.dtype)) for item in function.suffix.inputs]
