@@ -154,3 +154,9 @@ def test_assets_and_sidecars_are_there(model: LoadedModel) -> None:
     assert model.assets["cities.txt"].read_text().splitlines() == golden_artifact.CITIES[:3]
     assert model.sidecars == {"schema.pbtxt": b""}
     assert model.manifest.provenance == {"purpose": "longevity"}
+
+
+def test_examples_are_golden_rows_that_the_signature_answers(model: LoadedModel) -> None:
+    for signature in model.signatures.values():
+        answers = signature.run(signature.example(5))
+        assert {len(values) for values in answers.values()} == {5}

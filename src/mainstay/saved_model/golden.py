@@ -36,6 +36,11 @@ class Golden:
         """How many rows are sealed."""
         return len(next(iter(self.columns.values())))
 
+    def take(self, rows: int) -> dict[str, Column]:
+        """Return that many rows of the requests by input name, the sealed ones over and over."""
+        order = np.arange(rows) % self.rows
+        return {name: _take(column, order) for name, column in self.columns.items()}
+
     def seal(self, signature: LoadedSignature) -> Golden:
         """Return the requests with the answers that `signature` gives to them.
 
@@ -69,9 +74,8 @@ class Golden:
             ParityError: An answer differs.
         """
         order = np.arange(self.rows if rows is None else rows) % self.rows
-        columns = {name: _take(column, order) for name, column in self.columns.items()}
         try:
-            answers = signature.run(signature.columns(columns))
+            answers = signature.run(signature.columns(self.take(len(order))))
         except RequestError as error:
             raise ParityError(
                 f"the model refuses a golden request: {error.summary}",

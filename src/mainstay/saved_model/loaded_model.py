@@ -18,6 +18,7 @@ from mainstay.saved_model.raw_inputs import raw_columns
 
 if TYPE_CHECKING:
     from mainstay.saved_model.executables import Executables
+    from mainstay.saved_model.golden import Golden
 
 Array = np.ndarray[Any, Any]
 
@@ -64,7 +65,7 @@ class LoadedSignature:
         self._executables = executables
         self._prefix = prefix
         self._suffix = suffix
-        self._sample: Mapping[str, Column] = {}
+        self._golden: Golden | None = None
         self._suffix_inputs = [(item.spec.name, np.dtype(item.spec.dtype)) for item in suffix.inputs] if suffix else []
 
     @property
@@ -127,17 +128,22 @@ class LoadedSignature:
         except TransformError as error:
             raise _request_error(error) from error
 
-    def remember(self, sample: Mapping[str, Column]) -> None:
-        """Keep rows that it answers for `example`; the loader gives it those of the golden requests."""
-        self._sample = sample
+    def remember(self, golden: Golden) -> None:
+        """Keep the golden requests of the artifact for `example`."""
+        self._golden = golden
 
     def example(self, rows: int) -> list[Column]:
-        """Return rows that it answers, in the order of `inputs`: its golden requests, over and over.
+        """Return rows that the signature answers, in the order of `inputs`: its golden requests, over and over.
 
         Args:
             rows: How many rows.
+
+        Raises:
+            ArgumentError: The signature was not loaded from an artifact, so it has none.
         """
-        return self.columns({name: repeat(column, rows) for name, column in self._sample.items()})
+        if self._golden is None:
+            raise ArgumentError("the signature has no golden requests", where=self.name)
+        return self.columns(self._golden.take(rows))
 
     def run(self, columns: list[Column]) -> dict[str, Array]:
         """Answer a batch of columns that the caller has checked already; see `columns`.

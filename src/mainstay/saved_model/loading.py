@@ -55,8 +55,9 @@ def load(path: str | os.PathLike[str], *, replay: bool = True, buckets: Iterable
     """
     folder = Path(path)
     model, golden = open_artifact(folder, buckets=_checked_buckets(buckets))
-    if replay:
-        for name, signature in model.signatures.items():
+    for name, signature in model.signatures.items():
+        signature.remember(golden[name])
+        if replay:
             golden[name].replay(signature, tolerance=model.tolerance(name))
     return model
 

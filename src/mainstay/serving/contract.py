@@ -39,6 +39,14 @@ class ServedSignature(Protocol):
 
 
 @runtime_checkable
+class SampledSignature(Protocol):
+    """A signature that knows rows which it answers, such as the golden ones of an artifact."""
+
+    def example(self, rows: int) -> list[Column]:
+        """Return that many rows, in the order of `inputs`, as `run` takes them."""
+
+
+@runtime_checkable
 class ServedModel(Protocol):
     """A model in memory."""
 

@@ -17,7 +17,7 @@ from mainstay.core import ArtifactError, RequestError, SetupError
 from mainstay.serving.answers import logger
 from mainstay.serving.batcher import Batcher, BatchPolicy
 from mainstay.serving.chunks import Chunk, merge
-from mainstay.serving.contract import ServedModel, ServedSignature
+from mainstay.serving.contract import SampledSignature, ServedModel, ServedSignature
 from mainstay.serving.decode import RequestDecoder
 from mainstay.serving.encode import Outputs
 from mainstay.serving.executor import Executor
@@ -146,7 +146,14 @@ class _Execution:
                 )
         return Outputs.of(arrays)
 
-    def blank(self, rows: int) -> Chunk:
+    def try_out(self, rows: int) -> None:
+        """Run the model once on that many rows: golden ones where it has some, else blank ones."""
+        if isinstance(self._signature, SampledSignature):
+            self._signature.run(self._signature.example(rows))
+        else:
+            self([self._blank(rows)])
+
+    def _blank(self, rows: int) -> Chunk:
         """Return rows of nothing: missing where that is allowed, else zeros and empty strings."""
         parts: list[Any] = []
         for plan in self._plans:
@@ -175,15 +182,15 @@ def _cheap_rows(execution: _Execution, sizes: Sequence[int], limit: float) -> in
     """Return the largest of the sizes, ascending, up to which a batch takes less than `limit` seconds."""
     cheap = 0
     for rows in sizes:
-        chunk, costs = execution.blank(rows), []
+        costs = []
         try:
             for _ in range(_MEASUREMENTS):
                 started = time.perf_counter()
-                execution([chunk])
+                execution.try_out(rows)
                 costs.append(time.perf_counter() - started)
         except Exception as error:
             # A model may rightly refuse blank rows. Its cost stays unknown, and the executor thread is always right.
-            logger.info("the cost of a batch is not measured, as blank rows are refused: %s", error)
+            logger.info("the cost of a batch is not measured, as the model refuses the rows to try: %s", error)
             return cheap
         if min(costs) >= limit:
             return cheap
