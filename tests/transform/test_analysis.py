@@ -260,7 +260,7 @@ def test_specs_override_what_the_data_shows():
     specs = [HostInput(TensorSpec([None], "float32", "x"), True), HostInput(TensorSpec([None], "string", "c"), True)]
     graph = tft.analyze(data, lambda inputs: {"x": inputs["x"], "c": tft.lower(inputs["c"])}, specs=specs)
     assert graph.inputs == tuple(specs)
-    with pytest.raises(TransformError, match=r"\$\.x\[1\]: a required column has a missing value"):
+    with pytest.raises(TransformError, match=r"\$\.x\[1\]: a required input has a missing value"):
         tft.analyze(
             {"x": [1.0, None]},
             lambda inputs: {"x": tft.scale_to_z_score(inputs["x"])},

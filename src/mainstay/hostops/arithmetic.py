@@ -14,7 +14,7 @@ import numpy as np
 from mainstay.core import TransformError
 from mainstay.hostops import elementary
 from mainstay.hostops.attributes import Attr, choice, constant, decode_constant, encode_constant
-from mainstay.hostops.registry import HostOp, Kernel, Site, register
+from mainstay.hostops.registry import HostOp, Kernel, Site, always, register
 from mainstay.hostops.signatures import ANY, FLOATS, NUMBERS, check_count, takes
 from mainstay.hostops.words import Words
 
@@ -100,10 +100,6 @@ def _by_kind(integers: Callable[..., Any], floats: Callable[..., Any]) -> Callab
     return lambda site: floats if site.dtypes[0] in FLOATS else integers
 
 
-def _always(kernel: Callable[..., Any]) -> Callable[[Site], Kernel]:
-    return lambda site: kernel
-
-
 _BINARY = takes(NUMBERS, NUMBERS, alike=True)
 _UNARY_FLOAT = takes(FLOATS)
 
@@ -123,22 +119,22 @@ for _op in (
         _bind_cast,
         attrs={"dtype": Attr(choice(*_CASTS))},
     ),
-    HostOp("AddV2", 1, _BINARY, _always(np.add)),
-    HostOp("Sub", 1, _BINARY, _always(np.subtract)),
-    HostOp("Mul", 1, _BINARY, _always(np.multiply)),
-    HostOp("RealDiv", 1, takes(FLOATS, FLOATS, alike=True), _always(np.divide)),
+    HostOp("AddV2", 1, _BINARY, always(np.add)),
+    HostOp("Sub", 1, _BINARY, always(np.subtract)),
+    HostOp("Mul", 1, _BINARY, always(np.multiply)),
+    HostOp("RealDiv", 1, takes(FLOATS, FLOATS, alike=True), always(np.divide)),
     HostOp("FloorDiv", 1, _BINARY, _by_kind(np.floor_divide, _floor_div)),
     HostOp("FloorMod", 1, _BINARY, _by_kind(np.remainder, _floor_mod)),
     HostOp("Maximum", 1, _BINARY, _by_kind(np.maximum, _maximum)),
     HostOp("Minimum", 1, _BINARY, _by_kind(np.minimum, _minimum)),
-    HostOp("ClipByValue", 1, takes(NUMBERS, NUMBERS, NUMBERS, alike=True), _always(_clip)),
-    HostOp("Neg", 1, takes(NUMBERS), _always(np.negative)),
-    HostOp("Abs", 1, takes(NUMBERS), _always(np.absolute)),
-    HostOp("Square", 1, takes(NUMBERS), _always(np.square)),
-    HostOp("Sqrt", 1, _UNARY_FLOAT, _always(np.sqrt)),
-    HostOp("Floor", 1, _UNARY_FLOAT, _always(np.floor)),
-    HostOp("Log", 1, _UNARY_FLOAT, _always(elementary.log)),
-    HostOp("Log1p", 1, _UNARY_FLOAT, _always(elementary.log1p)),
-    HostOp("Exp", 1, _UNARY_FLOAT, _always(elementary.exp)),
+    HostOp("ClipByValue", 1, takes(NUMBERS, NUMBERS, NUMBERS, alike=True), always(_clip)),
+    HostOp("Neg", 1, takes(NUMBERS), always(np.negative)),
+    HostOp("Abs", 1, takes(NUMBERS), always(np.absolute)),
+    HostOp("Square", 1, takes(NUMBERS), always(np.square)),
+    HostOp("Sqrt", 1, _UNARY_FLOAT, always(np.sqrt)),
+    HostOp("Floor", 1, _UNARY_FLOAT, always(np.floor)),
+    HostOp("Log", 1, _UNARY_FLOAT, always(elementary.log)),
+    HostOp("Log1p", 1, _UNARY_FLOAT, always(elementary.log1p)),
+    HostOp("Exp", 1, _UNARY_FLOAT, always(elementary.exp)),
 ):
     register(_op)

@@ -117,7 +117,7 @@ def columns_from_batch(batch: pa.RecordBatch) -> dict[str, Column]:
     return {name: column_from_arrow(batch.column(index)) for index, name in enumerate(batch.schema.names)}
 
 
-def as_column(value: Any, dtype: str | None = None) -> Column:
+def as_column(value: Any, dtype: str | None = None, *, where: str | None = None) -> Column:
     """Return `value` as a column: a `Column`, an Arrow array, a NumPy array or a sequence with None for missing.
 
     Among strings a float NaN counts as missing too, as pandas has it, and bytes are taken as UTF-8. A number is
@@ -127,21 +127,32 @@ def as_column(value: Any, dtype: str | None = None) -> Column:
         value: What a caller handed in.
         dtype: The dtype that is wanted, a name of `core.DTYPES`; None keeps what comes. A ``string`` input
             also takes datetime64, which `DecodeTimestamp` passes through.
+        where: The place that an error names, such as ``$.fare``.
 
     Raises:
         TransformError: The values are not of that dtype and cannot become it without loss.
     """
+    try:
+        column = _read(value)
+        return column if dtype is None else _with_dtype(column, dtype)
+    except TransformError as error:
+        if where is None:
+            raise
+        raise TransformError(
+            error.summary, where=where, expected=error.expected, received=error.received, fix=error.fix
+        ) from None
+
+
+def _read(value: Any) -> Column:
     if isinstance(value, (list, tuple)):
-        column = _from_list(value)
-    elif isinstance(value, Column):
-        column = value if isinstance(value.values, pa.Array) or value.values.dtype.kind != "O" else _again(value)
-    elif isinstance(value, (pa.Array, pa.ChunkedArray)):
-        column = column_from_arrow(value)
-    elif isinstance(value, np.ndarray) and value.ndim and value.dtype.kind in "biufM":
-        column = _numpy_values(value)
-    else:
-        column = _from_anything(value)
-    return column if dtype is None else _with_dtype(column, dtype)
+        return _from_list(value)
+    if isinstance(value, Column):
+        return value if isinstance(value.values, pa.Array) or value.values.dtype.kind != "O" else _again(value)
+    if isinstance(value, (pa.Array, pa.ChunkedArray)):
+        return column_from_arrow(value)
+    if isinstance(value, np.ndarray) and value.ndim and value.dtype.kind in "biufM":
+        return _numpy_values(value)
+    return _from_anything(value)
 
 
 def _again(column: Column) -> Column:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from mainstay.core import TransformError
-from mainstay.hostops.columns import Column, Values, as_column
+from mainstay.hostops.columns import Column, Values
 from mainstay.hostops.graph_json import graph_from_json, graph_to_json
 from mainstay.hostops.program import HostInput, HostNode, Program
 from mainstay.hostops.signatures import FLOATS
@@ -133,38 +133,22 @@ class HostGraph:
         ]
 
     def _checked(self, item: HostInput, value: Any, rows: int | None) -> Column:
-        spec = item.spec
-        try:
-            column = as_column(value, spec.dtype)
-        except TransformError as error:
-            raise TransformError(
-                error.summary, where=f"$.{spec.name}", expected=error.expected, received=error.received, fix=error.fix
-            ) from None
-        values = column.values
+        column = item.column(value)
+        values, name = column.values, item.spec.name
         if rows is not None and len(values) != rows:
             raise TransformError(
                 "the inputs differ in length",
-                where=f"$.{spec.name}",
+                where=f"$.{name}",
                 expected=f"{rows} rows",
                 received=f"{len(values)} rows",
             )
-        if isinstance(values, np.ndarray):
-            if values.ndim != 1 or len(spec.shape) != 1:
-                _check_shape(item, values)
-            if values.dtype.kind == "M" and spec.name not in self._program.reads_times:
-                raise TransformError(
-                    "an input has times where strings are wanted",
-                    where=f"$.{spec.name}",
-                    expected="strings",
-                    received="datetime64",
-                    fix="format the times as the training data has them",
-                )
-        if column.missing is not None and not item.optional and bool(column.missing.any()):
+        if isinstance(values, np.ndarray) and values.dtype.kind == "M" and name not in self._program.reads_times:
             raise TransformError(
-                "a required input has a missing value",
-                where=f"$.{spec.name}[{int(np.argmax(column.missing))}]",
-                expected=f"a {spec.dtype} in every row, as in the training data",
-                received="nothing",
+                "an input has times where strings are wanted",
+                where=f"$.{name}",
+                expected="strings",
+                received="datetime64",
+                fix="format the times as the training data has them",
             )
         return column
 
@@ -213,16 +197,6 @@ def _blank(item: HostInput, rows: int) -> Column:
         raise TransformError("an input is not there", where=f"$.{name}", expected=f"a column named {name!r}")
     values = object_array([""] * rows) if item.spec.dtype == "string" else np.zeros(rows, item.spec.dtype)
     return Column(values, np.ones(rows, bool))
-
-
-def _check_shape(item: HostInput, values: Array) -> None:
-    wanted = item.spec.shape
-    if values.ndim != len(wanted) or any(
-        want is not None and want != have for want, have in zip(wanted, values.shape, strict=True)
-    ):
-        raise TransformError(
-            "an input has the wrong shape", where=f"$.{item.spec.name}", expected=wanted, received=values.shape
-        )
 
 
 def _shown(values: Any, missing: Array | None, dtype: str) -> Values:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mainstay.hostops.registry import HostOp, Kernel, Site, register
+from mainstay.hostops.registry import HostOp, Kernel, Site, always, register
 from mainstay.hostops.signatures import ANY, FLOATS, NUMBERS, takes
 from mainstay.hostops.words import Words, row_count
 
@@ -64,10 +64,6 @@ def _select_dtype(dtypes: tuple[str, ...], attrs: Mapping[str, Any]) -> str:
     return takes(ANY, ANY, alike=True)(dtypes[1:], attrs)
 
 
-def _always(kernel: Callable[..., Any]) -> Callable[[Site], Kernel]:
-    return lambda site: kernel
-
-
 _EQUAL = takes(ANY, ANY, gives="bool", alike=True)
 _ORDER = takes(NUMBERS, NUMBERS, gives="bool", alike=True)
 _BOTH = takes(("bool",), ("bool",))
@@ -75,16 +71,16 @@ _BOTH = takes(("bool",), ("bool",))
 for _op in (
     HostOp("Equal", 1, _EQUAL, _bind_equal),
     HostOp("NotEqual", 1, _EQUAL, _bind_not_equal),
-    HostOp("Less", 1, _ORDER, _always(np.less)),
-    HostOp("LessEqual", 1, _ORDER, _always(np.less_equal)),
-    HostOp("Greater", 1, _ORDER, _always(np.greater)),
-    HostOp("GreaterEqual", 1, _ORDER, _always(np.greater_equal)),
-    HostOp("LogicalAnd", 1, _BOTH, _always(np.logical_and)),
-    HostOp("LogicalOr", 1, _BOTH, _always(np.logical_or)),
-    HostOp("LogicalNot", 1, takes(("bool",)), _always(np.logical_not)),
-    HostOp("IsNan", 1, takes(FLOATS, gives="bool"), _always(np.isnan)),
+    HostOp("Less", 1, _ORDER, always(np.less)),
+    HostOp("LessEqual", 1, _ORDER, always(np.less_equal)),
+    HostOp("Greater", 1, _ORDER, always(np.greater)),
+    HostOp("GreaterEqual", 1, _ORDER, always(np.greater_equal)),
+    HostOp("LogicalAnd", 1, _BOTH, always(np.logical_and)),
+    HostOp("LogicalOr", 1, _BOTH, always(np.logical_or)),
+    HostOp("LogicalNot", 1, takes(("bool",)), always(np.logical_not)),
+    HostOp("IsNan", 1, takes(FLOATS, gives="bool"), always(np.isnan)),
     HostOp("SelectV2", 1, _select_dtype, _bind_select, missing="select"),
-    HostOp("IsMissing", 1, takes(ANY, gives="bool"), _always(_is_missing), missing="never", reads_missing=True),
+    HostOp("IsMissing", 1, takes(ANY, gives="bool"), always(_is_missing), missing="never", reads_missing=True),
     HostOp("FillMissing", 1, takes(ANY, ANY, alike=True), _bind_fill, missing="fill", reads_missing=True),
 ):
     register(_op)

@@ -11,7 +11,7 @@ import numpy as np
 
 from mainstay.core import TensorSpec, TransformError
 from mainstay.hostops.attributes import asset_name, checked_attrs, is_unicode
-from mainstay.hostops.columns import NUMBER_DTYPES, Column
+from mainstay.hostops.columns import NUMBER_DTYPES, Column, as_column
 from mainstay.hostops.registry import HostOp, Kernel, Site, lookup
 from mainstay.hostops.words import Words, as_words
 
@@ -29,6 +29,33 @@ class HostInput:
 
     spec: TensorSpec
     optional: bool = False
+
+    def column(self, value: Any) -> Column:
+        """Return what a caller hands in for this input as a column; see `as_column`.
+
+        Raises:
+            TransformError: It has the wrong dtype or shape, or misses values though required.
+        """
+        spec = self.spec
+        column = as_column(value, spec.dtype, where=f"$.{spec.name}")
+        values = column.values
+        if isinstance(values, np.ndarray) and (values.ndim != 1 or len(spec.shape) != 1):
+            self._check_shape(values.shape)
+        if column.missing is not None and not self.optional and bool(column.missing.any()):
+            raise TransformError(
+                "a required input has a missing value",
+                where=f"$.{spec.name}[{int(np.argmax(column.missing))}]",
+                expected=f"a {spec.dtype} in every row, as in the training data",
+                received="nothing",
+            )
+        return column
+
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        wanted = self.spec.shape
+        if len(shape) != len(wanted) or any(w not in (None, have) for w, have in zip(wanted, shape, strict=True)):
+            raise TransformError(
+                "an input has the wrong shape", where=f"$.{self.spec.name}", expected=wanted, received=shape
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,11 @@ def register(op: HostOp) -> None:
     _OPS[op.name] = op
 
 
+def always(kernel: Callable[..., Any]) -> Callable[[Site], Kernel]:
+    """Return the binder of an operation whose kernel depends on nothing."""
+    return lambda site: kernel
+
+
 def lookup(name: str) -> HostOp:
     """Return the operation of that name.
 

@@ -6,10 +6,8 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
 from mainstay.core import TensorSpec, TransformError
-from mainstay.hostops import Column, HostGraph, HostInput, Program, as_column
+from mainstay.hostops import Column, HostGraph, HostInput, Program
 from mainstay.transform.accumulators import Accumulator, make_accumulator
 from mainstay.transform.emission import Emitter, Key, in_order, measures_of
 from mainstay.transform.misuse import misuse, source_line
@@ -206,7 +204,7 @@ def _take(measures: Iterable[Measure], emitter: Emitter, source: Source, inputs:
     for chunk in source.read([item.spec.name for item in read]):
         rows = 0
         try:
-            columns = [_column(item, chunk[item.spec.name]) for item in read]
+            columns = [item.column(chunk[item.spec.name]) for item in read]
             rows = len(columns[0])
             values = program.run(columns)
             values.update({name: chunk[name] for name in raw})
@@ -220,25 +218,6 @@ def _take(measures: Iterable[Measure], emitter: Emitter, source: Source, inputs:
 def _update(accumulators: Mapping[Key, Accumulator], values: Mapping[str, Column]) -> None:
     for (_, name, _), accumulator in accumulators.items():
         accumulator.update(values[name])
-
-
-def _column(item: HostInput, column: Column) -> Column:
-    """Return a column of a chunk as its spec has it."""
-    name = item.spec.name
-    try:
-        checked = as_column(column, item.spec.dtype)
-    except TransformError as error:
-        raise TransformError(
-            error.summary, where=f"$.{name}", expected=error.expected, received=error.received, fix=error.fix
-        ) from None
-    if checked.missing is not None and not item.optional and bool(checked.missing.any()):
-        raise TransformError(
-            "a required column has a missing value",
-            where=f"$.{name}[{int(np.argmax(checked.missing))}]",
-            expected=f"a {item.spec.dtype} in every row",
-            fix="make it optional in specs",
-        )
-    return checked
 
 
 def _in_rows(error: TransformError, start: int) -> TransformError:

@@ -132,12 +132,7 @@ def _from_arrays(data: Mapping[str, Any]) -> Source:
     for name, value in data.items():
         if not isinstance(name, str):
             raise TransformError("a column has no proper name", expected="a string", received=repr(name))
-        try:
-            columns[name] = as_column(value)
-        except TransformError as error:
-            raise TransformError(
-                error.summary, where=f"$.{name}", expected=error.expected, received=error.received, fix=error.fix
-            ) from None
+        columns[name] = as_column(value, where=f"$.{name}")
     rows = {name: len(column) for name, column in columns.items()}
     if len(set(rows.values())) > 1:
         raise TransformError("the columns differ in length", received=rows)
