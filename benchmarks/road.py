@@ -125,9 +125,8 @@ def main() -> None:
 
     from mainstay.pipeline import write_transactions
 
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, pyarrow {pyarrow.__version__}"
-    )
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    print(f"{machine}, pyarrow {pyarrow.__version__}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"transactions.{options.format}"
         write_transactions(path, options.rows)

@@ -95,7 +95,7 @@ class FeatureStream(keras.utils.PyDataset):
             if more is None:
                 break
             have = more if have is None else tuple(np.concatenate(pair) for pair in zip(have, more, strict=True))
-        if have is None:
+        if have is None or not len(have[0]):
             raise IndexError("the stream has no more batches")
         self._rest = tuple(array[self._batch_size :] for array in have)
         return tuple(array[: self._batch_size] for array in have)
