@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 
 from mainstay.analysis import METRICS, Evaluation, SliceMetrics, compare
 from mainstay.core import format_number, format_percent
@@ -93,11 +94,19 @@ def _column_card(feature: Any, rows: int, treatment: Mapping[str, str] | None) -
         ]
     elif stats.common_stats.num_non_missing and stats.histograms and stats.histograms[0].buckets:
         buckets = stats.histograms[0].buckets
-        card |= {"low": stats.min, "high": stats.max, "mean": stats.mean, "median": stats.median, "std": stats.std_dev}
+        kind = next((item.str for item in feature.custom_stats if item.name == "kind"), "")
+        show = _moment if kind == "timestamp" else format_number
+        ends = {"low": stats.min, "high": stats.max, "mean": stats.mean, "median": stats.median}
+        card |= {name: show(value) for name, value in ends.items()}
         card["chart"] = charts.histogram(
             [bucket.sample_count for bucket in buckets], low=buckets[0].low_value, high=buckets[-1].high_value
         )
     return card
+
+
+def _moment(microseconds: float) -> str:
+    """Return a point in time, in microseconds since 1970 in UTC, as people write it."""
+    return str(np.datetime64(int(microseconds), "us").astype("datetime64[s]")).replace("T", " ")
 
 
 def _schema_rows(schema: Any) -> list[dict[str, str]]:
@@ -114,6 +123,8 @@ def _schema_rows(schema: Any) -> list[dict[str, str]]:
             domain = f"{feature.int_domain.min} to {feature.int_domain.max}"
         elif feature.HasField("bool_domain"):
             domain = "true or false"
+        elif feature.HasField("time_domain"):
+            domain = "a point in time"
         rows.append(
             {
                 "name": feature.name,
