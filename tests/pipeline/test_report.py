@@ -1,4 +1,7 @@
+import html
+import json
 import re
+import shlex
 
 import numpy as np
 import pyarrow as pa
@@ -33,9 +36,9 @@ def make_report(predictions):
         schema=validation.infer_schema(statistics),
         anomalies=anomalies,
         plan=[{"column": "empty", "treatment": "left out", "reason": "every value is missing"}],
-        summary={"files": [HOSTILE], "rows": {"train": 2, "validation": 1, "eval": 1}, "rows_without_label": 3},
-        facts={"Model name": "towns", "Model folder": "out/model"},
-        request='{"instances": [{"town": "it\'s"}]}',
+        summary={"rows": {"train": 2, "validation": 1, "eval": 1}, "rows_without_label": 3},
+        facts={"Model name": "towns", "Model folder": "out/model", "Data": HOSTILE},
+        request={"instances": [{"town": "it's"}]},
     )
 
 
@@ -50,6 +53,13 @@ def test_the_page_needs_no_network_and_is_one_file():
     assert not re.search(r"(?:src|href)=[\"']?(?:https?:)?//", page)
     assert "default-src 'none'" in page
     assert all(link.startswith("#") for link in re.findall(r'href="([^"]+)"', page))
+
+
+def test_the_curl_line_survives_quotes_in_values():
+    page = html.unescape(render_report(make_report([0.1, 1.4, 3.0, 4.4])))
+    line = next(line for line in page.splitlines() if line.startswith("curl "))
+    words = shlex.split(line.removesuffix("</pre>"))
+    assert json.loads(words[words.index("-d") + 1]) == {"instances": [{"town": "it's"}]}
 
 
 def test_every_link_of_the_page_leads_somewhere():

@@ -14,6 +14,7 @@ from mainstay import saved_model
 from mainstay.cli import main
 
 ROWS = [f"{i},{i % 7 + 0.5},{'abc'[i % 3]}" for i in range(60)]
+HOLES = [f"{row},{'' if i % 5 == 0 else i / 2}" for i, row in enumerate(ROWS)]
 
 
 @pytest.fixture
@@ -94,13 +95,22 @@ def test_oddities_that_can_be_lived_with_are(attempt, tmp_path):
         ("def f(inputs):\n    return {}\n", ["MS140", "no feature"]),
         ("def f(inputs):\n    return {'c': inputs['c']}\n", ["MS140", "$.c", "strings"]),
         ("def f(inputs):\n    if inputs['x'] > 1:\n        pass\n", ["MS140", "mine.py:2", "tft.where"]),
+        (
+            "def f(inputs):\n    return {'x': inputs['y'] if 'y' in inputs else inputs['holes']}\n",
+            ["MS140", "'x'", "fill"],
+        ),
+        (
+            "from mainstay import transform as tft\n"
+            "def f(inputs):\n    return {'c': tft.compute_and_apply_vocabulary(inputs['c'], 9999)}\n",
+            ["MS140", "$.c", "num_oov_buckets"],
+        ),
         ("def g(inputs):\n    return {}\n", ["mine.py has no such function", "expected: g", "received: f"]),
         ("def f(inputs)\n", ["mine.py:1", "not valid Python"]),
     ],
 )
 def test_a_preprocessing_function_that_fails_names_its_line(attempt, tmp_path, source, words):
     (tmp_path / "mine.py").write_text(source)
-    code, message = attempt(table(*ROWS), "--preprocessing", f"{tmp_path / 'mine.py'}:f")
+    code, message = attempt(table(*HOLES, header="x,y,c,holes"), "--preprocessing", f"{tmp_path / 'mine.py'}:f")
     assert code == 2
     for word in words:
         assert word in message
@@ -118,6 +128,22 @@ def test_a_preprocessing_function_that_fails_names_its_line(attempt, tmp_path, s
             "    return keras.Model(inputs, keras.ops.stack([inputs['x'], inputs['x']], axis=1))\n",
             ["MS150", "wrong shape", "[batch, 2]"],
         ),
+        (
+            "from mainstay import keras\n"
+            "def f(features, label):\n"
+            "    inputs = {x.name + '2': keras.Input((), dtype=x.dtype, name=x.name + '2') for x in features}\n"
+            "    return keras.Model(inputs, inputs['x2'])\n",
+            ["MS150", "inputs are not the features", "x2"],
+        ),
+        (
+            "from mainstay import keras\n"
+            "class Mine(keras.Model):\n"
+            "    def call(self, inputs):\n"
+            "        return inputs['x']\n"
+            "def f(features, label):\n"
+            "    return Mine()\n",
+            ["MS150", "inputs of this model are not known"],
+        ),
     ],
 )
 def test_a_model_function_that_does_not_fit_is_refused(attempt, tmp_path, source, words):
@@ -126,6 +152,33 @@ def test_a_model_function_that_does_not_fit_is_refused(attempt, tmp_path, source
     assert code == 2
     for word in words:
         assert word in message
+
+
+def test_a_classifier_that_ends_in_logits_is_refused_before_training(attempt, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from mainstay import keras\n"
+        "def f(features, label):\n"
+        "    inputs = {x.name: keras.Input((), dtype=x.dtype, name=x.name) for x in features}\n"
+        "    return keras.Model(inputs, keras.layers.Dense(len(label.classes))(inputs['x'][:, None]))\n"
+    )
+    code, message = attempt(table(*ROWS), "--model", f"{tmp_path / 'mine.py'}:f", label="c")
+    assert code == 2
+    assert "no probabilities" in message
+
+
+def test_features_of_whole_numbers_and_a_model_with_a_column_of_outputs_work(attempt, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from mainstay import keras, transform as tft\n"
+        "def features(inputs):\n"
+        "    return {'x': inputs['x'], 'big': inputs['x'] > 3, 'x_float32': inputs['x'] * 2}\n"
+        "def model(features, label):\n"
+        "    inputs = {x.name: keras.Input((), dtype=x.dtype, name=x.name) for x in features}\n"
+        "    joined = keras.ops.stack([inputs[x.name] for x in features], axis=1)\n"
+        "    return keras.Model(inputs, keras.layers.Dense(1)(joined))\n"
+    )
+    mine = tmp_path / "mine.py"
+    code, message = attempt(table(*ROWS), "--preprocessing", f"{mine}:features", "--model", f"{mine}:model")
+    assert (code, message) == (0, "")
 
 
 def test_no_permission_to_write_is_said(tmp_path, transactions):
@@ -231,6 +284,7 @@ def test_verify_and_model_arguments_are_checked(tmp_path, capsys):
 
 
 def test_verify_says_what_it_checked(road, capsys):
-    assert main(["verify", str(road.result.model)]) == 0
-    assert "verified" in capsys.readouterr().out
+    for path in (road.result.model, road.result.model.parent):
+        assert main(["verify", str(path)]) == 0
+        assert "verified" in capsys.readouterr().out
     assert isinstance(saved_model.verify(road.result.model), saved_model.VerifyReport)

@@ -113,8 +113,8 @@ def trained_keras_model(artifacts, model):
     features = next(p.parent for p in artifacts.glob("transform/features/*/features.json"))
     built = build_model(*read_problem(features), reference=None)
     wanted = model.manifest.provenance["model"]
-    folder = next(p.parent for p in artifacts.glob("train/model/*/model.keras") if digest_tree(p.parent) == wanted)
-    built.load_weights(folder / "model.keras")
+    folder = next(p.parent for p in artifacts.glob("train/model/*/model.weights.h5") if digest_tree(p.parent) == wanted)
+    built.load_weights(folder / "model.weights.h5")
     return built
 
 

@@ -12,6 +12,9 @@ from mainstay.analysis.accumulators import Array, ClassificationState, Regressio
 from mainstay.core import ArgumentError
 
 MAX_SLICE_VALUES = 50
+RARE = 0.9
+"""The share of the frequent class from which on accuracy says little."""
+
 HEADLINES = {"regression": "mean_absolute_error", "classification": "accuracy"}
 
 
@@ -58,7 +61,9 @@ class Evaluation:
 
     @property
     def headline(self) -> str:
-        """The name of the metric to look at first."""
+        """The name of the metric to look at first: the AUC where one of two classes is rare, as accuracy misleads."""
+        if "auc" in self.metrics and self.baseline.get("accuracy", 0.0) >= RARE:
+            return "auc"
         return HEADLINES[self.task]
 
     def to_json(self) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -94,10 +93,8 @@ class _Steps:
 
 def _show(console: Console, result: RoadResult, *, serving: bool) -> None:
     evaluation = result.evaluation
-    table = Table(
-        title=f"{result.name}: {evaluation.task} of {result.label} on {evaluation.num_examples:,} held-out rows",
-        title_justify="left",
-    )
+    title = f"{result.name}: {evaluation.task} of {result.label} on {evaluation.num_examples:,} held-out rows"
+    table = Table()
     table.add_column("metric")
     table.add_column("model", justify="right")
     table.add_column("baseline", justify="right")
@@ -107,6 +104,7 @@ def _show(console: Console, result: RoadResult, *, serving: bool) -> None:
             value = f"[{'green' if row.better else 'red'}]{value}[/]"
         table.add_row(row.title, value, format_number(row.baseline))
     console.print()
+    console.print(title, markup=False, soft_wrap=True)
     console.print(table)
     if result.reused_everything:
         console.print("Nothing changed: every step was reused.")
@@ -119,22 +117,11 @@ def _show(console: Console, result: RoadResult, *, serving: bool) -> None:
         console.print(f"Next    [bold]{escape(command)}[/]", soft_wrap=True)
 
 
-def curl_line(name: str, request: str, port: int) -> str:
-    """Return a command for a shell that asks the served model.
-
-    Args:
-        name: The model's name.
-        request: The request's body, JSON text.
-        port: The server's port.
-    """
-    return f"curl -d {shlex.quote(request)} localhost:{port}/v1/models/{name}:predict"
-
-
 def _serve(console: Console, result: RoadResult, port: int) -> None:
     from mainstay import serving
 
     def ready(server: Any) -> None:
-        line = curl_line(result.name, json.dumps(result.request, ensure_ascii=False), server.rest_port)
+        line = pipeline.curl_line(result.name, result.request, port=server.rest_port)
         console.print("\nServing. Ctrl-C stops. Ask it:\n")
         console.print(line, soft_wrap=True, markup=False)
 

@@ -2,6 +2,7 @@
 
 from mainstay.pipeline.artifacts import ArtifactType, In, InList, Out
 from mainstay.pipeline.code import user_code_digest
+from mainstay.pipeline.components.requests import curl_line
 from mainstay.pipeline.components.transactions import write_transactions
 from mainstay.pipeline.events import (
     ContentRead,
@@ -40,6 +41,7 @@ __all__ = [
     "StepReused",
     "StepStarted",
     "build_road",
+    "curl_line",
     "prune",
     "run_road",
     "step",

@@ -89,7 +89,8 @@ def build_road(options: RoadOptions) -> Pipeline:
         if reference is not None:
             split_reference(reference, option)
     road = Pipeline("run")
-    table = road.source("table", steps.TableFiles, find_files(options.data))
+    files = find_files(options.data)
+    table = road.source("table", steps.TableFiles, files)
     examples = road.add(steps.ingest, table=table, label=options.label, exclude=tuple(options.exclude))["examples"]
     statistics = road.add(steps.inspect, examples=examples)["statistics"]
     derived = road.add(steps.derive, examples=examples, statistics=statistics, label=options.label, task=options.task)
@@ -131,15 +132,16 @@ def build_road(options: RoadOptions) -> Pipeline:
         target=target,
         evaluation=evaluation,
         request=package["request"],
-        facts=_facts(options),
+        facts=_facts(options, files),
     )
     return road
 
 
-def _facts(options: RoadOptions) -> list[tuple[str, str]]:
+def _facts(options: RoadOptions, files: Sequence[Path]) -> list[tuple[str, str]]:
     given = {
         "Model name": model_name(options.data),
         "Model folder": (Path(options.output) / "model").as_posix(),
+        "Data": ", ".join(file.name for file in files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else ""),
         "Label": options.label,
         "Task": options.task,
         "Seed": str(options.seed),

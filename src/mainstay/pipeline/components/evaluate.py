@@ -64,7 +64,10 @@ def evaluate_artifact(artifact: Path, *, examples: Path, label: Label, slices: t
                 answers = signature(columns_from_batch(batch))
                 parts = {name: _slice_column(batch.column(name)) for name in slices}
                 truth = label.encode(batch.column(label.column))
-                yield EvaluationBatch(truth, np.asarray(answers[OUTPUT_OF[label.task]]), parts)
+                predictions = np.asarray(answers[OUTPUT_OF[label.task]])
+                if label.task == "regression":
+                    predictions = predictions.reshape(len(truth))
+                yield EvaluationBatch(truth, predictions, parts)
                 progress.advance(batch.num_rows)
 
     return evaluate(batches(), task=label.task, baseline=label.baseline, classes=label.class_names)

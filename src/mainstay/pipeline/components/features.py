@@ -13,6 +13,9 @@ from mainstay.hostops import HostGraph, HostNode
 
 Array = np.ndarray[Any, Any]
 
+MAX_GAP = 1000
+"""How many ids may lie unused between a vocabulary and the id for unknown tokens."""
+
 
 @dataclass(frozen=True)
 class Feature:
@@ -40,7 +43,8 @@ def features_of(graph: HostGraph) -> tuple[Feature, ...]:
     """Return the features that a host graph makes: ids of vocabularies, buckets and hashes are categories.
 
     Raises:
-        TransformError: An output is a string, which no model can take, or its name cannot be one of Keras.
+        TransformError: An output is a string, which no model can take, its name cannot be one of Keras, or the id
+            of unknown tokens lies far outside of a vocabulary.
     """
     nodes = {node.name: node for node in graph.nodes}
     return tuple(
@@ -65,9 +69,7 @@ def _feature(
     while node is not None and dtype.startswith("int"):
         match node.op:
             case "LookupTableFindV2":
-                size = assets[node.attrs["asset"]].count(b"\n")
-                buckets = int(node.attrs.get("num_oov_buckets", 0))
-                return Feature(name, "int32", size + max(buckets, 1), 0 if buckets else -1)
+                return _vocabulary(name, node, assets[node.attrs["asset"]].count(b"\n"))
             case "Bucketize":
                 return Feature(name, "int32", len(node.attrs["boundaries"]) + 1)
             case "StringToHashBucketFast":
@@ -77,6 +79,61 @@ def _feature(
             case _:
                 break
     return Feature(name, "float32")
+
+
+def _vocabulary(name: str, node: HostNode, size: int) -> Feature:
+    buckets = int(node.attrs.get("num_oov_buckets", 0))
+    if buckets:
+        return Feature(name, "int32", size + buckets)
+    default = int(node.attrs.get("default_value", -1))
+    first, last = min(default, 0), max(default, size - 1)
+    if last - first > 2 * size + MAX_GAP:
+        raise TransformError(
+            "the id for unknown tokens is far from the vocabulary",
+            where=f"$.{name}",
+            expected=f"a default_value near 0 to {size - 1}",
+            received=default,
+            fix="use the default, -1, or num_oov_buckets",
+        )
+    return Feature(name, "int32", last - first + 1, first)
+
+
+def with_casts(graph: HostGraph) -> HostGraph:
+    """Return the graph with every output that is a number for the model, but no float, cast to float32.
+
+    Training and serving then take the same values from the same graph.
+    """
+    dtypes = {spec.name: spec.dtype for spec in graph.output_specs}
+    taken = {node.name for node in graph.nodes} | {item.spec.name for item in graph.inputs}
+    nodes, outputs = list(graph.nodes), dict(graph.outputs)
+    for feature in features_of(graph):
+        if feature.categorical or dtypes[feature.name].startswith("float"):
+            continue
+        name = f"{feature.name}_float32"
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        nodes.append(HostNode("Cast", name, (outputs[feature.name],), {"dtype": "float32"}))
+        outputs[feature.name] = name
+    return HostGraph(graph.inputs, nodes, outputs, graph.assets)
+
+
+def require_numbers(features: Sequence[Feature], numbers: Array, *, reference: str) -> None:
+    """Check that no packed number is NaN, which would make every weight NaN.
+
+    Raises:
+        TransformError: One is; the message names the feature.
+    """
+    bad = np.flatnonzero(np.isnan(numbers).any(axis=0))
+    if len(bad):
+        name = [feature.name for feature in features if not feature.categorical][bad[0]]
+        raise TransformError(
+            f"the feature {name!r} is missing or not a number in some rows",
+            where=reference,
+            expected="a number in every row",
+            received=f"NaN in {int(np.isnan(numbers[:, bad[0]]).sum()):,} of the first {len(numbers):,} rows",
+            fix="fill it with tft.fill_missing, and tft.where(tft.is_nan(x), 0.0, x)",
+        )
 
 
 def pack(features: Sequence[Feature], columns: Mapping[str, Array]) -> tuple[Array, Array]:

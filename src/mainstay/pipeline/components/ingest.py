@@ -90,7 +90,6 @@ def ingest_table(location: Any, *, label: str, exclude: Sequence[str], folder: P
             return _Counting(_SplitWriter(folder, schema, label), progress)
 
         summary = table.scan(make_sink)
-    summary["files"] = [path.name for path in table.files]
     summary["columns"] = [name for name in names if name not in exclude]
     _check(summary, label)
     write_json(folder / "summary.json", summary)

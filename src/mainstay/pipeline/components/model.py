@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mainstay import keras
+from mainstay import keras, saved_model
 from mainstay.core import ModelError
 from mainstay.pipeline.components.features import Feature
 from mainstay.pipeline.components.label import Label
@@ -110,17 +110,37 @@ def _check(model: Any, features: Sequence[Feature], label: Label, reference: str
             expected="keras.Model",
             received=type(model).__name__,
         )
+    names = {spec.name for spec in saved_model.from_keras_model(model).inputs}
+    if names != {feature.name for feature in features}:
+        raise ModelError(
+            "the model's inputs are not the features",
+            where=reference,
+            expected=f"inputs named {', '.join(sorted(feature.name for feature in features))}",
+            received=", ".join(sorted(names)),
+            fix="give keras.Model a dict with a keras.Input of the feature's name for each feature",
+        )
     blank = {feature.name: np.zeros(2, feature.dtype) for feature in features}
-    call_user_function(model, blank, reference=reference, error=ModelError)
-    shape = tuple(model(blank).shape)
+    answers = np.asarray(call_user_function(model, blank, reference=reference, error=ModelError))
     wanted: tuple[tuple[int, ...], ...] = ((2,), (2, 1)) if label.task == "regression" else ((2, len(label.classes)),)
-    if shape not in wanted:
+    if answers.shape not in wanted:
         raise ModelError(
             "the model's output has the wrong shape",
             where=reference,
             expected="[batch] or [batch, 1]" if label.task == "regression" else f"[batch, {len(label.classes)}]",
-            received=f"[batch, {', '.join(map(str, shape[1:]))}]",
+            received=f"[batch, {', '.join(map(str, answers.shape[1:]))}]",
         )
+    if label.task == "classification" and not _are_probabilities(answers):
+        raise ModelError(
+            "the model's outputs are no probabilities",
+            where=reference,
+            expected="values of 0 or more that add up to 1 in each row",
+            received=answers[0].tolist(),
+            fix="end it in a Softmax",
+        )
+
+
+def _are_probabilities(answers: np.ndarray[Any, Any]) -> bool:
+    return bool((answers >= 0).all() and np.allclose(answers.sum(axis=1), 1.0, atol=1e-3))
 
 
 def compile_model(model: Any, label: Label) -> None:

@@ -60,7 +60,7 @@ def trained_function(features: Path, *, model: Path, graph: HostGraph, reference
 
     Args:
         features: The folder of `transform.transform_examples`.
-        model: The file of the trained Keras model.
+        model: The file of the trained weights.
         graph: The host graph in front of it.
         reference: The user's model function, or None for the default model.
     """

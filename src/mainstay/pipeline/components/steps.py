@@ -176,11 +176,10 @@ def package(
     from mainstay.core import digest_tree
     from mainstay.io import ArrowFile
     from mainstay.pipeline.components.package import example_request, golden_batch, package_model, trained_function
+    from mainstay.pipeline.components.train import WEIGHTS
     from mainstay.pipeline.components.transform import read_graph
 
-    function = trained_function(
-        features, model=model / "model.keras", graph=read_graph(graph), reference=model_function
-    )
+    function = trained_function(features, model=model / WEIGHTS, graph=read_graph(graph), reference=model_function)
     golden = golden_batch(ArrowFile(examples / "eval.arrow"))
     package_model(
         artifact,
@@ -246,7 +245,7 @@ def report(
             read_json(graph / "plan.json"),
             read_json(examples / "summary.json"),
             dict(facts),
-            json.dumps(read_json(request), ensure_ascii=False),
+            read_json(request),
         )
     )
     write_text(page, text)

@@ -16,6 +16,7 @@ from mainstay.pipeline.components.model import build_model, compile_model
 from mainstay.pipeline.components.transform import read_problem
 
 PATIENCE = 5
+WEIGHTS = "model.weights.h5"
 WINDOW = 8
 """How many record batches are shuffled together; their order is shuffled as a whole."""
 
@@ -191,7 +192,10 @@ def fit(data: Path, *, epochs: int, seed: int, reference: str | None) -> tuple[A
 
 
 def save_trained(model: Any, curve: dict[str, list[float]], *, folder: Path) -> None:
-    """Write ``model.keras`` and ``history.json`` into `folder`."""
+    """Write ``model.weights.h5`` and ``history.json`` into `folder`.
+
+    The weights alone: a whole ``.keras`` file holds the time of day, and equal weights would never be equal files.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    model.save(folder / "model.keras")
+    model.save_weights(folder / WEIGHTS)
     write_json(folder / "history.json", curve)

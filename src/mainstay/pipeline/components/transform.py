@@ -13,7 +13,7 @@ from mainstay import validation
 from mainstay.core import TransformError, track, write_bytes, write_json
 from mainstay.hostops import HostGraph, columns_from_batch
 from mainstay.io import ArrowFile, ArrowWriter
-from mainstay.pipeline.components.features import Array, Feature, features_of, pack
+from mainstay.pipeline.components.features import Array, Feature, features_of, pack, require_numbers, with_casts
 from mainstay.pipeline.components.ingest import SPLITS
 from mainstay.pipeline.components.inspect import read_statistics
 from mainstay.pipeline.components.label import Label
@@ -61,7 +61,7 @@ def analyze_examples(
     else:
         function, table = load_function(reference, option="--preprocessing"), []
     with track("Analysing", unit="passes"):
-        graph = analyze(_WithoutLabel(train, column), function)
+        graph = with_casts(analyze(_WithoutLabel(train, column), function))
     if not graph.outputs:
         raise TransformError("the preprocessing function gives no feature", where=reference, received="{}")
     write_json(folder / "host_graph.json", graph.to_json())
@@ -90,6 +90,9 @@ def transform_examples(examples: Path, *, graph: Path, label: Path, folder: Path
         label: The label's file.
         folder: Gets ``train.arrow`` and ``validation.arrow`` with the columns ``numbers`` (fixed-size lists of
             float32), ``ids`` (of int32) and ``label``, and ``features.json``.
+
+    Raises:
+        TransformError: A feature is not a number in some row.
     """
     host_graph, target = read_graph(graph), read_label(label)
     features = features_of(host_graph)
@@ -102,6 +105,7 @@ def transform_examples(examples: Path, *, graph: Path, label: Path, folder: Path
                 for batch in file.batches():
                     columns: Any = host_graph(columns_from_batch(batch))
                     numbers, ids = pack(features, columns)
+                    require_numbers(features, numbers, reference="preprocessing_fn")
                     labels = target.encode(batch.column(target.column))
                     writer.write(_packed_batch(schema, numbers, ids, labels))
                     progress.advance(batch.num_rows)

@@ -14,8 +14,10 @@ from mainstay.analysis import METRICS, Evaluation, SliceMetrics, compare
 from mainstay.core import format_number, format_percent
 from mainstay.pipeline.components.label import Label
 from mainstay.pipeline.components.report import charts
+from mainstay.pipeline.components.requests import curl_line
 
 MAX_VALUES = 6
+SERVING_PORT = 8501
 MAX_ANOMALIES = 50
 
 
@@ -34,7 +36,7 @@ class Report:
         plan: What became of each column: objects with ``column``, ``treatment`` and ``reason``.
         summary: The summary of the ingestion.
         facts: Further facts for the page's end, by their names.
-        request: An example request's body, JSON text.
+        request: An example request's body, a JSON value.
     """
 
     name: str
@@ -47,24 +49,23 @@ class Report:
     plan: Sequence[Mapping[str, str]]
     summary: Mapping[str, Any]
     facts: Mapping[str, str]
-    request: str
+    request: Any
 
 
 def verdict(evaluation: Evaluation) -> dict[str, Any]:
     """Return the first metric in words: its values, their relation, and whether the model is worth anything."""
     key = evaluation.headline
     value, base = evaluation.metrics[key], evaluation.baseline[key]
-    if METRICS[key].lower_is_better:
-        good = value < base
+    good = value < base if METRICS[key].lower_is_better else value > base
+    if key == "mean_absolute_error":
         text = (
             f"{format_number(value / base, digits=3)} × the error of the baseline" if base else "the baseline is exact"
         )
+    elif key == "auc":
+        rows = format_percent(value)
+        text = f"puts a row of the rare class above one of the other in {rows} of all pairs; chance gives half"
     else:
-        good = value > base
         text = f"{format_percent(value)} right, the baseline {format_percent(base)}"
-    if key == "accuracy" and not good and evaluation.metrics.get("auc", 0.0) > 0.6:
-        good = True
-        text += f"; but it ranks well: area under ROC {format_number(evaluation.metrics['auc'], digits=3)}"
     return {"name": METRICS[key].title, "value": value, "baseline": base, "good": good, "text": text}
 
 
@@ -161,6 +162,7 @@ def render_report(report: Report) -> str:
         headline=report.evaluation.headline,
         headline_name=METRICS[report.evaluation.headline].title,
         lower_is_better=METRICS[report.evaluation.headline].lower_is_better,
+        curl=curl_line(report.facts["Model name"], report.request, port=SERVING_PORT),
         curve=charts.lines(curve, x_label="epoch", y_label="loss"),
         best_epoch=min(range(len(curve["validation"])), key=lambda i: curve["validation"][i]) + 1,
         epochs=len(curve["validation"]),
