@@ -104,3 +104,12 @@ def test_nothing_to_evaluate_and_unknown_tasks_are_errors():
         evaluate([], task="ranking", baseline=(0.0, 0.0))
     with pytest.raises(ArgumentError, match="two classes"):
         ClassificationState(1)
+
+
+def test_r_squared_is_right_for_labels_far_from_zero():
+    rng = np.random.default_rng(3)
+    truth = 1e9 + rng.normal(size=1000)
+    guess = truth + 0.1 * rng.normal(size=1000)
+    result = evaluate(batches(truth, guess, {}, 100), task="regression", baseline=(truth.mean(), truth.mean()))
+    exact = 1 - ((guess - truth) ** 2).sum() / ((truth - truth.mean()) ** 2).sum()
+    assert result.metrics["r_squared"] == pytest.approx(exact, rel=1e-6)

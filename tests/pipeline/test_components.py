@@ -117,7 +117,7 @@ def test_equal_rows_are_never_on_both_sides_of_a_split(tmp_path):
 
 def test_a_split_that_stays_empty_is_refused(tmp_path):
     (tmp_path / "t.csv").write_text("x,y\n" + "1,2\n" * 500)
-    with pytest.raises(DataError, match="too few rows"):
+    with pytest.raises(DataError, match="too few rows differ"):
         ingest_table(str(tmp_path / "t.csv"), label="y", exclude=(), folder=tmp_path / "out")
 
 

@@ -67,3 +67,11 @@ def test_a_label_survives_json():
 def test_a_misspelt_column_is_answered_with_the_nearest_one():
     with pytest.raises(ArgumentError, match="did you mean 'tips'"):
         require_columns(["tipps"], ["fare", "tips"], option="--label")
+
+
+def test_huge_whole_numbers_keep_apart():
+    label = describe([2**60, 2**60 + 1, 2**60])
+    assert label.classes == (2**60, 2**60 + 1)
+    assert describe([2**60 + i for i in range(30)]).task == "regression"
+    with pytest.raises(DataError, match="infinite"):
+        describe([0.0, 1.0, float("inf")])

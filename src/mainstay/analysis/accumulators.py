@@ -24,9 +24,15 @@ def _fit(state: Array, num_slices: int) -> Array:
 
 
 class RegressionState:
-    """Sums of errors and labels per slice, exact in float64; slices are numbered from 0 and may grow in number."""
+    """Sums of errors and labels per slice in float64; slices are numbered from 0 and may grow in number.
 
-    def __init__(self) -> None:
+    Args:
+        pivot: A number near the labels, such as their mean; sums of squares are taken from there, so that labels far
+            from zero lose no digits. States that are merged have the same one.
+    """
+
+    def __init__(self, pivot: float = 0.0) -> None:
+        self._pivot = pivot
         self._sums = np.zeros((1, 6))
 
     def update(self, labels: Array, predictions: Array, slices: Array) -> None:
@@ -40,7 +46,8 @@ class RegressionState:
         truth, guess = labels.astype(np.float64), predictions.astype(np.float64)
         error = guess - truth
         self._sums = _fit(self._sums, int(slices.max(initial=0)) + 1)
-        parts = (np.ones_like(error), np.abs(error), error * error, truth, truth * truth, error)
+        offset = truth - self._pivot
+        parts = (np.ones_like(error), np.abs(error), error * error, offset, offset * offset, error)
         for column, part in enumerate(parts):
             self._sums[:, column] += np.bincount(slices, part, minlength=len(self._sums))
 
@@ -59,7 +66,7 @@ class RegressionState:
             "mean_absolute_error": absolute / count,
             "root_mean_squared_error": float(np.sqrt(squared / count)),
             "mean_error": signed / count,
-            "mean_label": total / count,
+            "mean_label": self._pivot + total / count,
         }
         if spread > 0:
             metrics["r_squared"] = 1.0 - squared / spread

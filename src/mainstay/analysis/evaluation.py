@@ -178,7 +178,7 @@ class _Run:
         self.num_slices = self.SPILL + 1
         self.constants = tuple(baseline) if task == "regression" else (baseline,)
         self.model, *self.trivials = (
-            RegressionState() if task == "regression" else ClassificationState(num_classes)
+            RegressionState(float(baseline[1])) if task == "regression" else ClassificationState(num_classes)
             for _ in range(1 + len(self.constants))
         )
 

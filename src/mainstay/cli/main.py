@@ -94,7 +94,7 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--epochs", type=_positive, default=40, help="the most epochs; training stops early (default 40)"
     )
-    parser.add_argument("--seed", type=int, default=1, help="chooses initial weights and shuffling (default 1)")
+    parser.add_argument("--seed", type=_seed, default=1, help="chooses initial weights and shuffling (default 1)")
     parser.add_argument("--serve", action="store_true", help="serve the model at the end")
     parser.add_argument("--port", type=_port, default=8501, help="the port of --serve (default 8501)")
     parser.add_argument("--quiet", action="store_true", help="show results only")
@@ -133,6 +133,13 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value} is not 1 or more")
+    return value
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 2**32:
+        raise argparse.ArgumentTypeError(f"{value} is not a seed (0 to 4294967295)")
     return value
 
 

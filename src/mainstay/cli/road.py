@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from rich.table import Table
 
 from mainstay import pipeline
 from mainstay.analysis import compare
-from mainstay.core import format_number
+from mainstay.core import SetupError, format_number
 from mainstay.core import quiet as no_progress
 from mainstay.pipeline import RoadOptions, RoadResult
 
@@ -48,6 +49,8 @@ def run(
     Raises:
         MainstayError: The message says where, what was expected, what was received and how to fix it.
     """
+    if serve:
+        _require_free(port)
     options = RoadOptions(data=data, label=label, output=output, **training)
     console = Console(highlight=False)
     with no_progress() if quiet else contextlib.nullcontext():
@@ -109,12 +112,26 @@ def _show(console: Console, result: RoadResult, *, serving: bool) -> None:
     if result.reused_everything:
         console.print("Nothing changed: every step was reused.")
     if result.num_anomalies:
-        console.print(f"[yellow]![/] {result.num_anomalies} anomalies in the held-out rows; the report lists them")
+        console.print(f"[yellow]![/] anomalies in the held-out rows: {result.num_anomalies}; the report lists them")
     console.print(f"Report  {escape(str(result.report))}", soft_wrap=True)
     console.print(f"Model   {escape(str(result.model))} [green](verified in a fresh process)[/]", soft_wrap=True)
     if not serving:
         command = f"mainstay serve --model {shlex.quote(f'{result.name}={result.model.parent}')}"
         console.print(f"Next    [bold]{escape(command)}[/]", soft_wrap=True)
+
+
+def _require_free(port: int) -> None:
+    """Find out that the port is taken before the work is done, not after."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise SetupError(
+                f"cannot listen on port {port}: {error.strerror}",
+                where="--port",
+                fix="stop what uses it, or choose another --port",
+            ) from error
 
 
 def _serve(console: Console, result: RoadResult, port: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from mainstay import __version__
 from mainstay.analysis import Evaluation
-from mainstay.core import atomic_folder, digest_tree, storage_errors, write_bytes
+from mainstay.core import ArgumentError, atomic_folder, digest_tree, storage_errors, write_bytes
 from mainstay.io import find_files
 from mainstay.pipeline.code import split_reference
 from mainstay.pipeline.components import steps
@@ -82,9 +82,12 @@ def build_road(options: RoadOptions) -> Pipeline:
     """Return the pipeline of a run, wired but not run.
 
     Raises:
+        ArgumentError: The seed is out of range.
         DataError: There are no data files.
         PipelineError: The reference of a user's function is malformed, or names none.
     """
+    if not 0 <= options.seed < 2**32:
+        raise ArgumentError("the seed is out of range", expected="0 to 4294967295", received=options.seed)
     for option, reference in (("--preprocessing", options.preprocessing), ("--model", options.model)):
         if reference is not None:
             split_reference(reference, option)
@@ -201,7 +204,8 @@ def publish(artifact: Path, folder: Path) -> Path:
     Returns:
         The version's folder.
     """
-    versions = sorted(int(path.name) for path in folder.glob("*") if path.name.isdecimal()) if folder.is_dir() else []
+    names = [path.name for path in folder.glob("*") if path.is_dir() and path.name.isascii() and path.name.isdecimal()]
+    versions = sorted(int(name) for name in names if name == str(int(name)))
     if versions and digest_tree(folder / str(versions[-1])) == digest_tree(artifact):
         return folder / str(versions[-1])
     version = folder / str(versions[-1] + 1 if versions else 1)

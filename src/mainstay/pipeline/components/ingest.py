@@ -116,7 +116,14 @@ def _check(summary: dict[str, Any], label: str) -> None:
             received=f"none in {unlabelled:,} rows",
             fix="choose another label",
         )
-    if total < MIN_ROWS or not all(rows.values()):
+    if total >= MIN_ROWS and not all(rows.values()):
+        raise DataError(
+            "too few rows differ from each other to train on some and measure on others",
+            expected="rows that differ: equal rows always fall on the same side of the split",
+            received=f"{total:,} rows, of which the splits got {rows}",
+            fix="add rows or columns that differ",
+        )
+    if total < MIN_ROWS:
         raise DataError(
             "there are too few rows to train on some and measure on others",
             expected=f"{MIN_ROWS} different rows with a label, better some hundreds",

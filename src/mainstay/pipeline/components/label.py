@@ -55,7 +55,7 @@ class Label:
             DataError: A value is none of the classes.
         """
         if self.task == "regression":
-            return _numbers(column)
+            return _numbers(column).astype(np.float64)
         plain = _as_class_values(column)
         indices = pc.index_in(plain, value_set=pa.array(list(self.classes), plain.type))
         if indices.null_count:
@@ -66,6 +66,10 @@ class Label:
                 received=plain.filter(indices.is_null())[0].as_py(),
             )
         return np.asarray(indices.to_numpy(zero_copy_only=False), np.int64)
+
+    def standardise(self, values: Array) -> Array:
+        """Return `encode`'s quantities with mean 0 and deviation 1, in float64 before anything rounds them."""
+        return (values - self.mean) / self.std if self.task == "regression" else values
 
     def to_json(self) -> dict[str, Any]:
         """Return the label as a JSON object."""
@@ -93,7 +97,8 @@ def require_columns(wanted: Sequence[str], columns: Sequence[str], *, option: st
     """
     for name in wanted:
         if name not in columns:
-            near = difflib.get_close_matches(name, columns, n=1, cutoff=0.5)
+            folded = {column.casefold(): column for column in columns}
+            near = [folded[key] for key in difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)]
             raise ArgumentError(
                 f"there is no column named {name!r}",
                 where=option,
@@ -164,6 +169,13 @@ def describe_label(column: str, *, train: Sequence[pa.Array], everything: Sequen
     kind = everything[0].type
     numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
     values = np.concatenate([_numbers(chunk) for chunk in everything]) if numeric else None
+    if values is not None and not np.isfinite(values).all():
+        raise DataError(
+            "the label has infinite values",
+            where=f"column {column!r}",
+            expected="finite numbers",
+            received=values[~np.isfinite(values)][0],
+        )
     chosen = choose_task(kind, values) if task == "auto" else task
     if chosen == "regression":
         if values is None:
@@ -179,7 +191,9 @@ def describe_label(column: str, *, train: Sequence[pa.Array], everything: Sequen
 
 
 def _numbers(chunk: pa.Array) -> Array:
-    return np.asarray(chunk.cast(pa.float64()).to_numpy(zero_copy_only=False))
+    """Return a column of numbers, integers as they are: beyond 2^53 a float would merge neighbours."""
+    kind = pa.int64() if pa.types.is_integer(chunk.type) else pa.float64()
+    return np.asarray(chunk.cast(kind).to_numpy(zero_copy_only=False))
 
 
 def _constant(column: str, value: object) -> DataError:
@@ -193,13 +207,6 @@ def _constant(column: str, value: object) -> DataError:
 
 
 def _quantity(column: str, values: Array, train: Array) -> Label:
-    if not np.isfinite(values).all():
-        raise DataError(
-            "the label has infinite values",
-            where=f"column {column!r}",
-            expected="finite numbers",
-            received=values[~np.isfinite(values)][0],
-        )
     if values.min() == values.max():
         raise _constant(column, float(values[0]))
     mean, std = float(train.mean()), float(train.std())

@@ -18,6 +18,7 @@ CLIP = 5.0
 """Standardised numbers are cut here, so that one wild value in a request cannot throw a prediction far off."""
 
 EMBEDDING_WIDTH = 8
+LABEL_UNIT = "label_unit"
 
 HUBER_DELTA = 0.2
 """Where the regression loss turns from squared to absolute error, in standard deviations of the label."""
@@ -67,7 +68,7 @@ def wide_and_deep(features: Sequence[Feature], label: Label) -> Any:
     for part in wide:
         logits = logits + part
     if label.task == "regression":
-        outputs = keras.layers.Rescaling(label.std, label.mean, name="label_unit")(keras.ops.squeeze(logits, axis=1))
+        outputs = keras.layers.Rescaling(label.std, label.mean, name=LABEL_UNIT)(keras.ops.squeeze(logits, axis=1))
     else:
         outputs = keras.layers.Softmax(name="probabilities")(logits)
     return keras.Model(inputs, outputs, name="wide_and_deep")
@@ -143,10 +144,22 @@ def _are_probabilities(answers: np.ndarray[Any, Any]) -> bool:
     return bool((answers >= 0).all() and np.allclose(answers.sum(axis=1), 1.0, atol=1e-3))
 
 
+def standardised(model: Any, label: Label) -> Any:
+    """Return the model with outputs of mean 0 and deviation 1, sharing its weights; a classifier as it is.
+
+    Training on these, gradients have the same size whatever the label's unit is.
+    """
+    if label.task != "regression":
+        return model
+    if any(layer.name == LABEL_UNIT for layer in model.layers):
+        return keras.Model(model.input, model.get_layer(LABEL_UNIT).input)
+    return keras.Model(model.input, keras.layers.Rescaling(1 / label.std, -label.mean / label.std)(model.output))
+
+
 def compile_model(model: Any, label: Label) -> None:
-    """Give a model an optimiser and a loss that fit the label, unless its author did."""
+    """Give a model of standardised outputs an optimiser and a loss that fit the label."""
     if label.task == "regression":
-        loss = keras.losses.Huber(delta=HUBER_DELTA * label.std)
+        loss = keras.losses.Huber(delta=HUBER_DELTA)
     else:
         loss = keras.losses.SparseCategoricalCrossentropy()
     model.compile(keras.optimizers.Adam(1e-3), loss=loss)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import math
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +106,15 @@ def example_request(graph: HostGraph, golden: pa.RecordBatch) -> dict[str, Any]:
     """
     names = [item.spec.name for item in graph.inputs]
     rows = golden.select(names).to_pylist()
-    row = min(rows, key=lambda row: sum(value is None for value in row.values()))
+    row = min(rows, key=lambda row: sum(value is None or _is_wild(value) for value in row.values()))
     return {"instances": [{name: _plain(value) for name, value in row.items() if value is not None}]}
 
 
+def _is_wild(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
+
+
 def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime.datetime) else value
+    if isinstance(value, datetime.datetime):
+        return value.isoformat()
+    return 0.0 if _is_wild(value) else value

@@ -12,7 +12,8 @@ from mainstay import keras
 from mainstay.core import ModelError, Progress, track, write_json
 from mainstay.io import ArrowFile
 from mainstay.pipeline.components.features import Array, Feature, unpack
-from mainstay.pipeline.components.model import build_model, compile_model
+from mainstay.pipeline.components.label import Label
+from mainstay.pipeline.components.model import build_model, compile_model, standardised
 from mainstay.pipeline.components.transform import read_problem
 
 PATIENCE = 5
@@ -33,17 +34,18 @@ class FeatureStream(keras.utils.PyDataset):
         path: A file of `transform` with the columns ``numbers``, ``ids`` and ``label``.
         batch_size: Rows in a batch; the last one may be shorter.
         seed: Chooses the order; None keeps the file's.
-        features: Where given, batches come as a dict of columns by feature, else as the two matrices.
+        problem: Where given, batches come as a dict of columns by feature with labels in their own unit, else as the
+            two matrices with standardised labels.
     """
 
     def __init__(
-        self, path: Path, *, batch_size: int, seed: int | None, features: Sequence[Feature] | None = None
+        self, path: Path, *, batch_size: int, seed: int | None, problem: tuple[Sequence[Feature], Label] | None = None
     ) -> None:
         super().__init__()
         self._file = ArrowFile(path)
         self._batch_size = batch_size
         self._seed = seed
-        self._features = features
+        self._problem = problem
         self._epoch = 0
         self._rows = [0]
         self._start()
@@ -85,8 +87,11 @@ class FeatureStream(keras.utils.PyDataset):
             for _ in range(index):
                 self._take()
         numbers, ids, label = self._take()
-        inputs = (numbers, ids) if self._features is None else unpack(self._features, numbers, ids)
-        return inputs, label
+        if self._problem is None:
+            return (numbers, ids), label
+        features, target = self._problem
+        own_unit = label * target.std + target.mean if target.task == "regression" else label
+        return unpack(features, numbers, ids), own_unit
 
     def _take(self) -> tuple[Array, ...]:
         self._next += 1
@@ -160,13 +165,13 @@ def fit(data: Path, *, epochs: int, seed: int, reference: str | None) -> tuple[A
     features, label = read_problem(data)
     model = build_model(features, label, reference=reference)
     rows = ArrowFile(data / "train.arrow").num_rows
-    named = features if model.compiled else None
-    trained = model if model.compiled else _Packed(model, features)
+    compiled = (features, label) if model.compiled else None
+    trained = model if model.compiled else _Packed(standardised(model, label), features)
     if not model.compiled:
         compile_model(trained, label)
     size = batch_size_for(rows)
-    stream = FeatureStream(data / "train.arrow", batch_size=size, seed=seed, features=named)
-    validation = FeatureStream(data / "validation.arrow", batch_size=max(size, 256), seed=None, features=named)
+    stream = FeatureStream(data / "train.arrow", batch_size=size, seed=seed, problem=compiled)
+    validation = FeatureStream(data / "validation.arrow", batch_size=max(size, 256), seed=None, problem=compiled)
     with track("Training", total=epochs * len(stream), unit="steps") as progress:
         history = trained.fit(
             stream,
@@ -186,7 +191,7 @@ def fit(data: Path, *, epochs: int, seed: int, reference: str | None) -> tuple[A
         raise ModelError(
             "training diverged: the loss is not a number",
             where=f"epoch {len(curve['loss'])}",
-            fix="look for wild values in the label, or give a model of your own with a smaller learning rate",
+            fix="look for wild values in the columns, or give a model of your own with a smaller learning rate",
         )
     return model, curve
 

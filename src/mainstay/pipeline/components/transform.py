@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from mainstay import validation
-from mainstay.core import TransformError, track, write_bytes, write_json
-from mainstay.hostops import HostGraph, columns_from_batch
+from mainstay.core import TensorSpec, TransformError, track, write_bytes, write_json
+from mainstay.hostops import HostGraph, HostInput, columns_from_batch
 from mainstay.io import ArrowFile, ArrowWriter
 from mainstay.pipeline.components.features import Array, Feature, features_of, pack, require_numbers, with_casts
 from mainstay.pipeline.components.ingest import SPLITS
@@ -61,13 +61,37 @@ def analyze_examples(
     else:
         function, table = load_function(reference, option="--preprocessing"), []
     with track("Analysing", unit="passes"):
-        graph = with_casts(analyze(_WithoutLabel(train, column), function))
+        specs = _inputs(train.schema, statistics, label=column)
+        graph = with_casts(analyze(_WithoutLabel(train, column), function, specs=specs))
     if not graph.outputs:
         raise TransformError("the preprocessing function gives no feature", where=reference, received="{}")
     write_json(folder / "host_graph.json", graph.to_json())
     for name, content in graph.assets.items():
         write_bytes(folder / "assets" / name, content)
     write_json(folder / "plan.json", table)
+
+
+def _inputs(types: pa.Schema, statistics: Path, *, label: str) -> list[HostInput]:
+    """Return what the graph reads: a column that misses a value in any split, not just in training, may miss it."""
+    gaps = set()
+    for split in SPLITS:
+        for feature in read_statistics(statistics, split).features:
+            part = feature.string_stats if feature.HasField("string_stats") else feature.num_stats
+            if part.common_stats.num_missing:
+                gaps.add(feature.path.step[0])
+    return [
+        HostInput(TensorSpec([None], _dtype(field.type), field.name), field.name in gaps)
+        for field in types
+        if field.name != label
+    ]
+
+
+def _dtype(kind: pa.DataType) -> str:
+    if pa.types.is_timestamp(kind):
+        return "string"
+    if pa.types.is_null(kind):
+        return "float64"
+    return {"double": "float64", "float": "float32"}.get(str(kind), str(kind))
 
 
 def read_graph(folder: Path) -> HostGraph:
@@ -89,7 +113,7 @@ def transform_examples(examples: Path, *, graph: Path, label: Path, folder: Path
         graph: The folder of `analyze_examples`.
         label: The label's file.
         folder: Gets ``train.arrow`` and ``validation.arrow`` with the columns ``numbers`` (fixed-size lists of
-            float32), ``ids`` (of int32) and ``label``, and ``features.json``.
+            float32), ``ids`` (of int32) and ``label``, standardised where it is a quantity, and ``features.json``.
 
     Raises:
         TransformError: A feature is not a number in some row.
@@ -106,7 +130,7 @@ def transform_examples(examples: Path, *, graph: Path, label: Path, folder: Path
                     columns: Any = host_graph(columns_from_batch(batch))
                     numbers, ids = pack(features, columns)
                     require_numbers(features, numbers, reference="preprocessing_fn")
-                    labels = target.encode(batch.column(target.column))
+                    labels = target.standardise(target.encode(batch.column(target.column)))
                     writer.write(_packed_batch(schema, numbers, ids, labels))
                     progress.advance(batch.num_rows)
     described = [{"name": f.name, "dtype": f.dtype, "num_ids": f.num_ids, "min_id": f.min_id} for f in features]
