@@ -82,3 +82,14 @@ def test_quiet_silences_everything_below_it_and_ends_with_its_block(
 def test_an_error_passes_through(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(KeyError), track("Reading"):
         raise KeyError
+
+
+def test_a_request_to_stop_ends_the_work_at_its_next_step():
+    from mainstay.core import quiet, request_stop, track
+
+    with quiet(), track("Work") as progress:
+        progress.advance()
+        request_stop()
+        with pytest.raises(KeyboardInterrupt):
+            progress.advance()
+        progress.advance()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from mainstay import __version__
-from mainstay.core import ArgumentError, MainstayError
+from mainstay.core import ArgumentError, MainstayError, request_stop
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -29,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Callable[..., None] = options.pop("command")
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("jax").setLevel(logging.WARNING)
+    if arguments is None:
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         command(**options)
     except MainstayError as error:
@@ -36,8 +41,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_ERROR
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
+        if arguments is None:
+            # Native threads may still be computing; an orderly shutdown of the interpreter under them can crash.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(EXIT_INTERRUPTED)
         return EXIT_INTERRUPTED
     return 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Stop at once, or at the next step of training where a native library swallows the exception."""
+    request_stop()
+    signal.default_int_handler(number, frame)
 
 
 def _parser() -> argparse.ArgumentParser:

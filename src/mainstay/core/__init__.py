@@ -29,7 +29,7 @@ from mainstay.core.files import (
     write_json,
     write_text,
 )
-from mainstay.core.progress import Progress, quiet, track
+from mainstay.core.progress import Progress, quiet, request_stop, track
 from mainstay.core.protos import message_class
 from mainstay.core.specs import DTYPES, Signature, TensorSpec
 from mainstay.core.text import format_number, format_percent
@@ -68,6 +68,7 @@ __all__ = [
     "list_files",
     "message_class",
     "quiet",
+    "request_stop",
     "storage_errors",
     "track",
     "write_bytes",

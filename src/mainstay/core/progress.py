@@ -6,6 +6,7 @@ import contextlib
 import contextvars
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,18 @@ logger = logging.getLogger("mainstay")
 
 _LOG_EVERY_SECONDS = 10.0
 _silent: contextvars.ContextVar[bool] = contextvars.ContextVar("mainstay_silent", default=False)
+
+
+_stop = threading.Event()
+
+
+def request_stop() -> None:
+    """Make the next `Progress.advance` raise KeyboardInterrupt.
+
+    A signal handler's own KeyboardInterrupt is lost where it happens to be raised inside a callback of a native
+    library, which drops it; this one is not.
+    """
+    _stop.set()
 
 
 @dataclass
@@ -35,7 +48,14 @@ class Progress:
     started: float = field(default_factory=time.monotonic)
 
     def advance(self, amount: float = 1.0, note: str | None = None) -> None:
-        """Add `amount` units and, where given, replace the note."""
+        """Add `amount` units and, where given, replace the note.
+
+        Raises:
+            KeyboardInterrupt: Somebody asked to stop, see `request_stop`.
+        """
+        if _stop.is_set():
+            _stop.clear()
+            raise KeyboardInterrupt
         self.done += amount
         if note is not None:
             self.note = note
