@@ -141,9 +141,9 @@ def test_penguins_are_told_apart(shared_data, tmp_path):
 @pytest.mark.parametrize("scale", [1e-9, 1.0, 1e12])
 def test_the_unit_of_a_quantity_does_not_matter_and_rare_gaps_are_lived_with(tmp_path, scale):
     """One value is missing in each column; wherever it falls, training and measuring go on."""
-    lines = [f"{'' if i == 7 else i % 50},{'' if i == 9 else 'abc'[i % 3]},{(i % 50) * scale!r}" for i in range(1500)]
-    (tmp_path / "t.csv").write_text("x,c,y\n" + "\n".join(f"{line},{i}" for i, line in enumerate(lines)) + "\n")
-    text = (tmp_path / "t.csv").read_text().replace("x,c,y\n", "x,c,y,row\n", 1)
-    (tmp_path / "t.csv").write_text(text)
+    rows = (
+        f"{'' if i == 7 else i % 50},{'' if i == 9 else 'abc'[i % 3]},{(i % 50) * scale!r},{i}" for i in range(1500)
+    )
+    (tmp_path / "t.csv").write_text("\n".join(["x,c,y,row", *rows]) + "\n")
     options = RoadOptions(data=str(tmp_path / "t.csv"), label="y", output=tmp_path / "out", epochs=12)
     assert run_road(options).evaluation.metrics["r_squared"] > 0.9
