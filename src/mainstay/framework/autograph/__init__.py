@@ -1,0 +1,1 @@
+"""Autograph: Python's control flow on traced values becomes XLA's."""

@@ -1,0 +1,1 @@
+"""`function`: Python over Keras variables, traced once per kind of arguments and run as one XLA program."""

@@ -1,0 +1,1 @@
+"""`GradientTape`: reverse-mode differentiation of what Python did, over plain JAX arrays."""
