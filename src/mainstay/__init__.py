@@ -8,60 +8,6 @@ raises an `AttributeError` that says what to write instead.
 
 from importlib import import_module
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import types
-
-    import numpy as np
-
-    from mainstay import (
-        analysis as analysis,
-        core as core,
-        distribute as distribute,
-        framework as framework,
-        hostops as hostops,
-        io as io,
-        keras as keras,
-        metadata as metadata,
-        pipeline as pipeline,
-        saved_model as saved_model,
-        serving as serving,
-        statistics as statistics,
-        summary as summary,
-        transform as transform,
-        validation as validation,
-    )
-    from mainstay.core import TensorSpec as TensorSpec
-    from mainstay.framework import (
-        GradientTape as GradientTape,
-        UnconnectedGradients as UnconnectedGradients,
-        Variable as Variable,
-        autograph as autograph,
-        cast as cast,
-        config as config,
-        constant as constant,
-        convert_to_tensor as convert_to_tensor,
-        custom_gradient as custom_gradient,
-        function as function,
-        stop_gradient as stop_gradient,
-    )
-
-    ops: types.ModuleType
-    bfloat16: np.dtype[np.generic]
-    bool: np.dtype[np.bool_]
-    float16: np.dtype[np.float16]
-    float32: np.dtype[np.float32]
-    float64: np.dtype[np.float64]
-    int8: np.dtype[np.int8]
-    int16: np.dtype[np.int16]
-    int32: np.dtype[np.int32]
-    int64: np.dtype[np.int64]
-    string: np.dtype[np.object_]
-    uint8: np.dtype[np.uint8]
-    uint16: np.dtype[np.uint16]
-    uint32: np.dtype[np.uint32]
-    uint64: np.dtype[np.uint64]
-
 __version__ = "0.1.0"
 
 _ROOMS = (
@@ -117,19 +63,18 @@ _DTYPES = (
 
 __all__ = ["__version__", *_ROOMS, *_NAMES, *_DTYPES]
 
-if not TYPE_CHECKING:
 
-    def __getattr__(name):
-        if name in _ROOMS:
-            return import_module(f"mainstay.{name}")
-        if name in _NAMES:
-            value = _named(name)
-        elif name in _DTYPES:
-            value = _dtype(name)
-        else:
-            raise AttributeError(_absence(name), name=name)
-        globals()[name] = value
-        return value
+def __getattr__(name: str) -> object:
+    if name in _ROOMS:
+        return import_module(f"mainstay.{name}")
+    if name in _NAMES:
+        value = _named(name)
+    elif name in _DTYPES:
+        value = _dtype(name)
+    else:
+        raise AttributeError(_absence(name), name=name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

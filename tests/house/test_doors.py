@@ -103,8 +103,16 @@ def test_every_public_name_has_a_docstring(source: Path) -> None:
 def test_the_package_offers_every_room_that_exists(source: Path) -> None:
     package = importlib.import_module("mainstay")
     assert sorted(set(doors(source)) - {"cli"} - set(package.__all__)) == []
-    assert sorted(name for name in package.__all__ if not name.startswith("_")) == sorted(package._ROOMS)
+    offered = [*package._ROOMS, *package._NAMES, *package._DTYPES]
+    assert sorted(name for name in package.__all__ if not name.startswith("_")) == sorted(offered)
     assert [room for room in package._ROOMS if room not in doors(source)] == []
+
+
+def test_a_type_checker_sees_the_same_names_as_python(source: Path) -> None:
+    package = importlib.import_module("mainstay")
+    stub = ast.parse((source / "__init__.pyi").read_text())
+    [listed] = [node.value for node in stub.body if isinstance(node, ast.Assign)]
+    assert sorted(ast.literal_eval(listed)) == sorted(package.__all__)
 
 
 @pytest.mark.parametrize(

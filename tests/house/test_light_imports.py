@@ -25,6 +25,10 @@ def test_the_bare_package_imports_nothing_heavy() -> None:
     assert loaded("import mainstay", ("jax", "keras", "numpy", "pyarrow", "sqlalchemy", "rich")) == []
 
 
+def test_a_name_that_is_not_there_costs_no_engine() -> None:
+    assert loaded("import mainstay\nhasattr(mainstay, 'reduce_mean')", ("jax", "keras", "numpy")) == []
+
+
 def test_the_command_line_starts_without_an_engine(source: Path) -> None:
     assert loaded("import mainstay.cli", ("jax", "keras", "sqlalchemy")) == []
 
