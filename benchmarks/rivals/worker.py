@@ -1,0 +1,107 @@
+"""One process that trains and infers in one framework, and times what it is told to, a line of JSON at a time.
+
+    python -m rivals.worker ENGINE CASE [--quick]          # in the folder benchmarks/
+
+Commands are `["prepare", TASK]`, which compiles and warms up, and `["run", TASK, SECONDS]`, which measures about that
+long. Every command is answered by one line: a result, or {"error": …}.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import resource
+import sys
+import time
+import traceback
+from dataclasses import dataclass, field
+from typing import Any
+
+from rivals.cases import CASES, shrunk
+
+ENGINES = {
+    "mainstay": "rivals.mainstay_engine",
+    "jax": "rivals.jax_engine",
+    "tensorflow": "rivals.tensorflow_engine",
+    "tensorflow-jit": "rivals.tensorflow_engine",
+    "torch": "rivals.torch_engine",
+    "torch-compile": "rivals.torch_engine",
+}
+TASKS = ("fit", "step", "predict", "call")
+
+
+def cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+@dataclass
+class Clock:
+    """Wall and CPU seconds of every thread between `start` and `stop`."""
+
+    wall: float = 0.0
+    cpu: float = 0.0
+    _since: tuple[float, float] = field(default=(0.0, 0.0), repr=False)
+
+    def start(self) -> None:
+        self._since = (time.perf_counter(), cpu_seconds())
+
+    def stop(self) -> None:
+        self.wall, self.cpu = time.perf_counter() - self._since[0], cpu_seconds() - self._since[1]
+
+
+class Worker:
+    """Holds the engine and how many rounds of each task fill a second."""
+
+    def __init__(self, name: str, case: str, *, quick: bool) -> None:
+        self.case = shrunk(CASES[case]) if quick else CASES[case]
+        self.engine = importlib.import_module(ENGINES[name]).Engine(
+            self.case, compiled=name.endswith(("jit", "compile"))
+        )
+        self.seconds: dict[str, float] = {}
+
+    def steps(self, task: str, rounds: int) -> int:
+        return rounds * (self.case.epoch if task in ("fit", "predict") else 1)
+
+    def prepare(self, task: str) -> dict[str, Any]:
+        run, started = getattr(self.engine, task), time.perf_counter()
+        run(Clock(), 1)
+        first = time.perf_counter() - started
+        for rounds in (1, 2):
+            clock = Clock()
+            run(clock, rounds)
+            self.seconds[task] = clock.wall / rounds
+        return {"parameters": self.engine.parameters(task), "first_s": first}
+
+    def run(self, task: str, seconds: float) -> dict[str, Any]:
+        clock, rounds = Clock(), max(1, min(5000, round(seconds / self.seconds[task])))
+        getattr(self.engine, task)(clock, rounds)
+        steps = self.steps(task, rounds)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return {"wall_ms": clock.wall / steps * 1e3, "cpu_ms": clock.cpu / steps * 1e3, "steps": steps, "peak_mb": peak}
+
+
+def main(engine: str, case: str, *options: str) -> None:
+    """Answer commands until there are no more."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what a framework prints must not look like an answer
+
+    def answer(work: Any) -> Any:
+        try:
+            result = work()
+        except Exception as error:
+            traceback.print_exc()
+            print(json.dumps({"error": f"{type(error).__name__}: {error}"}), file=answers)
+            return None
+        print(json.dumps(result if isinstance(result, dict) else {}), file=answers)
+        return result
+
+    worker = answer(lambda: Worker(engine, case, quick="--quick" in options))
+    for line in sys.stdin if worker else ():
+        command, *rest = json.loads(line)
+        answer(lambda: getattr(worker, command)(*rest))  # noqa: B023
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

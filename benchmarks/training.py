@@ -1,0 +1,199 @@
+"""Training and inference against TensorFlow, PyTorch and JAX by hand: seven models, the same in each framework.
+
+    python tools/rival_env.py                            # once: .venv-tensorflow and .venv-torch
+    python benchmarks/training.py --rounds 7 --json training.json
+    python benchmarks/training.py --models mlp32,lstm --engines mainstay,torch --quick
+
+Each framework runs in a process of its own. In every round each measures one block of each task, in an order that
+turns from round to round, so that all of them meet the same noise. Compilation and warm-up are left out; see
+`startup.py` for those. Ratios are the rival's median over Mainstay's: above 1, Mainstay is ahead. `fit` of PyTorch and
+of JAX is the loop over shuffled batches that their users write.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rivals import report
+from rivals.cases import CASES
+from rivals.worker import ENGINES, TASKS
+
+FOLDER = Path(__file__).resolve().parent
+
+
+class EngineFailedError(Exception):
+    """What a worker answered instead of a result."""
+
+
+class Process:
+    """The worker of one engine and one case."""
+
+    def __init__(self, engine: str, case: str, python: str, options: list[str]) -> None:
+        self.engine = engine
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed with the process)
+        environment = (
+            os.environ
+            | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+            | ({"KERAS_BACKEND": "tensorflow"} if engine.startswith("tensorflow") else {})
+        )
+        self.process = subprocess.Popen(
+            [python, "-m", "rivals.worker", engine, case, *options],
+            cwd=FOLDER,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+        )
+
+    def answer(self) -> dict[str, Any]:
+        line = self.process.stdout.readline()  # type: ignore[union-attr]
+        if not line:
+            self.log.seek(0)
+            raise EngineFailedError("the process ended: " + " / ".join(self.log.read().splitlines()[-3:]))
+        answer = dict(json.loads(line))
+        if "error" in answer:
+            raise EngineFailedError(str(answer["error"]))
+        return answer
+
+    def ask(self, *command: Any) -> dict[str, Any]:
+        self.process.stdin.write(json.dumps(command) + "\n")  # type: ignore[union-attr]
+        self.process.stdin.flush()  # type: ignore[union-attr]
+        return self.answer()
+
+    def close(self) -> None:
+        self.process.stdin.close()  # type: ignore[union-attr]
+        self.process.wait()
+        self.log.close()
+
+
+def started(case: str, options: argparse.Namespace) -> list[Process]:
+    """Return a running worker for each engine that works, one after the other, and say why another does not."""
+    extra, running = ["--quick"] * options.quick, []
+    for engine in options.engines:
+        process = Process(engine, case, options.pythons[engine], extra)
+        try:
+            process.answer()
+            running.append(process)
+        except EngineFailedError as error:
+            print(f"{case}: {engine} is left out: {error}", file=sys.stderr)
+            process.close()
+    return running
+
+
+def prepared(case: str, processes: list[Process], options: argparse.Namespace) -> dict[str, list[Process]]:
+    """Compile and warm up every task in every engine, and return the engines of each task that can do it."""
+    able: dict[str, list[Process]] = {task: [] for task in options.tasks}
+    parameters = {}
+    for process in processes:
+        for task in options.tasks:
+            try:
+                parameters[f"{process.engine} {task}"] = process.ask("prepare", task)["parameters"]
+                able[task].append(process)
+            except EngineFailedError as error:
+                print(f"{case}: {process.engine} cannot {task}: {error}", file=sys.stderr)
+    if len(set(parameters.values())) > 1:
+        raise SystemExit(f"{case}: the models differ in their number of parameters: {parameters}")
+    return able
+
+
+def measured(case: str, options: argparse.Namespace) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """Return the blocks of one case by task and engine."""
+    processes = started(case, options)
+    try:
+        able = prepared(case, processes, options)
+        blocks: dict[str, dict[str, list[dict[str, Any]]]] = {
+            task: {process.engine: [] for process in able[task]} for task in options.tasks
+        }
+        for turn in range(options.rounds):
+            for task in options.tasks:
+                split = turn % max(1, len(able[task]))
+                for process in able[task][split:] + able[task][:split]:
+                    blocks[task][process.engine].append(process.ask("run", task, options.seconds))
+            print(f"{case}: round {turn + 1} of {options.rounds}", file=sys.stderr)
+    finally:
+        for process in processes:
+            process.close()
+    return blocks
+
+
+def printed(blocks: report.Blocks, engines: list[str]) -> str:
+    """Return everything there is to read."""
+    titles = {name: case.title for name, case in CASES.items()}
+    rivals = [engine for engine in engines if engine != report.OURS]
+    parts = [
+        "Wall time: rival ÷ Mainstay, above 1 Mainstay is ahead",
+        report.ratios(blocks, titles, rivals, "wall_ms"),
+        "CPU time: rival ÷ Mainstay",
+        report.ratios(blocks, titles, rivals, "cpu_ms"),
+        "Wall ms per batch: median (least)",
+        report.times(blocks, titles, engines),
+        "Peak memory of the process, MB",
+        report.memory(blocks, titles, engines),
+    ]
+    lines = report.behind(blocks, titles, rivals)
+    parts.append("Behind in wall time:\n" + "\n".join(f"- {line}" for line in lines) if lines else "Behind: nowhere")
+    return "\n\n".join(parts)
+
+
+def chosen(text: str, known: Any, what: str) -> list[str]:
+    names = [name for name in text.split(",") if name]
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise SystemExit(f"no such {what}: {', '.join(unknown)}; there are: {', '.join(known)}")
+    return names
+
+
+def pythons(options: argparse.Namespace) -> dict[str, str]:
+    """Return the Python of each engine, or end with the command that makes a missing one."""
+    own = {"tensorflow": options.tensorflow_python, "torch": options.torch_python}
+    found = {engine: own.get(engine.split("-")[0], sys.executable) for engine in options.engines}
+    missing = sorted({engine.split("-")[0] for engine, python in found.items() if not Path(python).exists()})
+    if missing:
+        command = f"{Path(sys.executable).name} tools/rival_env.py {' '.join(missing)}"
+        raise SystemExit(
+            f"no environment for: {', '.join(missing)}. Make it: {command}\nOr measure without: --engines mainstay,jax"
+        )
+    return found
+
+
+def main() -> None:
+    """Measure and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", default=",".join(CASES), help="default: all of %(default)s")
+    parser.add_argument("--engines", default=",".join(ENGINES), help="default: all of %(default)s")
+    parser.add_argument("--tasks", default=",".join(TASKS), help="default: all of %(default)s")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=0.5, help="length of one block; default: %(default)s")
+    parser.add_argument("--quick", action="store_true", help="one round, short epochs: to see that it works")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every measured block there")
+    parser.add_argument("--tensorflow-python", default=str(FOLDER.parent / ".venv-tensorflow/bin/python"))
+    parser.add_argument("--torch-python", default=str(FOLDER.parent / ".venv-torch/bin/python"))
+    options = parser.parse_args()
+    options.models = chosen(options.models, CASES, "model")
+    options.engines = chosen(options.engines, ENGINES, "engine")
+    options.tasks = chosen(options.tasks, TASKS, "task")
+    options.pythons = pythons(options)
+    if options.quick:
+        options.rounds, options.seconds = 1, 0.0
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    print(f"{machine}, jax {version('jax')}, keras {version('keras')}, {options.rounds} rounds\n", flush=True)
+    blocks = {}
+    for case in options.models:
+        blocks[case] = measured(case, options)
+        if options.json:
+            options.json.write_text(json.dumps(blocks, indent=1))
+    print(printed(blocks, options.engines))
+
+
+if __name__ == "__main__":
+    main()
