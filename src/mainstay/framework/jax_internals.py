@@ -6,14 +6,94 @@ at both ends; `tests/framework/test_jax_internals.py` fails with a readable mess
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import functools
+import inspect
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from jax._src import core
+import jax
+import jax.numpy as jnp
+from jax._src import config
+
+from mainstay.core import SetupError
 
 SUPPORTED_JAX = ("0.10.0", "0.10.2")
 """The lowest and the highest version of JAX that the whole test suite of this room was run on."""
+
+_SIGNATURES = {
+    "Trace.process_primitive": ("self", "primitive", "tracers", "params"),
+    "Trace.process_call": ("self", "call_primitive", "f", "tracers", "params"),
+    "Trace.process_custom_jvp_call": ("self", "primitive", "fun", "jvp", "tracers", "symbolic_zeros"),
+    "Trace.process_custom_vjp_call": (
+        "self",
+        "primitive",
+        "fun",
+        "fwd",
+        "bwd",
+        "tracers",
+        "out_trees",
+        "symbolic_zeros",
+    ),
+    "Trace.stage_value": ("self", "val"),
+    "set_current_trace.__init__": ("self", "trace", "check_leaks"),
+    "eval_jaxpr": ("jaxpr", "consts", "args", "propagate_source_info"),
+    "jaxprs_in_params": ("params",),
+}
+_NAMES = ("ClosedJaxpr", "EvalTrace", "Jaxpr", "Tracer", "eval_trace", "trace_ctx.trace", "trace_ctx.set_trace")
+
+
+def moved_internals(core: Any) -> list[str]:
+    """Return what of JAX' inside is not where this file expects it, one line each.
+
+    Args:
+        core: The module `jax._src.core`.
+    """
+    found = []
+    for path in (*_NAMES, *_SIGNATURES):
+        place = core
+        for name in path.split("."):
+            place = getattr(place, name, None)
+        if place is None:
+            found.append(f"jax._src.core.{path} is gone")
+        elif path in _SIGNATURES:
+            parameters = tuple(inspect.signature(place).parameters)
+            if parameters != _SIGNATURES[path]:
+                wanted = ", ".join(_SIGNATURES[path])
+                found.append(f"jax._src.core.{path} takes ({', '.join(parameters)}) and not ({wanted})")
+    return found
+
+
+def _checked_core() -> Any:
+    """Return `jax._src.core`, or say which JAX would do."""
+    try:
+        from jax._src import core
+    except ImportError as error:
+        moved = [str(error)]
+    else:
+        moved = moved_internals(core)
+    if moved:
+        raise SetupError(
+            "this version of JAX has a different inside from what GradientTape and function need",
+            where=f"jax {jax.__version__}",
+            expected=f"jax from {SUPPORTED_JAX[0]} to {SUPPORTED_JAX[1]}",
+            received="; ".join(moved),
+            fix=f'pip install "jax>={SUPPORTED_JAX[0]},<={SUPPORTED_JAX[1]}"',
+        )
+    return core
+
+
+core = _checked_core()
+
+_PACKAGES = os.path.dirname(os.path.dirname(jax.__file__))
+_OURS = (
+    *(os.path.join(_PACKAGES, name) + os.sep for name in ("jax", "jaxlib", "keras")),
+    os.path.dirname(os.path.dirname(__file__)) + os.sep,
+    contextlib.__file__,
+    functools.__file__,
+)
 
 
 def current_trace() -> Any:
@@ -31,3 +111,138 @@ def outside_of_traces() -> Iterator[None]:
     """Run the body as if no tape and no transformation were running."""
     with core.set_current_trace(core.eval_trace):
         yield
+
+
+def running_in(trace: Any) -> Any:
+    """Return a context manager whose body runs with `trace` as the current one."""
+    return core.set_current_trace(trace)
+
+
+Intercept = Callable[[Any, Sequence[Any], dict[str, Any]], Any]
+"""Takes a primitive, its operands and its parameters, and returns the outputs of the primitive."""
+
+
+class InterceptingTrace(core.Trace):  # type: ignore[misc]
+    """A trace that hands every primitive, with the operands as they are, to one function.
+
+    JAX sends each primitive to the current trace. Nothing is boxed: the operands are the arrays, or the tracers of
+    the surrounding trace `parent`, that the caller holds, and what `intercept` returns is what the caller gets.
+    Calls that carry Python functions (`custom_jvp`, `custom_vjp`) come with them as the parameter ``subfuns``, as
+    `Primitive.bind` takes them.
+    """
+
+    __slots__ = ("intercept", "parent")
+
+    def __init__(self, intercept: Intercept, parent: Any) -> None:
+        super().__init__()
+        self.intercept = intercept
+        self.parent = parent
+        self.requires_low = parent.requires_low
+
+    def stage_value(self, val: Any) -> Any:
+        """Lift a value, as the parent does."""
+        return self.parent.stage_value(val)
+
+    def cur_qdd(self, x: Any) -> Any:
+        """Return the quasi-dynamic data of a value, as the parent does."""
+        return self.parent.cur_qdd(x)
+
+    def process_primitive(self, primitive: Any, operands: Sequence[Any], params: dict[str, Any], /) -> Any:
+        """Take an ordinary primitive."""
+        return self.intercept(primitive, operands, params)
+
+    def process_call(self, primitive: Any, fun: Any, operands: Sequence[Any], params: dict[str, Any], /) -> Any:
+        """Take a call of a Python function."""
+        return self.intercept(primitive, operands, {**params, "subfuns": (fun,)})
+
+    def process_custom_jvp_call(
+        self, primitive: Any, fun: Any, jvp: Any, operands: Sequence[Any], /, *, symbolic_zeros: bool
+    ) -> Any:
+        """Take a call of a function with its own forward derivative."""
+        return self.intercept(primitive, operands, {"subfuns": (fun, jvp), "symbolic_zeros": symbolic_zeros})
+
+    def process_custom_vjp_call(
+        self,
+        primitive: Any,
+        fun: Any,
+        fwd: Any,
+        bwd: Any,
+        operands: Sequence[Any],
+        /,
+        *,
+        out_trees: Any,
+        symbolic_zeros: bool,
+    ) -> Any:
+        """Take a call of a function with its own gradient."""
+        params = {"subfuns": (fun, fwd, bwd), "out_trees": out_trees, "symbolic_zeros": symbolic_zeros}
+        return self.intercept(primitive, operands, params)
+
+
+def start_intercepting(intercept: Intercept) -> InterceptingTrace:
+    """Send the primitives of this thread to `intercept` until `stop_intercepting`; return the new current trace."""
+    trace = InterceptingTrace(intercept, core.trace_ctx.trace)
+    core.trace_ctx.set_trace(trace)
+    return trace
+
+
+def stop_intercepting(trace: InterceptingTrace) -> bool:
+    """Make the parent of `trace` the current trace again; return False, and do nothing, if `trace` is not current."""
+    if core.trace_ctx.trace is not trace:
+        return False
+    core.trace_ctx.set_trace(trace.parent)
+    return True
+
+
+def subprograms(params: Mapping[str, Any]) -> list[Any]:
+    """Return the programs (jaxprs, closed or open) among the parameters of a primitive, those in tuples too."""
+    kinds = (core.ClosedJaxpr, core.Jaxpr)
+    found = []
+    for value in params.values():
+        if isinstance(value, kinds):
+            found.append(value)
+        elif type(value) is tuple:
+            found += [item for item in value if isinstance(item, kinds)]
+    return found
+
+
+def open_program(program: Any) -> tuple[Any, Sequence[Any]]:
+    """Return a program's open form (with ``.eqns``) and the constants that it closes over."""
+    return (program.jaxpr, program.consts) if isinstance(program, core.ClosedJaxpr) else (program, ())
+
+
+def run_program(program: Any, operands: Sequence[Any]) -> list[Any]:
+    """Run a closed program equation by equation in the current trace."""
+    outputs: list[Any] = core.eval_jaxpr(program.jaxpr, program.consts, *operands)
+    return outputs
+
+
+def jax_settings() -> Any:
+    """Return the settings of JAX that a traced program depends on, as one hashable value: x64, precision, mesh, …"""
+    return config.trace_context()
+
+
+def is_stale(value: Any) -> bool:
+    """Return whether a value is a tracer whose trace is over."""
+    return isinstance(value, core.Tracer) and not value._trace.is_valid()
+
+
+@functools.lru_cache(256)
+def _is_inexact_dtype(dtype: Any) -> bool:
+    return bool(jnp.issubdtype(dtype, jnp.inexact))
+
+
+def is_inexact(value: Any) -> bool:
+    """Return whether a value has a floating-point or complex dtype, so that a gradient can exist."""
+    dtype = getattr(value, "dtype", None)
+    return dtype is not None and _is_inexact_dtype(dtype)
+
+
+def user_frame() -> str | None:
+    """Return the file and line, ``path:line``, of the innermost frame that is the user's: not JAX', Keras' or ours."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        path = frame.f_code.co_filename
+        if not path.startswith(_OURS):
+            return f"{path}:{frame.f_lineno}"
+        frame = frame.f_back
+    return None

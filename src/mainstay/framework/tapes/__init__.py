@@ -1,1 +1,5 @@
-"""`GradientTape`: reverse-mode differentiation of what Python did, over plain JAX arrays."""
+"""`GradientTape` and `custom_gradient`: gradients of what was computed, without wrapping a single array."""
+
+from mainstay.framework.tapes.tape import GradientTape, UnconnectedGradients
+
+__all__ = ["GradientTape", "UnconnectedGradients"]
