@@ -1,4 +1,4 @@
-"""The scope of a trace: finds the variables that traced Python reads and writes."""
+"""The scope of a trace: finds the variables that traced Python reads, writes and creates."""
 
 from __future__ import annotations
 
@@ -7,18 +7,15 @@ from typing import Any
 import jax
 import keras
 from jax.extend import core as jex
-from jax.interpreters import ad, batching, mlir
 
+from mainstay.core import ModelError
+from mainstay.framework.jax_internals import current_trace, running_in
 from mainstay.framework.keras_internals import set_stateless_scope, stateless_scope, thread_settings
 
-# An identity: turns the concrete value of a variable into a tracer whose operand, a constant of the traced program, is
-# found again by identity. Without it `float(variable)` would silently become a constant.
+# Stands for the value of a variable in a traced program, where it becomes an input. It takes no operand: an array that
+# the user captured may be the very buffer of a variable, and must stay what it is when the variable moves on.
 read_p = jex.Primitive("read_variable")
-read_p.def_impl(lambda value: value)
-read_p.def_abstract_eval(lambda value: value)
-mlir.register_lowering(read_p, lambda context, value: [value])
-ad.deflinear2(read_p, lambda cotangent, value: [cotangent])
-batching.defvectorized(read_p)
+read_p.def_abstract_eval(lambda *, variable, aval: aval)
 
 
 class FunctionScope(keras.StatelessScope):
@@ -27,30 +24,67 @@ class FunctionScope(keras.StatelessScope):
     `state_mapping` (id of a variable → its current traced value), `reads` (id → (variable, concrete value at the first
     read)) and `writes` (id → variable) are what a trace needs; `snapshot` and `restore` let control flow trace a
     branch without keeping its effects.
+
+    Args:
+        name: The name of the traced function, for messages.
+        may_create: Whether variables may be created; they may on the first trace of a function only.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "function", *, may_create: bool = True) -> None:
         super().__init__(collect_losses=True)
+        self.name = name
+        self.may_create = may_create
+        self.trace: Any = None
         self.reads: dict[int, tuple[Any, Any]] = {}
         self.writes: dict[int, Any] = {}
+        self.created: list[Any] = []
+        self.uses_global_seed = False
+        self._lifted: dict[int, Any] = {}
+
+    def begin(self) -> None:
+        """Take the running trace as the one that variables are lifted to."""
+        self.trace = current_trace()
 
     def get_current_value(self, variable: Any) -> Any:
         """Return the traced value of a variable, lifting it on its first read."""
         key = id(variable)
         value = self.state_mapping.get(key)
         if value is None:
-            if variable._value is None:
-                lift_initialization(variable)
-            value = read_p.bind(variable._value)
+            value = self._lifted.get(key)
+            if value is None:
+                value = self._lift(variable)
             self.state_mapping[key] = value
-            self.reads[key] = (variable, variable._value)
+        return value
+
+    def _lift(self, variable: Any) -> Any:
+        if variable._value is None:
+            lift_initialization(variable)
+        # At the level of the function, also when a loop or a branch reads first: its tracer would not outlive it.
+        with running_in(self.trace):
+            value = read_p.bind(variable=id(variable), aval=jax.typeof(variable._value).update(weak_type=False))
+        self._lifted[id(variable)] = value
+        self.reads[id(variable)] = (variable, variable._value)
         return value
 
     def add_update(self, update: tuple[Any, Any]) -> None:
         """Take a new value of a variable."""
         variable, value = update
+        if variable._value is None:
+            lift_initialization(variable)
         self.state_mapping[id(variable)] = value
         self.writes[id(variable)] = variable
+
+    def add_created(self, variable: Any) -> None:
+        """Take note of a new variable, or refuse it."""
+        if not self.may_create:
+            raise ModelError(
+                f"{self.name} creates the variable {variable.path!r} on a later call; a function only supports variables"
+                " that are created on its first call",
+                expected="variables that are created once, before the function or on its first call, and kept",
+                received=f"a new variable of shape {tuple(variable.shape)} and dtype {variable._dtype}",
+                fix="create it outside of the function, or once: `if self.v is None: self.v = Variable(...)`",
+            )
+        self.created.append(variable)
 
     def snapshot(self) -> tuple[dict[int, Any], dict[int, Any]]:
         """Return the values and writes as they are now."""

@@ -1,0 +1,157 @@
+"""A compiled program with the state that it reads and writes: runs it, and never loses or corrupts a variable."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import chain, repeat, starmap
+from operator import attrgetter
+from sys import getrefcount
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend import core as jex
+
+from mainstay.core import ModelError
+from mainstay.framework.functions.tracing import Trace
+from mainstay.framework.jax_internals import open_program, runs_eagerly, subprograms
+from mainstay.framework.keras_internals import current_seed_generator, read_uncast
+
+_VALUE = "_value"
+_value_of = attrgetter(_VALUE)
+_exhaust = deque[None](maxlen=0).extend
+
+# Between looking whether somebody else holds the old value of a variable and giving the variable its new one, no other
+# function may take the old value up. One lock for all: functions share variables, and a launch takes microseconds.
+_LAUNCH = threading.RLock()
+
+
+class _Holder:
+    _value: object
+
+
+def _references_when_unshared() -> int:
+    """Return what `getrefcount` says of a value that only its variable and the list of values hold."""
+    holder = _Holder()
+    holder._value = object()
+    values = list(map(_value_of, [holder]))
+    return max(map(getrefcount, values))
+
+
+_UNSHARED = _references_when_unshared()
+_CALLBACKS = frozenset({"io_callback", "pure_callback", "debug_callback", "debug_print"})
+
+
+def _calls_python(jaxpr: Any) -> bool:
+    """Return whether a program calls back to Python, which may raise after the launch."""
+    return any(
+        equation.primitive.name in _CALLBACKS
+        or any(_calls_python(open_program(inner)[0]) for inner in subprograms(equation.params))
+        for equation in jaxpr.eqns
+    )
+
+
+class Program:
+    """One traced function, compiled when it is first run.
+
+    Args:
+        trace: The traced function.
+        name: The name that profiles show.
+    """
+
+    def __init__(self, trace: Trace, name: str) -> None:
+        self.trace = trace
+        self._donated, self._readonly, self._targets = trace.donated, trace.readonly, trace.written
+        self._captures = trace.captures
+        self._seed_state = trace.seed_state
+        run = jex.jaxpr_as_fun(trace.jaxpr)
+
+        def program(*values: Any) -> Any:
+            return run(*values)
+
+        program.__name__ = program.__qualname__ = name
+        self._is_safe = not _calls_python(trace.jaxpr.jaxpr)
+        self._undonated = jax.jit(program)
+        donated = tuple(range(len(trace.donated))) if self._is_safe else ()
+        self._compiled = jax.jit(program, donate_argnums=donated) if donated else self._undonated
+        self._pack = _packer(trace.results)
+
+    def __call__(self, operands: Sequence[Any]) -> Any:
+        """Run the program on its traced arguments; its variables get their new values."""
+        if not runs_eagerly():
+            return self._run_inside(operands)
+        if self._seed_state is not None:
+            self._follow_seed()
+        if not self._targets:
+            return self._pack(self._compiled(*map(_value_of, self._readonly), *self._captures, *operands))
+        if not self._is_safe:
+            return self._run_carefully(operands)
+        with _LAUNCH:
+            donated = list(map(_value_of, self._donated))
+            if donated and max(map(getrefcount, donated)) > _UNSHARED:
+                self._copy_shared(donated)
+            values = (*donated, *map(_value_of, self._readonly), *self._captures, *operands)
+            del donated
+            # One call of C from the launch to the last assignment: an interrupt or a thread cannot come between.
+            outputs = chain.from_iterable(starmap(self._compiled, (values,)))
+            _exhaust(map(setattr, self._targets, repeat(_VALUE), outputs))
+            return self._pack(list(outputs))
+
+    def _copy_shared(self, donated: list[Any]) -> None:
+        """Replace the values that somebody else holds too, so that theirs stay alive."""
+        for index, count in enumerate(map(getrefcount, donated)):
+            if count > _UNSHARED:
+                donated[index] = jnp.copy(donated[index])
+
+    def _run_carefully(self, operands: Sequence[Any]) -> Any:
+        """Run a program that calls back to Python: nothing is given away, and nothing assigned before it is done."""
+        values = (*map(_value_of, (*self._donated, *self._readonly)), *self._captures, *operands)
+        outputs = jax.block_until_ready(self._undonated(*values))
+        _exhaust(map(setattr, self._targets, repeat(_VALUE), outputs))
+        return self._pack(outputs[len(self._targets) :])
+
+    def _run_inside(self, operands: Sequence[Any]) -> Any:
+        """Run under a tape or another transformation: differentiable, with nothing given away."""
+        if self._seed_state is not None:
+            self._follow_seed()
+        values = (*map(read_uncast, (*self._donated, *self._readonly)), *self._captures, *operands)
+        outputs = self._undonated(*values)
+        for variable, value in zip(self._targets, outputs, strict=False):
+            if isinstance(value, jax.core.Tracer):
+                raise ModelError(
+                    f"a function that assigns the variable {variable.path!r} was called inside a transformation of JAX"
+                    " (jit, vmap, grad, …), which cannot carry the new value out",
+                    fix="call it outside of the transformation, or make the outer function a mainstay.function",
+                )
+        _exhaust(map(setattr, self._targets, repeat(_VALUE), outputs))
+        return self._pack(outputs[len(self._targets) :])
+
+    def _follow_seed(self) -> None:
+        """Use the global seed generator of now: `keras.utils.set_random_seed` replaces it."""
+        state = current_seed_generator().state
+        if state is not self._seed_state:
+            for variables in (self._donated, self._readonly, self._targets):
+                variables[:] = [state if item is self._seed_state else item for item in variables]
+            self._seed_state = state
+
+    def lower(self, operands: Sequence[Any]) -> Any:
+        """Return the program lowered to StableHLO, as `jax.jit(...).lower` does."""
+        values = (*map(_value_of, (*self._donated, *self._readonly)), *self._captures, *operands)
+        return self._compiled.lower(*values)
+
+
+def _packer(results: Any) -> Callable[[list[Any]], Any]:
+    """Return what puts the traced results into the structure that the function returned."""
+    if len(results.leaves) == 1 and results.places == [0] and results.template is None and not results.has_fields:
+        return lambda outputs: outputs[0]
+    if results.template is None and not results.leaves:
+        return lambda outputs: None
+    if (
+        type(results.template) is tuple
+        and results.places == list(range(len(results.template)))
+        and not any(item is not None for item in results.template)
+    ):
+        return tuple
+    return results.fill  # type: ignore[no-any-return]
