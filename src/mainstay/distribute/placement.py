@@ -1,0 +1,127 @@
+"""Where variables and batches go: variables onto every device, the rows of a batch over the devices."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+from jax.experimental.sparse import JAXSparse
+from jax.sharding import NamedSharding, PartitionSpec
+
+from mainstay.core import DataError
+from mainstay.distribute.devices import name_of
+
+_BATCH = "batch"
+
+
+class BatchParallel(keras.distribution.DataParallel):
+    """Keras' data parallelism over given devices, for batches of any number of rows.
+
+    Variables are kept on every device. A batch is split over as many devices as divide its rows, at most all of them;
+    devices beyond that number compute copies of the same parts. So no row is padded, dropped or counted twice, and
+    every sum and mean over the batch is the one that a single device gives.
+    """
+
+    def __init__(self, devices: Sequence[jax.Device]) -> None:
+        self.devices = tuple(devices)
+        grid = np.empty(len(self.devices), dtype=object)
+        grid[:] = self.devices
+        mesh = keras.distribution.DeviceMesh((len(grid),), [_BATCH], devices=grid)
+        super().__init__(device_mesh=mesh, auto_shard_dataset=False)
+        self._everywhere = NamedSharding(mesh.backend_mesh, PartitionSpec())  # type: ignore[no-untyped-call]
+        self._meshes: dict[int, Any] = {len(self.devices): mesh}
+
+    def __repr__(self) -> str:
+        return f"BatchParallel({[name_of(device) for device in self.devices]})"
+
+    def get_data_layout(self, data_shape: Sequence[int]) -> Any:
+        """Return Keras' layout of an array whose first axis is the batch; an array without axes goes everywhere."""
+        if not data_shape:
+            return keras.distribution.TensorLayout([], self.device_mesh)
+        axes = [_BATCH, *[None] * (len(data_shape) - 1)]
+        return keras.distribution.TensorLayout(axes, self._mesh_for(data_shape[0]))
+
+    def place_batch(self, batch: Any, where: str | None = None) -> Any:
+        """Return a batch on the devices.
+
+        Args:
+            batch: A structure of arrays, each with the batch as its first axis; None stays None.
+            where: What the batch is called in an error.
+
+        Raises:
+            DataError: An array has no batch axis, or the arrays differ in their number of rows.
+        """
+        sharding = self._rows_over_devices(check_rows(batch, where))
+
+        def place(leaf: Any) -> Any:
+            # The parts of a sparse array have no batch axis, so it goes to every device as a whole.
+            return jax.device_put(leaf, self._everywhere if isinstance(leaf, JAXSparse) else sharding)
+
+        return jax.tree.map(place, batch, is_leaf=lambda leaf: isinstance(leaf, JAXSparse))
+
+    def bring(self, values: Any) -> Any:
+        """Return a structure whose arrays of other devices are copied to every device; all else stays as it is."""
+        devices = set(self.devices)
+
+        def bring_one(leaf: Any) -> Any:
+            elsewhere = isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer)
+            if elsewhere and leaf.sharding.device_set != devices:
+                return jax.device_put(leaf, self._everywhere)
+            return leaf
+
+        return jax.tree.map(bring_one, values)
+
+    def replicate(self, values: Any) -> Any:
+        """Return a structure of arrays with each array whole on every device."""
+        return jax.tree.map(lambda leaf: jax.device_put(leaf, self._everywhere), values)
+
+    def holds(self, variable: Any) -> bool:
+        """Return whether a Keras variable was laid out for these devices when it was created."""
+        mesh = getattr(getattr(variable, "_layout", None), "device_mesh", None)
+        return mesh is not None and tuple(mesh.devices.flat) == self.devices
+
+    def _rows_over_devices(self, rows: int) -> NamedSharding:
+        spec = PartitionSpec(_BATCH)  # type: ignore[no-untyped-call]
+        return NamedSharding(self._mesh_for(rows).backend_mesh, spec)
+
+    def _mesh_for(self, rows: int) -> Any:
+        parts = math.gcd(rows, len(self.devices))
+        if parts not in self._meshes:
+            shape = (parts, len(self.devices) // parts)
+            grid = self.device_mesh.devices.reshape(shape)
+            self._meshes[parts] = keras.distribution.DeviceMesh(shape, [_BATCH, "copies"], devices=grid)
+        return self._meshes[parts]
+
+
+def check_rows(batch: Any, where: str | None = None) -> int:
+    """Return the number of rows that all arrays of a batch share.
+
+    Raises:
+        DataError: The batch is empty, an array has no batch axis, or the arrays differ in their number of rows.
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(batch, is_leaf=lambda leaf: isinstance(leaf, JAXSparse))
+    shapes = {f"${jax.tree_util.keystr(path)}": np.shape(leaf) for path, leaf in leaves}
+    where = "batch" if where is None else where
+    if not shapes:
+        raise DataError("a batch has no arrays", where=where, expected="a structure of arrays", received=repr(batch))
+    for name, shape in shapes.items():
+        if not shape:
+            raise DataError(
+                "a value of the batch has no batch axis",
+                where=f"{where}: {name}",
+                expected="an array whose first axis is the batch",
+                received="a scalar",
+                fix="give the dataset batches, not single examples",
+            )
+    if len({shape[0] for shape in shapes.values()}) > 1:
+        raise DataError(
+            "the arrays of a batch differ in their number of rows",
+            where=where,
+            expected="the same first axis in all of them",
+            received=", ".join(f"{name} {list(shape)}" for name, shape in shapes.items()),
+        )
+    return int(next(iter(shapes.values()))[0])
