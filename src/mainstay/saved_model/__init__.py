@@ -1,5 +1,6 @@
 """The artifact: a model with everything it needs, saved, verified and loaded without the code that made it."""
 
+from mainstay.saved_model.contents import Contents, read_contents
 from mainstay.saved_model.keras_models import from_keras_model
 from mainstay.saved_model.loaded_model import LoadedModel, LoadedSignature
 from mainstay.saved_model.loading import load
@@ -11,6 +12,7 @@ from mainstay.saved_model.verification import VerifyReport, verify, verify_in_fr
 
 __all__ = [
     "FORMAT_VERSION",
+    "Contents",
     "LoadedModel",
     "LoadedSignature",
     "Manifest",
@@ -18,6 +20,7 @@ __all__ = [
     "VerifyReport",
     "from_keras_model",
     "load",
+    "read_contents",
     "save",
     "tune_for_serving",
     "verify",

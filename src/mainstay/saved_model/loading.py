@@ -14,12 +14,11 @@ from typing import Any
 from mainstay.core import ArgumentError, FormatError, MainstayError
 from mainstay.hostops import HostGraph
 from mainstay.saved_model.bundle import DATA_FILE, INDEX_FILE, TensorEntry, read_index, read_tensor
+from mainstay.saved_model.contents import Sidecars
 from mainstay.saved_model.folder import (
     ASSETS,
-    EXTRA,
     GOLDEN_FILE,
     HOST_GRAPH_FILE,
-    PROGRAM_SUFFIX,
     read_sealed_manifest,
     verify_files,
 )
@@ -112,7 +111,7 @@ def read_model(
         manifest,
         signatures=MappingProxyType(signatures),
         assets=MappingProxyType({name: folder / path for name, path in assets.items()}),
-        sidecars=MappingProxyType(_sidecars(manifest, files)),
+        sidecars=Sidecars(manifest, files),
     )
 
 
@@ -186,15 +185,6 @@ def _described_tensors(program: ProgramEntry | None, index: Mapping[str, TensorE
             )
         names.append(name)
     return names
-
-
-def _sidecars(manifest: Manifest, files: Mapping[str, memoryview]) -> dict[str, bytes]:
-    known = {HOST_GRAPH_FILE, GOLDEN_FILE} | {f"{EXTRA}/{name}{PROGRAM_SUFFIX}" for name in manifest.signatures}
-    return {
-        path.removeprefix(f"{EXTRA}/"): bytes(data)
-        for path, data in files.items()
-        if path.startswith(f"{EXTRA}/") and path not in known
-    }
 
 
 def _read_golden(manifest: Manifest, files: Mapping[str, memoryview]) -> dict[str, Golden]:

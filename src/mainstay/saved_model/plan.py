@@ -33,7 +33,7 @@ class Plan:
         programs: The program of each signature that has one.
         graphs: The prefix and suffix of each signature.
         assets: The files that the graphs read.
-        tensors: The weights by the name under which they are stored.
+        tensors: The weights, and what else is stored with them, by the name under which they are stored.
     """
 
     manifest: Manifest
@@ -46,7 +46,7 @@ class Plan:
         """Write everything but golden requests and manifest."""
         extra = folder / EXTRA
         extra.mkdir(parents=True)
-        if self.programs:
+        if self.programs or self.tensors:
             write_bundle(folder, self.tensors)
         for name, program in self.programs.items():
             (extra / f"{name}{PROGRAM_SUFFIX}").write_bytes(program.module)
@@ -58,12 +58,15 @@ class Plan:
         (folder / HOST_GRAPH_FILE).write_bytes((text + "\n").encode("utf-8", "surrogatepass"))
 
 
-def make_plan(functions: Mapping[str, ServingFunction], provenance: Mapping[str, Any]) -> Plan:
+def make_plan(
+    functions: Mapping[str, ServingFunction], provenance: Mapping[str, Any], further: Mapping[str, Array]
+) -> Plan:
     """Export every function and gather what the artifact will hold.
 
     Args:
         functions: The serving functions by the name of their signature.
         provenance: What shall be known about the origin, as JSON values.
+        further: Arrays to store with the weights, by name.
 
     Raises:
         ArgumentError: The parts do not fit together, or the provenance is not JSON.
@@ -76,6 +79,9 @@ def make_plan(functions: Mapping[str, ServingFunction], provenance: Mapping[str,
         if program is not None:
             programs[name] = program
         entries[name] = _entry(name, function, program, stored)
+    for name, value in further.items():
+        if not _same(tensors.setdefault(name, value), value):
+            raise ArgumentError("a further tensor has the name of another weight", received=name)
     graphs = {name: (function.prefix, function.suffix) for name, function in functions.items()}
     manifest = Manifest(PLATFORMS, _platform(programs), _producers(), dict(provenance), entries, {})
     manifest.to_bytes()
@@ -121,11 +127,14 @@ def _device_weight(path: str, value: Any) -> Array:
 def _store(signature: str, path: str, value: Array, tensors: dict[str, Array]) -> str:
     """Return the name under which a weight is stored: its own, unless another signature has another weight of it."""
     for name in (path, f"{signature}/{path}"):
-        stored = tensors.setdefault(name, value)
-        same_form = stored.dtype == value.dtype and stored.shape == value.shape
-        if stored is value or (same_form and stored.tobytes() == value.tobytes()):
+        if _same(tensors.setdefault(name, value), value):
             return name
     raise ArgumentError("two weights have one name", where=f"signature {signature}", received=path)
+
+
+def _same(one: Array, other: Array) -> bool:
+    """Return whether two arrays are equal bit for bit."""
+    return one is other or (one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes())
 
 
 def _entry(

@@ -43,6 +43,7 @@ def save(
     preprocessing: HostGraph | None = None,
     golden: Mapping[str, Any] | None = None,
     sidecars: Mapping[str, bytes] | None = None,
+    tensors: Mapping[str, np.ndarray[Any, Any]] | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> None:
     """Write an artifact that anybody can load, verify and serve without the code that made it.
@@ -59,6 +60,8 @@ def save(
         golden: Raw rows to seal with their answers, an array-like or `Column` by input name. Every signature takes
             the inputs that it has. Without it, rows of numbers are made up.
         sidecars: Further files by name, such as ``schema.pbtxt`` and ``statistics.pb``.
+        tensors: Further arrays to store with the weights, by name, such as the state of an optimizer; `read_contents`
+            gives them back. One that is a weight of the same name is stored once.
         provenance: What shall be known about the model's origin, as JSON values.
 
     Raises:
@@ -72,7 +75,7 @@ def save(
     """
     functions = _functions(obj, preprocessing)
     _check_names(functions, sidecars or {})
-    plan = make_plan(functions, provenance or {})
+    plan = make_plan(functions, provenance or {}, tensors or {})
     requests = {name: golden_requests(entry.inputs, golden) for name, entry in plan.manifest.signatures.items()}
     with atomic_folder(path) as folder:
         plan.write(folder)
