@@ -41,7 +41,6 @@ class Recording:
     def __init__(self) -> None:
         self.active = False
         self.tracked: dict[int, Any] = {}
-        self.computed: set[int] = set()
         self.records: list[Record] = []
         self._trace: InterceptingTrace | None = None
 
@@ -57,14 +56,14 @@ class Recording:
 
     def clear(self) -> None:
         """Forget all values and records."""
-        self.tracked, self.computed, self.records = {}, set(), []
+        self.tracked, self.records = {}, []
 
     def track(self, value: Any) -> None:
         """Record what is computed from a value from now on."""
         self.tracked[id(value)] = value
 
     def untied(self, value: Any) -> Any:
-        """Return an object with the numbers of `value` that is not the result of any record."""
+        """Return an object with the numbers of `value` that the tape does not track."""
         with running_in(self._parent):
             return jnp.copy(jax.lax.stop_gradient(value))
 
@@ -116,7 +115,6 @@ class Recording:
             self.records.append(record)
             for output in record.outputs:
                 self.tracked[id(output)] = output
-                self.computed.add(id(output))
 
 
 def constants(programs: Sequence[Any]) -> list[Any]:

@@ -145,12 +145,18 @@ class GradientTape:
         self._used = False
 
     def _on_read(self, variable: Any, value: Any) -> Any:
-        """Watch a variable that is read; return a copy of its value if that is a result computed on this tape."""
+        """Watch a variable that is read; return a copy of its value if the tape knows the value as something else.
+
+        `variable.assign(y)` makes y itself the value. As in TensorFlow no gradient goes through an assignment, so that
+        what is read afterwards must not be taken for y.
+        """
         if not self._recording.active:
             return None
-        if isinstance(value, jax.core.Tracer) and stateless_scope() is not self._scope:
-            return None  # the value belongs to a trace that began inside of this tape, and dies with it
-        replacement = self._recording.untied(value) if id(value) in self._recording.computed else None
+        if stateless_scope() is not self._scope and value is not variable._value:
+            return None  # a scope that began inside of this tape put its own value there
+        _, own = self._reads.get(id(variable), (variable, []))
+        foreign = id(value) in self._recording.tracked and not any(known is value for known in own)
+        replacement = self._recording.untied(value) if foreign else None
         if self._watches_reads and variable.trainable:
             self._watch_value(variable, value if replacement is None else replacement)
         return replacement
