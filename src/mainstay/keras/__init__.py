@@ -41,7 +41,6 @@ from keras import (
     losses,
     metrics,
     mixed_precision,
-    models,
     name_scope,
     ops,
     optimizers,
@@ -50,13 +49,14 @@ from keras import (
     random,
     regularizers,
     remat,
-    saving,
     tree,
     utils,
     version,
     visualization,
     wrappers,
 )
+
+from mainstay.keras import models, saving
 
 __all__ = [
     "DTypePolicy",

@@ -26,14 +26,12 @@ SUBMODULES = (
     "losses",
     "metrics",
     "mixed_precision",
-    "models",
     "ops",
     "optimizers",
     "preprocessing",
     "quantizers",
     "random",
     "regularizers",
-    "saving",
     "tree",
     "utils",
     "visualization",
@@ -42,3 +40,7 @@ SUBMODULES = (
 
 for _name in SUBMODULES:
     sys.modules[f"mainstay.keras.{_name}"] = getattr(keras, _name)
+
+from mainstay.keras._tensorflow_style import install  # noqa: E402
+
+install()
