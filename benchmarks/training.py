@@ -16,71 +16,22 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from rivals import report
 from rivals.cases import CASES
+from rivals.process import EngineFailedError, Process, require_environments
 from rivals.worker import ENGINES, TASKS
-
-FOLDER = Path(__file__).resolve().parent
-
-
-class EngineFailedError(Exception):
-    """What a worker answered instead of a result."""
-
-
-class Process:
-    """The worker of one engine and one case."""
-
-    def __init__(self, engine: str, case: str, python: str, options: list[str]) -> None:
-        self.engine = engine
-        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed with the process)
-        environment = (
-            os.environ
-            | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-            | ({"KERAS_BACKEND": "tensorflow"} if engine.startswith("tensorflow") else {})
-        )
-        self.process = subprocess.Popen(
-            [python, "-m", "rivals.worker", engine, case, *options],
-            cwd=FOLDER,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.log,
-            text=True,
-        )
-
-    def answer(self) -> dict[str, Any]:
-        line = self.process.stdout.readline()  # type: ignore[union-attr]
-        if not line:
-            self.log.seek(0)
-            raise EngineFailedError("the process ended: " + " / ".join(self.log.read().splitlines()[-3:]))
-        answer = dict(json.loads(line))
-        if "error" in answer:
-            raise EngineFailedError(str(answer["error"]))
-        return answer
-
-    def ask(self, *command: Any) -> dict[str, Any]:
-        self.process.stdin.write(json.dumps(command) + "\n")  # type: ignore[union-attr]
-        self.process.stdin.flush()  # type: ignore[union-attr]
-        return self.answer()
-
-    def close(self) -> None:
-        self.process.stdin.close()  # type: ignore[union-attr]
-        self.process.wait()
-        self.log.close()
 
 
 def started(case: str, options: argparse.Namespace) -> list[Process]:
     """Return a running worker for each engine that works, one after the other, and say why another does not."""
-    extra, running = ["--quick"] * options.quick, []
+    extra, running = ["3"] * options.quick, []
     for engine in options.engines:
-        process = Process(engine, case, options.pythons[engine], extra)
+        process = Process(engine, case, extra)
         try:
             process.answer()
             running.append(process)
@@ -153,19 +104,6 @@ def chosen(text: str, known: Any, what: str) -> list[str]:
     return names
 
 
-def pythons(options: argparse.Namespace) -> dict[str, str]:
-    """Return the Python of each engine, or end with the command that makes a missing one."""
-    own = {"tensorflow": options.tensorflow_python, "torch": options.torch_python}
-    found = {engine: own.get(engine.split("-")[0], sys.executable) for engine in options.engines}
-    missing = sorted({engine.split("-")[0] for engine, python in found.items() if not Path(python).exists()})
-    if missing:
-        command = f"{Path(sys.executable).name} tools/rival_env.py {' '.join(missing)}"
-        raise SystemExit(
-            f"no environment for: {', '.join(missing)}. Make it: {command}\nOr measure without: --engines mainstay,jax"
-        )
-    return found
-
-
 def main() -> None:
     """Measure and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -176,13 +114,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.5, help="length of one block; default: %(default)s")
     parser.add_argument("--quick", action="store_true", help="one round, short epochs: to see that it works")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every measured block there")
-    parser.add_argument("--tensorflow-python", default=str(FOLDER.parent / ".venv-tensorflow/bin/python"))
-    parser.add_argument("--torch-python", default=str(FOLDER.parent / ".venv-torch/bin/python"))
     options = parser.parse_args()
     options.models = chosen(options.models, CASES, "model")
     options.engines = chosen(options.engines, ENGINES, "engine")
     options.tasks = chosen(options.tasks, TASKS, "task")
-    options.pythons = pythons(options)
+    require_environments(options.engines)
     if options.quick:
         options.rounds, options.seconds = 1, 0.0
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"

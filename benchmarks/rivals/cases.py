@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -37,11 +37,6 @@ CASES = {
              {"length": 64, "vocabulary": 5_000, "embedding": 64, "units": 128}),
     )
 }  # fmt: skip
-
-
-def shrunk(case: Case) -> Case:
-    """Return the case with three batches an epoch, to try the benchmark out."""
-    return replace(case, epoch=3)
 
 
 def data(case: Case) -> tuple[tuple[np.ndarray, ...], np.ndarray]:

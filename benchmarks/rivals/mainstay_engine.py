@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mainstay as tf
+import mainstay.keras
 from rivals.cases import Case
 from rivals.keras_engine import KerasEngine
 

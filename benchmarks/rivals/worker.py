@@ -1,9 +1,10 @@
 """One process that trains and infers in one framework, and times what it is told to, a line of JSON at a time.
 
-    python -m rivals.worker ENGINE CASE [--quick]          # in the folder benchmarks/
+    python -m rivals.worker ENGINE CASE [BATCHES]          # in the folder benchmarks/; BATCHES of an epoch
 
-Commands are `["prepare", TASK]`, which compiles and warms up, and `["run", TASK, SECONDS]`, which measures about that
-long. Every command is answered by one line: a result, or {"error": …}.
+Commands are `["first", TASK]`, which builds the model and compiles, `["prepare", TASK]`, which warms up too, and
+`["run", TASK, SECONDS]`, which measures about that long. Every command is answered by one line: a result, or
+{"error": …}.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import resource
 import sys
 import time
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rivals.cases import CASES, shrunk
+from rivals.cases import CASES
 
 ENGINES = {
     "mainstay": "rivals.mainstay_engine",
@@ -54,25 +55,31 @@ class Clock:
 class Worker:
     """Holds the engine and how many rounds of each task fill a second."""
 
-    def __init__(self, name: str, case: str, *, quick: bool) -> None:
-        self.case = shrunk(CASES[case]) if quick else CASES[case]
-        self.engine = importlib.import_module(ENGINES[name]).Engine(
-            self.case, compiled=name.endswith(("jit", "compile"))
-        )
+    def __init__(self, name: str, case: str, *batches: str) -> None:
+        self.case = replace(CASES[case], epoch=int(batches[0])) if batches else CASES[case]
+        engine = importlib.import_module(ENGINES[name]).Engine
+        started = time.perf_counter()
+        self.engine = engine(self.case, compiled=name.endswith(("jit", "compile")))
+        self.built = time.perf_counter() - started
         self.seconds: dict[str, float] = {}
 
     def steps(self, task: str, rounds: int) -> int:
         return rounds * (self.case.epoch if task in ("fit", "predict") else 1)
 
+    def first(self, task: str) -> dict[str, Any]:
+        """Build the model, and compile and run its first step or, of `fit` and `predict`, its first pass."""
+        started = time.perf_counter()
+        getattr(self.engine, task)(Clock(), 0 if task == "fit" else 1)
+        return {"seconds": self.built + time.perf_counter() - started}
+
     def prepare(self, task: str) -> dict[str, Any]:
-        run, started = getattr(self.engine, task), time.perf_counter()
-        run(Clock(), 1)
-        first = time.perf_counter() - started
+        self.first(task)
+        run = getattr(self.engine, task)
         for rounds in (1, 2):
             clock = Clock()
             run(clock, rounds)
             self.seconds[task] = clock.wall / rounds
-        return {"parameters": self.engine.parameters(task), "first_s": first}
+        return {"parameters": self.engine.parameters(task)}
 
     def run(self, task: str, seconds: float) -> dict[str, Any]:
         clock, rounds = Clock(), max(1, min(5000, round(seconds / self.seconds[task])))
@@ -82,7 +89,7 @@ class Worker:
         return {"wall_ms": clock.wall / steps * 1e3, "cpu_ms": clock.cpu / steps * 1e3, "steps": steps, "peak_mb": peak}
 
 
-def main(engine: str, case: str, *options: str) -> None:
+def main(engine: str, case: str, *batches: str) -> None:
     """Answer commands until there are no more."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a framework prints must not look like an answer
@@ -97,7 +104,7 @@ def main(engine: str, case: str, *options: str) -> None:
         print(json.dumps(result if isinstance(result, dict) else {}), file=answers)
         return result
 
-    worker = answer(lambda: Worker(engine, case, quick="--quick" in options))
+    worker = answer(lambda: Worker(engine, case, *batches))
     for line in sys.stdin if worker else ():
         command, *rest = json.loads(line)
         answer(lambda: getattr(worker, command)(*rest))  # noqa: B023
