@@ -18,7 +18,12 @@ _PYTHON_DTYPES: dict[Any, str] = {bool: "bool", int: "int32", float: "float32", 
 _INT32 = np.iinfo(np.int32)
 
 
-def constant(value: Any, dtype: Any = None, shape: Sequence[int] | None = None, name: str | None = None) -> jax.Array:
+def constant(
+    value: Any,
+    dtype: Any = None,
+    shape: Sequence[int] | None = None,
+    name: str | None = None,  # noqa: ARG001
+) -> jax.Array:
     """Make an array of a Python value, a NumPy array or a list of them.
 
     Without a dtype Python's bool, int and float become bool, int32 and float32, and an array keeps its dtype. JAX
@@ -61,7 +66,11 @@ def constant(value: Any, dtype: Any = None, shape: Sequence[int] | None = None, 
     return array.reshape(shape)
 
 
-def convert_to_tensor(value: Any, dtype: Any = None, name: str | None = None) -> jax.Array:
+def convert_to_tensor(
+    value: Any,
+    dtype: Any = None,
+    name: str | None = None,  # noqa: ARG001
+) -> jax.Array:
     """Return a value as an array, by the rules of `constant`.
 
     Args:

@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax._src import config
+from jax._src.array import ArrayImpl
 
 from mainstay.core import SetupError
 
@@ -246,3 +247,75 @@ def user_frame() -> str | None:
             return f"{path}:{frame.f_lineno}"
         frame = frame.f_back
     return None
+
+
+def set_program_cache(cache_of: Callable[[str], Any]) -> None:
+    """Let `cache_of` make the persistent compilation cache of a folder; where it gives None, JAX makes its own.
+
+    Args:
+        cache_of: Called once, with the folder of `jax_compilation_cache_dir`, when the first program is compiled.
+            What it returns has `get(key)`, which gives bytes or None, and `put(key, value)`.
+    """
+    from jax._src import compilation_cache
+
+    ordinary = getattr(compilation_cache.get_file_cache, "__wrapped__", compilation_cache.get_file_cache)
+
+    @functools.wraps(ordinary)
+    def get_file_cache(path: str) -> Any:
+        cache = cache_of(path)
+        return ordinary(path) if cache is None else (cache, path)
+
+    compilation_cache.get_file_cache = get_file_cache
+
+
+CONCRETE_ARRAY = ArrayImpl
+"""The class of an array that holds numbers, and is no tracer."""
+
+
+def is_abstract(value: object) -> bool:
+    """Return whether a value is a tracer whose number is not known, as under `jit`; autograph stages what it decides."""
+    return isinstance(value, core.Tracer) and not core.is_concrete(value)
+
+
+class KnownRule:
+    """The parameters of a call of one of JAX' own functions with its own derivative (`jax.nn.relu`), as a cache's key.
+
+    Every call brings new function objects that do the same; two rules are equal if they belong to the same function
+    and kinds of arguments. Iterating gives the parameters as pairs.
+    """
+
+    __slots__ = ("_key", "_params")
+
+    def __init__(self, key: Any, params: dict[str, Any]) -> None:
+        self._key = key
+        self._params = params
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, KnownRule) and self._key == other._key
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        return iter(self._params.items())
+
+
+def known_rule(params: dict[str, Any], operands: Sequence[Any]) -> KnownRule | None:
+    """Return the key of a call of a `custom_jvp` function of JAX itself, or None for another call.
+
+    A user's function is not known: it may do something else next time, and its arrays would be kept alive.
+
+    Args:
+        params: What `InterceptingTrace` hands over.
+        operands: The operands of the call.
+    """
+    if len(params["subfuns"]) != 2 or any(isinstance(operand, core.Tracer) for operand in operands):
+        return None
+    fun = params["subfuns"][0]
+    plain = len(fun.transforms) == 1 and "<locals>" not in getattr(fun.f, "__qualname__", "<locals>")
+    if not plain or not getattr(fun.f, "__module__", "").startswith("jax."):
+        return None
+    if not all(isinstance(operand, jax.Array) for operand in operands):
+        return None
+    kinds = tuple((operand.shape, operand.dtype, operand.weak_type) for operand in operands)
+    return KnownRule((fun.f, fun.transforms[0][1], params["symbolic_zeros"], kinds), params)

@@ -59,7 +59,7 @@ def observe_reads(observer: ReadObserver) -> None:
 
 def stop_observing(observer: ReadObserver) -> None:
     """Undo `observe_reads`."""
-    _observed.observers = tuple(item for item in _observed.observers if item is not observer)
+    _observed.observers = tuple(item for item in _observed.observers if item != observer)
 
 
 def _value(self: Any) -> Any:
@@ -180,3 +180,8 @@ def current_seed_generator() -> Any:
 
 _original_global_seed_generator = seed_generator.global_seed_generator
 seed_generator.global_seed_generator = global_seed_generator
+
+
+def default_float() -> str:
+    """Return the dtype of floats where none is said, as `keras.config.floatx` does."""
+    return keras_config._FLOATX

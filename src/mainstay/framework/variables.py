@@ -13,7 +13,7 @@ import numpy as np
 from mainstay.core import ArgumentError
 from mainstay.framework.conversion import as_dtype, convert_to_tensor
 from mainstay.framework.jax_internals import outside_of_traces
-from mainstay.framework.keras_internals import raw_value, stateless_scope
+from mainstay.framework.keras_internals import raw_value
 
 
 class Variable(keras.Variable):

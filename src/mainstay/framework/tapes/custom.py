@@ -70,7 +70,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
             return _pair(f, f(*args, **kwargs))[0]
         read: list[Any] = []
 
-        def observer(variable: Any, value: Any) -> None:
+        def observer(variable: Any, _: Any) -> None:
             if variable.trainable and not any(known is variable for known in read):
                 read.append(variable)
 
@@ -145,7 +145,7 @@ def _with_gradient(
     convertible, hoisted = jax.closure_convert(pull, [jax.ShapeDtypeStruct(o.shape, o.dtype) for o in outputs])
 
     @jax.custom_vjp
-    def identity(outputs: list[Any], inputs: list[Any], hoisted: list[Any]) -> list[Any]:
+    def identity(outputs: list[Any], inputs: list[Any], hoisted: list[Any]) -> list[Any]:  # noqa: ARG001
         return outputs
 
     def forward(outputs: list[Any], inputs: list[Any], hoisted: list[Any]) -> tuple[list[Any], list[Any]]:

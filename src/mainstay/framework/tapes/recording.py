@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from mainstay.framework.jax_internals import (
     InterceptingTrace,
     is_inexact,
-    open_program,
+    known_rule,
     run_program,
     running_in,
     start_intercepting,
@@ -20,6 +20,7 @@ from mainstay.framework.jax_internals import (
     subprograms,
     user_frame,
 )
+from mainstay.framework.tapes.programs import constants
 from mainstay.framework.tapes.rules import Pull, is_light, pull_light, run_with_pull
 
 
@@ -97,11 +98,12 @@ class Recording:
     ) -> Any:
         place = None
         pull: Pull
+        rule = known_rule(params, operands) if "subfuns" in params else None
         with running_in(self._parent):
-            if "subfuns" not in params and is_light(primitive, programs):
+            if rule is not None or ("subfuns" not in params and is_light(primitive, programs)):
                 outputs = primitive.bind(*operands, **params)
                 outputs = list(outputs) if primitive.multiple_results else [outputs]
-                pull = functools.partial(pull_light, primitive, params, positions, operands)
+                pull = functools.partial(pull_light, primitive, rule or params, positions, operands)
             else:
                 compiled = "subfuns" not in params and not constants(programs)
                 outputs, pull = run_with_pull(primitive, params, positions, operands, compiled=compiled)
@@ -115,14 +117,3 @@ class Recording:
             self.records.append(record)
             for output in record.outputs:
                 self.tracked[id(output)] = output
-
-
-def constants(programs: Sequence[Any]) -> list[Any]:
-    """Return the arrays that programs close over, at any depth."""
-    found: list[Any] = []
-    for program in programs:
-        opened, closed_over = open_program(program)
-        found += closed_over
-        for equation in opened.eqns:
-            found += constants(subprograms(equation.params))
-    return found

@@ -9,13 +9,14 @@ primitive, parameters, positions and shapes.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from mainstay.framework.jax_internals import is_inexact, open_program, subprograms
+from mainstay.framework.jax_internals import KnownRule, is_inexact
+from mainstay.framework.tapes.programs import facts
 
 Cotangents = list[Any]
 """One cotangent, or None for zero, for each inexact output of a primitive."""
@@ -23,63 +24,13 @@ Cotangents = list[Any]
 Pull = Callable[[Cotangents], Sequence[Any]]
 """Takes the cotangents of a record's outputs and returns those of its inputs."""
 
-# Work that must not be done twice. Everything else is a pass over memory at most, which XLA fuses into the pullback.
-_HEAVY = frozenset(
-    ["approx_top_k", "conv_general_dilated", "dot_general", "fft", "ragged_dot_general", "sort", "top_k"]
-    + [
-        "cumsum",
-        "cumprod",
-        "cummax",
-        "cummin",
-        "cumlogsumexp",
-        "reduce_window",
-        "reduce_window_max",
-        "reduce_window_sum",
-    ]
-    + ["cholesky", "eig", "eigh", "geqrf", "householder_product", "lu", "qr", "schur", "svd", "triangular_solve"]
-    + ["tridiagonal", "tridiagonal_solve", "random_bits", "threefry2x32"]
-)
-# What may stand around one heavy step whose own result no pullback needs.
-_LINEAR = frozenset(
-    ["add", "broadcast_in_dim", "convert_element_type", "mul", "neg", "pad", "reduce_sum", "reshape", "rev", "slice"]
-    + ["squeeze", "sub", "transpose"]
-)
-_LONGEST_LIGHT = 64
-
-
-@functools.lru_cache(1024)
-def _is_light(program: Any) -> bool:
-    """Return whether a program may be run again in its pullback."""
-    names = _primitive_names(program)
-    if names is None or len(names) > _LONGEST_LIGHT:
-        return False
-    heavy = [name for name in names if name in _HEAVY]
-    return not heavy or (len(heavy) == 1 and all(name in _HEAVY or name in _LINEAR for name in names))
-
-
-def _primitive_names(program: Any) -> list[str] | None:
-    """Return the names of all primitives of a program, or None if one is not plain: a loop, a branch, a custom rule."""
-    names: list[str] = []
-    for equation in open_program(program)[0].eqns:
-        inner = subprograms(equation.params)
-        if not inner:
-            names.append(equation.primitive.name)
-        elif equation.primitive.name != "jit":
-            return None
-        for item in inner:
-            found = _primitive_names(item)
-            if found is None:
-                return None
-            names += found
-    return names
-
 
 def is_light(primitive: Any, programs: Sequence[Any]) -> bool:
     """Return whether a primitive may be run again when it is pulled back."""
     if not programs:
         return True
     # A loop of unknown length has no pullback at all: there is nothing to keep.
-    return primitive.name == "while" or (primitive.name == "jit" and _is_light(programs[0]))
+    return primitive.name == "while" or (primitive.name == "jit" and facts(programs[0]).is_light)
 
 
 def _bind(primitive: Any, params: dict[str, Any], positions: tuple[int, ...], operands: Sequence[Any]) -> Any:
@@ -113,18 +64,22 @@ def _pull_light(primitive: Any, params: dict[str, Any], positions: tuple[int, ..
 
 
 @functools.lru_cache(4096)
-def _compiled_pull(primitive: Any, params: tuple[tuple[str, Any], ...], positions: tuple[int, ...]) -> Any:
+def _compiled_pull(primitive: Any, params: Iterable[tuple[str, Any]], positions: tuple[int, ...]) -> Any:
     return jax.jit(_pull_light(primitive, dict(params), positions), inline=True)
 
 
 def pull_light(
-    primitive: Any, params: dict[str, Any], positions: tuple[int, ...], operands: Sequence[Any], cotangents: Cotangents
+    primitive: Any,
+    params: dict[str, Any] | KnownRule,
+    positions: tuple[int, ...],
+    operands: Sequence[Any],
+    cotangents: Cotangents,
 ) -> Any:
     """Pull cotangents back through a primitive that is run again for it."""
     try:
-        pull = _compiled_pull(primitive, tuple(params.items()), positions)
+        pull = _compiled_pull(primitive, tuple(params.items()) if isinstance(params, dict) else params, positions)
     except TypeError:  # a parameter without a hash
-        pull = _pull_light(primitive, params, positions)
+        pull = _pull_light(primitive, dict(params), positions)
     return pull(operands, cotangents)
 
 

@@ -6,7 +6,7 @@ import enum
 import functools
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Literal
@@ -114,7 +114,7 @@ class GradientTape:
                 raise ArgumentError(
                     "a tape watches arrays and variables",
                     received=f"{type(value).__name__}: {value!r}",
-                    fix="make an array of it with constant(...) or a variable with Variable(...), and compute with that",
+                    fix="make an array of it with constant(...), or a variable with Variable(...), and use that",
                 )
             elif self._is_differentiable(value, "watched"):
                 self._recording.track(value)
