@@ -4,6 +4,6 @@ from mainstay.framework import require_jax_backend
 
 require_jax_backend()
 
-from mainstay.distribute.keras_internals import install  # noqa: E402
+from mainstay.distribute.trainers import install  # noqa: E402
 
 install()

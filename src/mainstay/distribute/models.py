@@ -9,6 +9,7 @@ from typing import Any
 
 from mainstay.core import ModelError
 from mainstay.distribute import contexts
+from mainstay.distribute.keras_internals import variables_of
 from mainstay.distribute.strategies import Strategy
 
 _OWNER = "_mainstay_strategy"
@@ -62,8 +63,7 @@ def check_variables(model: Any, owner: Strategy) -> None:
     Raises:
         ModelError: There is such a variable.
     """
-    optimizer = getattr(model, "optimizer", None)
-    for variable in [*model.variables, *(() if optimizer is None else optimizer.variables)]:
+    for variable in variables_of(model):
         created = getattr(variable, "_value", None) is not None
         if created and owner.placement is not None and not owner.placement.holds(variable):
             raise ModelError(

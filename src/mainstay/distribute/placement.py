@@ -15,8 +15,6 @@ from jax.sharding import NamedSharding, PartitionSpec
 from mainstay.core import DataError
 from mainstay.distribute.devices import name_of
 
-_BATCH = "batch"
-
 
 class BatchParallel(keras.distribution.DataParallel):
     """Keras' data parallelism over given devices, for batches of any number of rows.
@@ -24,26 +22,29 @@ class BatchParallel(keras.distribution.DataParallel):
     Variables are kept on every device. A batch is split over as many devices as divide its rows, at most all of them;
     devices beyond that number compute copies of the same parts. So no row is padded, dropped or counted twice, and
     every sum and mean over the batch is the one that a single device gives.
+
+    The mesh has one axis per prime factor of the number of devices: some of the axes together have any size that
+    divides that number, and arrays can meet in one program only if they are laid out on one mesh.
     """
 
     def __init__(self, devices: Sequence[jax.Device]) -> None:
         self.devices = tuple(devices)
+        self._sizes = prime_factors(len(self.devices)) or [1]
+        self._axes = [f"batch{number}" for number in range(len(self._sizes))]
         grid = np.empty(len(self.devices), dtype=object)
         grid[:] = self.devices
-        mesh = keras.distribution.DeviceMesh((len(grid),), [_BATCH], devices=grid)
-        super().__init__(device_mesh=mesh, auto_shard_dataset=False)
-        self._everywhere = NamedSharding(mesh.backend_mesh, PartitionSpec())  # type: ignore[no-untyped-call]
-        self._meshes: dict[int, Any] = {len(self.devices): mesh}
+        mesh = keras.distribution.DeviceMesh(tuple(self._sizes), self._axes, devices=grid)
+        # Not the initialisation of `DataParallel`, which takes meshes of more than one axis for a mistake.
+        super(keras.distribution.DataParallel, self).__init__(mesh, self._axes[0], auto_shard_dataset=False)
+        self._everywhere = self._sharding()
 
     def __repr__(self) -> str:
         return f"BatchParallel({[name_of(device) for device in self.devices]})"
 
     def get_data_layout(self, data_shape: Sequence[int]) -> Any:
         """Return Keras' layout of an array whose first axis is the batch; an array without axes goes everywhere."""
-        if not data_shape:
-            return keras.distribution.TensorLayout([], self.device_mesh)
-        axes = [_BATCH, *[None] * (len(data_shape) - 1)]
-        return keras.distribution.TensorLayout(axes, self._mesh_for(data_shape[0]))
+        sharding = self._rows_over_devices(data_shape[0]) if data_shape else self._everywhere
+        return _Layout(sharding, [None] * len(data_shape), self.device_mesh)
 
     def place_batch(self, batch: Any, where: str | None = None) -> Any:
         """Return a batch on the devices.
@@ -85,16 +86,42 @@ class BatchParallel(keras.distribution.DataParallel):
         return mesh is not None and tuple(mesh.devices.flat) == self.devices
 
     def _rows_over_devices(self, rows: int) -> NamedSharding:
-        spec = PartitionSpec(_BATCH)  # type: ignore[no-untyped-call]
-        return NamedSharding(self._mesh_for(rows).backend_mesh, spec)
+        axes, parts = [], math.gcd(rows, len(self.devices))
+        for axis, size in zip(self._axes, self._sizes, strict=True):
+            if parts % size == 0:
+                axes.append(axis)
+                parts //= size
+        return self._sharding(tuple(axes)) if axes else self._everywhere
 
-    def _mesh_for(self, rows: int) -> Any:
-        parts = math.gcd(rows, len(self.devices))
-        if parts not in self._meshes:
-            shape = (parts, len(self.devices) // parts)
-            grid = self.device_mesh.devices.reshape(shape)
-            self._meshes[parts] = keras.distribution.DeviceMesh(shape, [_BATCH, "copies"], devices=grid)
-        return self._meshes[parts]
+    def _sharding(self, *spec: tuple[str, ...]) -> NamedSharding:
+        return NamedSharding(self.device_mesh.backend_mesh, PartitionSpec(*spec))  # type: ignore[no-untyped-call]
+
+
+class _Layout(keras.distribution.TensorLayout):
+    """A layout whose batch axis is split over several axes of the mesh, which Keras' own cannot say."""
+
+    def __init__(self, sharding: NamedSharding, axes: list[None], device_mesh: Any) -> None:
+        super().__init__(axes, device_mesh)
+        self._sharding = sharding
+
+    @property
+    def backend_layout(self) -> NamedSharding:
+        return self._sharding
+
+
+def prime_factors(number: int) -> list[int]:
+    """Return the prime factors of a positive number, each as often as it divides.
+
+    >>> prime_factors(12)
+    [2, 2, 3]
+    """
+    factors, candidate = [], 2
+    while number > 1:
+        while number % candidate == 0:
+            factors.append(candidate)
+            number //= candidate
+        candidate += 1
+    return factors
 
 
 def check_rows(batch: Any, where: str | None = None) -> int:
