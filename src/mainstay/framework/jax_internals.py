@@ -4,6 +4,8 @@ JAX promises no stability for what is used here. `SUPPORTED_JAX` is the range of
 at both ends; `tests/framework/test_jax_internals.py` fails with a readable message on a JAX that moved something.
 """
 
+# mypy: allow-untyped-calls
+
 from __future__ import annotations
 
 import contextlib
@@ -16,65 +18,64 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax._src import config
-from jax._src.array import ArrayImpl
 
 from mainstay.core import SetupError
 
 SUPPORTED_JAX = ("0.10.0", "0.10.2")
 """The lowest and the highest version of JAX that the whole test suite of this room was run on."""
 
-_SIGNATURES = {
-    "Trace.process_primitive": ("self", "primitive", "tracers", "params"),
-    "Trace.process_call": ("self", "call_primitive", "f", "tracers", "params"),
-    "Trace.process_custom_jvp_call": ("self", "primitive", "fun", "jvp", "tracers", "symbolic_zeros"),
-    "Trace.process_custom_vjp_call": (
-        "self",
-        "primitive",
-        "fun",
-        "fwd",
-        "bwd",
-        "tracers",
-        "out_trees",
-        "symbolic_zeros",
-    ),
-    "Trace.stage_value": ("self", "val"),
-    "set_current_trace.__init__": ("self", "trace", "check_leaks"),
-    "eval_jaxpr": ("jaxpr", "consts", "args", "propagate_source_info"),
-    "jaxprs_in_params": ("params",),
+_CUSTOM_VJP = ("self", "primitive", "fun", "fwd", "bwd", "tracers", "out_trees", "symbolic_zeros")
+_USED: dict[str, tuple[str, ...] | None] = {
+    "array.ArrayImpl": None,
+    "compilation_cache.get_file_cache": ("path",),
+    "config.trace_context": None,
+    "core.ClosedJaxpr.consts": None,
+    "core.ClosedJaxpr.jaxpr": None,
+    "core.EvalTrace": None,
+    "core.Jaxpr.eqns": None,
+    "core.Trace.is_valid": ("self",),
+    "core.Trace.process_call": ("self", "call_primitive", "f", "tracers", "params"),
+    "core.Trace.process_custom_jvp_call": ("self", "primitive", "fun", "jvp", "tracers", "symbolic_zeros"),
+    "core.Trace.process_custom_vjp_call": _CUSTOM_VJP,
+    "core.Trace.process_primitive": ("self", "primitive", "tracers", "params"),
+    "core.Trace.stage_value": ("self", "val"),
+    "core.Tracer": None,
+    "core.eval_jaxpr": ("jaxpr", "consts", "args", "propagate_source_info"),
+    "core.eval_trace": None,
+    "core.is_concrete": ("x",),
+    "core.set_current_trace.__init__": ("self", "trace", "check_leaks"),
+    "core.trace_ctx.set_trace": ("trace",),
+    "core.trace_ctx.trace": None,
 }
-_NAMES = ("ClosedJaxpr", "EvalTrace", "Jaxpr", "Tracer", "eval_trace", "trace_ctx.trace", "trace_ctx.set_trace")
+"""What this file uses below `jax._src`, with the names of the parameters where it is called or overridden."""
 
 
-def moved_internals(core: Any) -> list[str]:
+def moved_internals(inside: Any) -> list[str]:
     """Return what of JAX' inside is not where this file expects it, one line each.
 
     Args:
-        core: The module `jax._src.core`.
+        inside: The package `jax._src`.
     """
     found = []
-    for path in (*_NAMES, *_SIGNATURES):
-        place = core
+    for path, wanted in _USED.items():
+        place = inside
         for name in path.split("."):
             place = getattr(place, name, None)
         if place is None:
-            found.append(f"jax._src.core.{path} is gone")
-        elif path in _SIGNATURES:
+            found.append(f"jax._src.{path} is gone")
+        elif wanted is not None:
             parameters = tuple(inspect.signature(place).parameters)
-            if parameters != _SIGNATURES[path]:
-                wanted = ", ".join(_SIGNATURES[path])
-                found.append(f"jax._src.core.{path} takes ({', '.join(parameters)}) and not ({wanted})")
+            if parameters != wanted:
+                found.append(f"jax._src.{path} takes ({', '.join(parameters)}) and not ({', '.join(wanted)})")
     return found
 
 
-def _checked_core() -> Any:
-    """Return `jax._src.core`, or say which JAX would do."""
-    try:
-        from jax._src import core
-    except ImportError as error:
-        moved = [str(error)]
-    else:
-        moved = moved_internals(core)
+def require_supported_layout(moved: list[str]) -> None:
+    """Refuse a JAX whose inside is another one, and say which would do.
+
+    Raises:
+        SetupError: `moved` names something.
+    """
     if moved:
         raise SetupError(
             "this version of JAX has a different inside from what GradientTape and function need",
@@ -83,10 +84,16 @@ def _checked_core() -> Any:
             received="; ".join(moved),
             fix=f'pip install "jax>={SUPPORTED_JAX[0]},<={SUPPORTED_JAX[1]}"',
         )
-    return core
 
 
-core = _checked_core()
+try:
+    import jax._src as _inside
+    from jax._src import compilation_cache, config, core
+    from jax._src.array import ArrayImpl
+except ImportError as error:
+    require_supported_layout([str(error)])
+    raise
+require_supported_layout(moved_internals(_inside))
 
 _PACKAGES = os.path.dirname(os.path.dirname(jax.__file__))
 _OURS = (
@@ -123,7 +130,7 @@ Intercept = Callable[[Any, Sequence[Any], dict[str, Any]], Any]
 """Takes a primitive, its operands and its parameters, and returns the outputs of the primitive."""
 
 
-class InterceptingTrace(core.Trace):  # type: ignore[misc]
+class InterceptingTrace(core.Trace):
     """A trace that hands every primitive, with the operands as they are, to one function.
 
     JAX sends each primitive to the current trace. Nothing is boxed: the operands are the arrays, or the tracers of
@@ -256,8 +263,6 @@ def set_program_cache(cache_of: Callable[[str], Any]) -> None:
         cache_of: Called once, with the folder of `jax_compilation_cache_dir`, when the first program is compiled.
             What it returns has `get(key)`, which gives bytes or None, and `put(key, value)`.
     """
-    from jax._src import compilation_cache
-
     ordinary = getattr(compilation_cache.get_file_cache, "__wrapped__", compilation_cache.get_file_cache)
 
     @functools.wraps(ordinary)
@@ -273,7 +278,7 @@ CONCRETE_ARRAY = ArrayImpl
 
 
 def is_abstract(value: object) -> bool:
-    """Return whether a value is a tracer whose number is not known, as under `jit`; autograph stages what it decides."""
+    """Return whether a value is a tracer whose number is not known, as under `jit`; autograph stages its branches."""
     return isinstance(value, core.Tracer) and not core.is_concrete(value)
 
 

@@ -72,12 +72,13 @@ class Variable(keras.Variable):
             name=last or None,
         )
         if path:
-            self._path = self._path.removesuffix(last) + name
+            self._path = f"{self.path.removesuffix(last)}{name}"
         self.constraint = constraint
 
     def read_value(self) -> jax.Array:
         """Return the value as it is now; later assignments do not change it."""
-        return self.value
+        value: jax.Array = self.value
+        return value
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """Return the value as a NumPy array of its own."""

@@ -80,7 +80,7 @@ def _without_reverse(record: Record, error: Exception) -> Exception:
             where=record.place,
             expected="a loop with a bound, so that the values of each turn can be kept for the way back",
             received="a while loop, or a for loop over a traced range",
-            fix="bound it: `for i in range(n)` with a Python number n, a loop with maximum_iterations, or `jax.lax.scan`;"
+            fix="bound it: `for i in range(n)` with a Python number n, maximum_iterations, or `jax.lax.scan`;"
             " or wrap its result in stop_gradient if no gradient should go through it",
         )
     if isinstance(error, NotImplementedError):

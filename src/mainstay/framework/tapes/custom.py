@@ -142,7 +142,7 @@ def _with_gradient(
         ]
 
     # The gradient closes over values of the forward pass; those that a transformation follows become operands.
-    convertible, hoisted = jax.closure_convert(pull, [jax.ShapeDtypeStruct(o.shape, o.dtype) for o in outputs])
+    convertible, hoisted = jax.closure_convert(pull, outputs)
 
     @jax.custom_vjp
     def identity(outputs: list[Any], inputs: list[Any], hoisted: list[Any]) -> list[Any]:  # noqa: ARG001

@@ -10,17 +10,20 @@ from mainstay.framework.jax_internals import open_program, subprograms
 
 # Work that must not be done twice. Everything else is a pass over memory at most, which XLA fuses into the pullback.
 _HEAVY = frozenset(
-    """
-    approx_top_k cholesky conv_general_dilated cumlogsumexp cummax cummin cumprod cumsum dot_general eig eigh fft geqrf
-    householder_product lu qr ragged_dot_general random_bits reduce_window reduce_window_max reduce_window_sum schur
-    sort svd threefry2x32 top_k triangular_solve tridiagonal tridiagonal_solve
-    """.split()
+    [
+        *["approx_top_k", "conv_general_dilated", "dot_general", "fft", "ragged_dot_general", "sort", "top_k"],
+        *["cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum"],
+        *["reduce_window", "reduce_window_max", "reduce_window_sum", "random_bits", "threefry2x32"],
+        *["cholesky", "eig", "eigh", "geqrf", "householder_product", "lu", "qr", "schur", "svd"],
+        *["triangular_solve", "tridiagonal", "tridiagonal_solve"],
+    ]
 )
 # What may stand around one heavy step whose own result no pullback needs.
 _LINEAR = frozenset(
-    """
-    add broadcast_in_dim convert_element_type mul neg pad reduce_sum reshape rev slice squeeze sub transpose
-    """.split()
+    [
+        *["add", "convert_element_type", "mul", "neg", "reduce_sum", "sub"],
+        *["broadcast_in_dim", "pad", "reshape", "rev", "slice", "squeeze", "transpose"],
+    ]
 )
 _LONGEST_LIGHT = 64
 
