@@ -3,74 +3,481 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from types import MethodType
 from typing import Any
 
-import jax
+import keras
 import numpy as np
 
+from mainstay.core import ArgumentError, ModelError, TensorSpec
+from mainstay.framework.functions.arguments import (
+    Parameters,
+    describe,
+    is_identified,
+    leaf_key,
+    leaf_paths,
+    watch,
+)
+from mainstay.framework.functions.concrete import ConcreteFunction, symbolic
+from mainstay.framework.functions.failures import explained
+from mainstay.framework.functions.input_signature import InputSignature
 from mainstay.framework.functions.program import Program
-from mainstay.framework.functions.structures import Structure, is_array, tree
+from mainstay.framework.functions.retracing import RetracingWatch
+from mainstay.framework.functions.structures import Structure, is_array, is_opaque, opened, tree
 from mainstay.framework.functions.tracing import trace
-from mainstay.framework.jax_internals import jax_settings
-from mainstay.framework.keras_internals import keras_settings, thread_settings
+from mainstay.framework.jax_internals import CONCRETE_ARRAY, is_stale, jax_settings
+from mainstay.framework.keras_internals import default_float, keras_settings, thread_settings
+
+
+class Switch:
+    """Whether functions run as plain Python, for the whole process."""
+
+    is_eager = False
+
+
+switch = Switch()
 
 
 class Function:
-    """A Python function whose calls run as compiled programs; made by `function`."""
+    """A Python function whose calls run as compiled programs; made by `function`.
 
-    def __init__(self, func: Callable[..., Any], **options: Any) -> None:
+    Args:
+        func: The Python function.
+        input_signature: As for `function`.
+        autograph: As for `function`.
+        reduce_retracing: As for `function`.
+    """
+
+    def __init__(
+        self,
+        func: Callable[..., Any],
+        input_signature: Sequence[Any] | None = None,
+        *,
+        autograph: bool = True,
+        reduce_retracing: bool = False,
+    ) -> None:
         functools.update_wrapper(self, func)
         self.python_function = func
-        self._options = options
-        self._programs: dict[Any, Program] = {}
+        self.__name__ = _name_of(func)
+        self._options = {
+            "input_signature": input_signature,
+            "autograph": autograph,
+            "reduce_retracing": reduce_retracing,
+        }
+        self._parameters = Parameters(func, self.__name__)
+        self._signature = None if input_signature is None else InputSignature(input_signature, self._parameters)
+        self._watch = RetracingWatch(self.__name__)
         self._lock = threading.RLock()
+        self._count = 0
+        # From the way a call is written to its program; `_quick` is for arrays alone, under the settings in its head.
+        self._quick: tuple[Any, ...] = (None, None, None, None, {})
+        self._quick_tables: dict[Any, dict[Any, Program]] = {}
+        self._by_call: dict[Any, tuple[Program, list[int]]] = {}
+        # From the bound arguments to their program.
+        self._programs: dict[Any, Program] = {}
+        self._identified: dict[int, Any] = {}
+        # Paths of Python numbers: their last values, those that are traced, and those that turned out not to be.
+        self._numbers: dict[str, Any] = {}
+        self._relaxed: set[str] = set()
+        self._rigid: set[str] = set()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the function, tracing and compiling it first if it has not met arguments of this kind."""
+        settings = thread_settings()
+        if settings.get("stateless_scope") is not None or switch.is_eager:
+            return self._run_python(args, kwargs)
+        try:
+            context, distribution, policy, default, table = self._quick
+            if (
+                not kwargs
+                and settings.get("autocast_scope") is None
+                and settings.get("distribution") is distribution
+                and settings.get("dtype_policy") is policy
+                and jax_settings() == context
+                and default_float() is default
+            ):
+                key: list[Any] = []
+                for arg in args:
+                    kind = type(arg)
+                    if kind is CONCRETE_ARRAY:
+                        key.append(arg.aval)
+                    elif kind is np.ndarray:
+                        key.append(arg.dtype)
+                        key.append(arg.shape)
+                    else:
+                        break
+                else:
+                    program = table.get(tuple(key))
+                    if program is not None:
+                        if self._watch.is_alert:
+                            self._watch.add_hit()
+                        return program(args)
+            return self._call_any(args, kwargs)
+        except Exception as error:
+            raise explained(error, self.__name__, self._shown(args, kwargs))  # noqa: B904  (it has its own cause)
+
+    def _call_any(self, args: Any, kwargs: Any) -> Any:
+        """Run a call of any form."""
+        leaves, treedef = tree.tree_flatten((args, kwargs))
+        if any(not is_array(leaf) and is_opaque(leaf) for leaf in leaves):
+            args, kwargs = opened((args, kwargs))
+            leaves, treedef = tree.tree_flatten((args, kwargs))
+        settings = (jax_settings(), keras_settings())
+        try:
+            key = (settings, treedef, *map(leaf_key, leaves))
+        except ArgumentError as error:
+            raise self._unusable(args, kwargs, error) from None
+        found = self._by_call.get(key)
+        if found is not None:
+            if self._watch.is_alert:
+                self._watch.add_hit()
+            program, order = found
+            return program([leaves[index] for index in order])
+        if any(isinstance(leaf, keras.KerasTensor) for leaf in leaves):
+            return self._run_python(args, kwargs)
+        bound = self._bound(args, kwargs)
+        program, operands = self._program(bound, settings)
+        self._remember(key, leaves, treedef, program, operands)
+        return program(operands)
+
+    def _bound(self, args: Any, kwargs: Any) -> OrderedDict[str, Any]:
+        if self._signature is not None:
+            args, kwargs = self._signature.apply(args, kwargs)
+        return self._parameters.bind(args, kwargs)
+
+    def _remember(self, key: Any, leaves: list[Any], treedef: Any, program: Program, operands: list[Any]) -> None:
+        """Let the next call that is written like this one go to the program directly, if it can."""
+        order = [index for index in self._parameters.order(treedef) if is_array(leaves[index])]
+        if [id(leaves[index]) for index in order] != list(map(id, operands)):
+            return
+        self._by_call[key] = (program, order)
+        settings, autocast = key[0], thread_settings().get("autocast_scope")
+        flat = treedef == tree.tree_structure(((0,) * len(leaves), {}))
+        if autocast is None and flat and order == list(range(len(leaves))) and all(map(_is_quick, leaves)):
+            table = self._quick_tables.setdefault(settings, {})
+            table[tuple(part for leaf in leaves for part in _quick_key(leaf))] = program
+            now = thread_settings()
+            self._quick = (settings[0], now.get("distribution"), now.get("dtype_policy"), default_float(), table)
+
+    def _program(self, arguments: OrderedDict[str, Any], settings: Any) -> tuple[Program, list[Any]]:
+        """Return the program for bound arguments, traced if there is none, with its operands."""
+        structure, operands = Structure.of(arguments)
+        if self._relaxed:
+            structure, operands = self._relax(structure, operands, arguments)
+        key = _program_key(structure, operands, settings)
+        program = self._programs.get(key)
+        if program is not None:
+            if self._watch.is_alert:
+                self._watch.add_hit()
+            return program, operands
+        with self._lock:
+            program = self._programs.get(key)
+            if program is None:
+                return self._trace(arguments, settings)
+            return program, operands
+
+    def _trace(self, arguments: OrderedDict[str, Any], settings: Any) -> tuple[Program, list[Any]]:
+        structure, operands = Structure.of(arguments)
+        paths = leaf_paths(opened(arguments))
+        leaves = tree.tree_leaves(opened(arguments))
+        for path, leaf in zip(paths, leaves, strict=True):
+            if is_stale(leaf):
+                raise _leaked(path, leaf)
+        relaxed: set[str] = set()
+        if self._options["reduce_retracing"]:
+            self._find_varying(paths, leaves)
+            structure, operands = self._relax(structure, operands, arguments)
+            relaxed = self._relaxed.intersection(paths)
+        try:
+            program = self._traced(structure, operands)
+        except Exception:
+            if not relaxed:
+                raise
+            # Python needs these numbers as they are: for a shape, a range, an index.
+            self._rigid |= relaxed
+            self._relaxed -= relaxed
+            structure, operands = Structure.of(arguments)
+            program = self._traced(structure, operands)
+            relaxed = set()
+        self._programs[_program_key(structure, operands, settings)] = program
+        for leaf in leaves:
+            if is_identified(leaf) and id(leaf) not in self._identified:
+                self._identified[id(leaf)] = watch(leaf, self._forget)
+        self._watch.add_trace(
+            {
+                path: f"any {type(leaf).__name__}" if path in relaxed else describe(leaf)
+                for path, leaf in zip(paths, leaves, strict=True)
+            }
+        )
+        return program, operands
+
+    def _traced(self, structure: Structure, operands: list[Any]) -> Program:
+        def run(arguments: OrderedDict[str, Any]) -> Any:
+            args, kwargs = self._parameters.unbind(arguments)
+            return self._converted(*args, **kwargs)
+
+        traced = trace(run, structure, operands, name=self.__name__, may_create=self._count == 0)
+        self._count += 1
+        return Program(traced, self.__name__)
+
+    def _find_varying(self, paths: list[str], leaves: list[Any]) -> None:
+        """Find the Python numbers that have another value than in an earlier trace."""
+        for path, leaf in zip(paths, leaves, strict=True):
+            if type(leaf) in (int, float) and path not in self._rigid:
+                before = self._numbers.setdefault(path, leaf)
+                if type(before) is type(leaf) and before != leaf:
+                    self._relaxed.add(path)
+
+    def _relax(
+        self, structure: Structure, operands: list[Any], arguments: OrderedDict[str, Any]
+    ) -> tuple[Structure, list[Any]]:
+        """Let the numbers that vary be operands."""
+        paths = leaf_paths(opened(arguments))
+        places = [
+            index
+            for index, path in enumerate(paths)
+            if path in self._relaxed and type(structure.leaves[index]) in (int, float)
+        ]
+        return structure.promote(places, operands) if places else (structure, operands)
+
+    def _forget(self, identity: int) -> None:
+        """Drop what was traced for an object that is gone; its identity may be given to another."""
+        self._identified.pop(identity, None)
+        for table in (self._by_call, self._programs):
+            for key in list(table):
+                if any(isinstance(part, tuple) and len(part) == 2 and part[1] == identity for part in key[2:]):
+                    table.pop(key, None)
+
+    @functools.cached_property
+    def _converted(self) -> Callable[..., Any]:
+        if not self._options["autograph"]:
+            return self.python_function
+        return _convert(self.python_function)
+
+    def _run_python(self, args: Any, kwargs: Any) -> Any:
+        """Run as a part of a trace that is going on, or as plain Python where that is asked for."""
+        if switch.is_eager:
+            return self.python_function(*args, **kwargs)
+        if self._signature is not None:
+            args, kwargs = self._signature.apply(args, kwargs)
+        return self._converted(*args, **kwargs)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         if instance is None:
             return self
-        functions = instance.__dict__.setdefault("_mainstay_functions", {})
+        if isinstance(instance, type) or not hasattr(instance, "__dict__"):
+            return MethodType(self, instance)
+        # Kept with the object, so that both go together; a copy of the object gets functions of its own.
+        functions = instance.__dict__.get(_BOUND)
+        if functions is None:
+            functions = instance.__dict__[_BOUND] = _BoundFunctions()
         bound = functions.get(id(self))
-        if bound is None:
-            bound = functions[id(self)] = Function(self.python_function.__get__(instance, owner), **self._options)
+        if bound is None or bound.python_function.__self__ is not instance:
+            method = MethodType(self.python_function, instance)
+            bound = Function(method, **self._options)
+            functions = instance.__dict__[_BOUND] = _BoundFunctions(functions)
+            functions[id(self)] = bound
         return bound
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if thread_settings().get("stateless_scope") is not None:
-            return self.python_function(*args, **kwargs)
-        leaves, treedef = tree.tree_flatten((args, kwargs))
-        key: list[Any] = [treedef, jax_settings(), keras_settings()]
-        operands = []
-        for leaf in leaves:
-            if isinstance(leaf, jax.Array):
-                key.append(jax.typeof(leaf))
-                operands.append(leaf)
-            elif isinstance(leaf, (np.ndarray, np.generic)):
-                key.append((leaf.shape, leaf.dtype))
-                operands.append(leaf)
-            else:
-                key.append((type(leaf), leaf))
-        program = self._programs.get(tuple(key))
-        if program is None:
-            program = self._trace(tuple(key), args, kwargs)
-        return program(operands)
+    def get_concrete_function(self, *args: Any, **kwargs: Any) -> ConcreteFunction:
+        """Trace the function for one kind of arguments, without running it.
 
-    def _trace(self, key: Any, args: Any, kwargs: Any) -> Program:
+        Args:
+            *args: The arguments: a `TensorSpec` for an array, an array for one of its kind, or a Python value. None for
+                all of them where the function has an `input_signature`.
+            **kwargs: Those by name.
+
+        Raises:
+            ArgumentError: The arguments are not what `input_signature` says.
+            ModelError: With an open length (None) the function cannot be traced.
+        """
+        if self._signature is not None and not args and not kwargs:
+            args = self._signature.specs
+        try:
+            return self._concrete(args, kwargs)
+        except Exception as error:
+            raise explained(error, self.__name__, self._shown(args, kwargs))  # noqa: B904  (it has its own cause)
+
+    def _concrete(self, args: Any, kwargs: Any) -> ConcreteFunction:
+        bound = self._bound(args, kwargs)
+        arguments = tree.tree_map(lambda leaf: TensorSpec(leaf.shape, leaf.dtype) if is_array(leaf) else leaf, bound)
+        arguments = OrderedDict((key, arguments[key]) for key in bound)
+        leaves = tree.tree_leaves(opened(arguments))
+        specs = [leaf for leaf in leaves if isinstance(leaf, TensorSpec)]
+        structure, _ = Structure.of(arguments, lambda leaf: isinstance(leaf, TensorSpec))
+        operands = symbolic(specs)
+        is_open = any(None in spec.shape for spec in specs)
+        key = _program_key(structure, operands, (jax_settings(), keras_settings()))
         with self._lock:
-            structure, operands = Structure.of((args, kwargs), is_array)
-            name = getattr(self.python_function, "__name__", "function")
-            traced = trace(self.python_function, structure, operands, name=name, may_create=not self._programs)
-            program = self._programs[key] = Program(traced, name)
-            return program
+            program = self._programs.get(key)
+            if program is None:
+                program = self._programs[key] = self._traced(structure, operands)
+        call = self._run_bound if is_open else None
+        return ConcreteFunction(self.__name__, self._parameters, arguments, program, call)
+
+    def _run_bound(self, arguments: OrderedDict[str, Any]) -> Any:
+        program, operands = self._program(arguments, (jax_settings(), keras_settings()))
+        return program(operands)
 
     def experimental_get_tracing_count(self) -> int:
         """Return how often the function was traced."""
-        return len(self._programs)
+        return self._count
+
+    def pretty_printed_concrete_signatures(self) -> str:
+        """Return a line for each kind of arguments that the function was traced for."""
+        return "\n".join(f"{self.__name__}({program.shown})" for program in self._programs.values())
+
+    def _shown(self, args: Any, kwargs: Any) -> str:
+        """Return the arguments of a call in short."""
+        try:
+            arguments = opened(self._parameters.bind(args, kwargs))
+        except TypeError:
+            return "…"
+        pairs = zip(leaf_paths(arguments), tree.tree_leaves(arguments), strict=True)
+        return ", ".join(f"{path}: {describe(leaf)}" for path, leaf in pairs)
+
+    def _unusable(self, args: Any, kwargs: Any, error: ArgumentError) -> ArgumentError:
+        """Return the error with the path of the argument that has no key."""
+        arguments = opened(self._parameters.bind(args, kwargs))
+        for path, leaf in zip(leaf_paths(arguments), tree.tree_leaves(arguments), strict=True):
+            try:
+                leaf_key(leaf)
+            except ArgumentError as again:
+                return ArgumentError(
+                    again.summary, where=path, expected=again.expected, received=again.received, fix=again.fix
+                )
+        return error
+
+    def __repr__(self) -> str:
+        return f"<Function {self.__name__}>"
 
 
-def function(func: Callable[..., Any] | None = None, **options: Any) -> Any:
-    """Compile a function."""
+def function(
+    func: Callable[..., Any] | None = None,
+    input_signature: Sequence[Any] | None = None,
+    *,
+    autograph: bool = True,
+    jit_compile: bool | None = None,
+    reduce_retracing: bool = False,
+) -> Any:
+    """Compile a Python function, as a decorator or by a call.
+
+    The function is traced, and its program compiled by XLA, once for each kind of arguments: for each combination of
+    dtypes, shapes, structure and Python values. It finds the Keras variables that the Python code reads and assigns,
+    those of optimizers, metrics and seed generators too, without being told. Python's side effects happen while it is
+    traced and at no other time.
+
+    Args:
+        func: The function, method or other callable.
+        input_signature: A `TensorSpec`, or a structure of them, for each argument. Calls are then held against it;
+            a None in a shape stands for any length, for each of which a program is compiled.
+        autograph: Whether `if`, `while` and `for` over arrays become XLA's control flow.
+        jit_compile: Taken for the sake of code that says it; everything is compiled, whatever it is.
+        reduce_retracing: Whether a Python number that varies becomes a traced scalar from its second value on.
+
+    Returns:
+        A `Function`, or a decorator where `func` is left out.
+
+    Raises:
+        ArgumentError: The function is a generator or a coroutine, or `input_signature` does not fit it.
+
+    Example:
+        >>> @function
+        ... def squares(x):
+        ...     print("traced")
+        ...     return x * x
+        >>> squares(np.arange(3)).tolist()
+        traced
+        [0, 1, 4]
+        >>> squares(np.arange(3) + 1).tolist()
+        [1, 4, 9]
+    """
     if func is None:
-        return functools.partial(function, **options)
-    return Function(func, **options)
+        return functools.partial(
+            function,
+            input_signature=input_signature,
+            autograph=autograph,
+            jit_compile=jit_compile,
+            reduce_retracing=reduce_retracing,
+        )
+    make = functools.partial(
+        Function, input_signature=input_signature, autograph=autograph, reduce_retracing=reduce_retracing
+    )
+    if isinstance(func, (classmethod, staticmethod)):
+        return type(func)(make(func.__func__))
+    if isinstance(func, Function):
+        func = func.python_function
+    if not callable(func):
+        raise ArgumentError("function takes a callable", received=repr(func))
+    if inspect.iscoroutinefunction(func) or inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
+        raise ArgumentError(
+            "generators and coroutines cannot be compiled",
+            where=_name_of(func),
+            fix="compile the computation inside it, as a function of its own",
+        )
+    return make(func)
+
+
+_BOUND = "_mainstay_functions"
+
+
+class _BoundFunctions(dict[int, Function]):
+    """The functions of one object, by the identity of those of its class; they do not travel with a copy of it."""
+
+    def __copy__(self) -> _BoundFunctions:
+        return _BoundFunctions()
+
+    def __deepcopy__(self, memory: Any) -> _BoundFunctions:
+        return _BoundFunctions()
+
+    def __reduce__(self) -> Any:
+        return (_BoundFunctions, ())
+
+
+def _convert(func: Callable[..., Any]) -> Callable[..., Any]:
+    return func
+
+
+def _name_of(func: Any) -> str:
+    if isinstance(func, functools.partial):
+        return _name_of(func.func)
+    return str(getattr(func, "__name__", type(func).__name__))
+
+
+def _program_key(structure: Structure, operands: list[Any], settings: Any) -> Any:
+    dynamic = iter(operands)
+    places = set(structure.places)
+    keys = [
+        _operand_key(next(dynamic)) if index in places else leaf_key(leaf)
+        for index, leaf in enumerate(structure.leaves)
+    ]
+    return (settings, structure.treedef, *keys)
+
+
+def _operand_key(operand: Any) -> Any:
+    if type(operand) in (int, float):
+        return type(operand)
+    if is_array(operand):
+        return leaf_key(operand)
+    return operand.shape, operand.dtype
+
+
+def _is_quick(leaf: Any) -> bool:
+    return type(leaf) is CONCRETE_ARRAY or type(leaf) is np.ndarray
+
+
+def _quick_key(leaf: Any) -> tuple[Any, ...]:
+    return (leaf.aval,) if type(leaf) is CONCRETE_ARRAY else (leaf.dtype, leaf.shape)
+
+
+def _leaked(path: str, leaf: Any) -> ModelError:
+    return ModelError(
+        "this argument is a traced value of a function that is over; it was kept in a list, an attribute or a global",
+        where=path,
+        received=describe(leaf),
+        fix="return the value from that function, or assign it to a Variable",
+    )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import chain, repeat, starmap
 from operator import attrgetter
 from sys import getrefcount
 from typing import Any
 
 import jax
+import jax.export
 import jax.numpy as jnp
 from jax.extend import core as jex
 
@@ -76,7 +77,7 @@ class Program:
         self._undonated = jax.jit(program)
         donated = tuple(range(len(trace.donated))) if self._is_safe else ()
         self._compiled = jax.jit(program, donate_argnums=donated) if donated else self._undonated
-        self._pack = _packer(trace.results)
+        self._pack = trace.results.packer()
 
     def __call__(self, operands: Sequence[Any]) -> Any:
         """Run the program on its traced arguments; its variables get their new values."""
@@ -141,17 +142,13 @@ class Program:
         values = (*map(_value_of, (*self._donated, *self._readonly)), *self._captures, *operands)
         return self._compiled.lower(*values)
 
+    def as_text(self) -> str:
+        """Return the program as StableHLO text, with symbols for lengths that were left open."""
+        avals = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in self.trace.jaxpr.in_avals]
+        return str(jax.export.export(self._undonated)(*avals).mlir_module())
 
-def _packer(results: Any) -> Callable[[list[Any]], Any]:
-    """Return what puts the traced results into the structure that the function returned."""
-    if len(results.leaves) == 1 and results.places == [0] and results.template is None and not results.has_fields:
-        return lambda outputs: outputs[0]
-    if results.template is None and not results.leaves:
-        return lambda outputs: None
-    if (
-        type(results.template) is tuple
-        and results.places == list(range(len(results.template)))
-        and not any(item is not None for item in results.template)
-    ):
-        return tuple
-    return results.fill  # type: ignore[no-any-return]
+    @property
+    def shown(self) -> str:
+        """The arguments that the program takes, in short."""
+        count = len(self._donated) + len(self._readonly) + len(self._captures)
+        return ", ".join(aval.str_short() for aval in self.trace.jaxpr.in_avals[count:])

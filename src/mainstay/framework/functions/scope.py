@@ -78,8 +78,8 @@ class FunctionScope(keras.StatelessScope):
         """Take note of a new variable, or refuse it."""
         if not self.may_create:
             raise ModelError(
-                f"{self.name} creates the variable {variable.path!r} on a later call; a function only supports variables"
-                " that are created on its first call",
+                f"{self.name} creates the variable {variable.path!r} on a later call; a function only supports"
+                " variables that are created on its first call",
                 expected="variables that are created once, before the function or on its first call, and kept",
                 received=f"a new variable of shape {tuple(variable.shape)} and dtype {variable._dtype}",
                 fix="create it outside of the function, or once: `if self.v is None: self.v = Variable(...)`",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -20,14 +21,14 @@ def is_array(value: Any) -> bool:
     return isinstance(value, ARRAYS)
 
 
-@tree.register_pytree_node_class
+@tree.register_pytree_with_keys_class
 class Fields:
     """The fields of a dataclass that JAX does not know, so that the arrays in them are found."""
 
     def __init__(self, kind: type, names: tuple[str, ...], values: Iterable[Any]) -> None:
         self.kind = kind
         self.names = names
-        self.values = values
+        self.values = tuple(values)
 
     @classmethod
     def of(cls, value: Any) -> Fields:
@@ -42,9 +43,10 @@ class Fields:
             object.__setattr__(value, name, closed(item))
         return value
 
-    def tree_flatten(self) -> tuple[Any, Any]:
-        """Return the values, and the rest."""
-        return self.values, (self.kind, self.names)
+    def tree_flatten_with_keys(self) -> tuple[Any, Any]:
+        """Return the values with their names, and the rest."""
+        keys = map(tree.GetAttrKey, self.names)
+        return tuple(zip(keys, self.values, strict=True)), (self.kind, self.names)
 
     @classmethod
     def tree_unflatten(cls, rest: Any, values: Any) -> Fields:
@@ -52,20 +54,20 @@ class Fields:
         return cls(*rest, values)
 
 
-def _holds_arrays(value: Any) -> bool:
-    """Return whether a leaf is a dataclass with arrays in it, or one that has no hash to be compared by."""
-    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+def is_opaque(leaf: Any) -> bool:
+    """Return whether a leaf is a dataclass that must be opened: it holds arrays, or has no hash to be compared by."""
+    if not dataclasses.is_dataclass(leaf) or isinstance(leaf, type):
         return False
     try:
-        hash(value)
+        hash(leaf)
     except TypeError:
         return True
-    return any(map(is_array, tree.tree_leaves(Fields.of(value))))
+    return any(map(is_array, tree.tree_leaves(Fields.of(leaf))))
 
 
 def opened(value: Any) -> Any:
     """Return a structure with its dataclasses opened."""
-    return tree.tree_map(lambda leaf: Fields.of(leaf) if _holds_arrays(leaf) else leaf, value)
+    return tree.tree_map(lambda leaf: Fields.of(leaf) if is_opaque(leaf) else leaf, value)
 
 
 def closed(value: Any) -> Any:
@@ -75,15 +77,24 @@ def closed(value: Any) -> Any:
     )
 
 
+def containers(value: Any) -> Any:
+    """Return the dicts, lists and tuples of a structure, with None for everything in them."""
+    return _rebuilt(value, value, lambda leaf: None)
+
+
 def in_order_of(template: Any, value: Any) -> Any:
     """Return a structure with the keys of its dicts in the order of a template; JAX sorts them."""
-    if type(template) is dict:
-        return {key: in_order_of(item, value[key]) for key, item in template.items()}
+    return _rebuilt(template, value, lambda leaf: leaf)
+
+
+def _rebuilt(template: Any, value: Any, at_leaf: Callable[[Any], Any]) -> Any:
+    if type(template) in (dict, OrderedDict):
+        return type(template)((key, _rebuilt(item, value[key], at_leaf)) for key, item in template.items())
     if type(template) in (list, tuple):
-        return type(template)(map(in_order_of, template, value))
+        return type(template)(_rebuilt(*pair, at_leaf) for pair in zip(template, value, strict=True))
     if isinstance(template, tuple) and hasattr(template, "_fields"):
-        return type(template)(*map(in_order_of, template, value))
-    return value
+        return type(template)(*(_rebuilt(*pair, at_leaf) for pair in zip(template, value, strict=True)))
+    return at_leaf(value)
 
 
 @dataclass(frozen=True)
@@ -91,9 +102,9 @@ class Structure:
     """A structure of leaves, of which some are dynamic and the others the same on every call.
 
     Args:
-        template: The structure itself, for the order of its dicts.
-        treedef: What `jax.tree_util` knows of it.
-        leaves: Its leaves; those that are dynamic are None.
+        template: The containers, for the order of the keys in the dicts.
+        treedef: What `jax.tree_util` knows of the structure.
+        leaves: The leaves; those that are dynamic are None.
         places: The indices of the dynamic leaves.
         has_fields: Whether dataclasses were opened.
     """
@@ -105,17 +116,24 @@ class Structure:
     has_fields: bool
 
     @classmethod
-    def of(cls, value: Any, is_dynamic: Callable[[Any], bool]) -> tuple[Structure, list[Any]]:
+    def of(cls, value: Any, is_dynamic: Callable[[Any], bool] = is_array) -> tuple[Structure, list[Any]]:
         """Take a structure apart, and return its dynamic leaves with it."""
         leaves, treedef = tree.tree_flatten(value)
-        has_fields = any(map(_holds_arrays, leaves))
+        has_fields = any(map(is_opaque, leaves))
         if has_fields:
             leaves, treedef = tree.tree_flatten(opened(value))
         places = [index for index, leaf in enumerate(leaves) if is_dynamic(leaf)]
         dynamic = [leaves[index] for index in places]
         for index in places:
             leaves[index] = None
-        return cls(_shape_only(value), treedef, leaves, places, has_fields), dynamic
+        return cls(containers(value), treedef, leaves, places, has_fields), dynamic
+
+    def promote(self, places: Iterable[int], dynamic: Iterable[Any]) -> tuple[Structure, list[Any]]:
+        """Return the structure with more of its leaves dynamic, and all its dynamic leaves."""
+        values = dict(zip(self.places, dynamic, strict=True)) | {index: self.leaves[index] for index in places}
+        leaves = [None if index in values else leaf for index, leaf in enumerate(self.leaves)]
+        order = sorted(values)
+        return replace(self, leaves=leaves, places=order), [values[index] for index in order]
 
     def fill(self, values: Iterable[Any]) -> Any:
         """Return the structure with `values` in the places of its dynamic leaves."""
@@ -125,13 +143,13 @@ class Structure:
         filled = in_order_of(self.template, self.treedef.unflatten(leaves))
         return closed(filled) if self.has_fields else filled
 
-
-def _shape_only(value: Any) -> Any:
-    """Return the containers of a structure without what is in them."""
-    if type(value) is dict:
-        return {key: _shape_only(item) for key, item in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(map(_shape_only, value))
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*map(_shape_only, value))
-    return None
+    def packer(self) -> Callable[[list[Any]], Any]:
+        """Return the quickest function that does what `fill` does."""
+        count = len(self.leaves)
+        if self.has_fields or len(self.places) != count:
+            return self.fill
+        if self.treedef == tree.tree_structure(0):
+            return lambda values: values[0]
+        if self.treedef == tree.tree_structure((0,) * count):
+            return tuple
+        return self.fill

@@ -37,7 +37,7 @@ class Trace:
 
 
 def trace(
-    func: Callable[..., Any],
+    func: Callable[[Any], Any],
     arguments: Structure,
     operands: Sequence[Any],
     *,
@@ -47,8 +47,8 @@ def trace(
     """Trace a function once.
 
     Args:
-        func: The function.
-        arguments: Its arguments, with places for the traced ones.
+        func: The function, of its bound arguments.
+        arguments: These, with places for the traced ones.
         operands: Arrays, numbers or shapes with dtypes for these places.
         name: The name of the function, for messages and profiles.
         may_create: Whether it may create variables.
@@ -58,8 +58,7 @@ def trace(
 
     def traced(*values: Any) -> list[Any]:
         scope.begin()
-        args, kwargs = arguments.fill(values)
-        structure, dynamic = Structure.of(func(*args, **kwargs), is_result)
+        structure, dynamic = Structure.of(func(arguments.fill(values)), is_result)
         results.append(structure)
         arrays = [item.value if is_variable(item) else item for item in dynamic]
         return [*(_settled(scope, variable) for variable in scope.writes.values()), *arrays]

@@ -1,0 +1,166 @@
+"""What a user sees when a function fails: their own line last, their own error, and no line of ours, Keras or JAX."""
+
+from __future__ import annotations
+
+import contextlib
+import linecache
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType, TracebackType
+
+import jax
+import keras
+
+import mainstay
+from mainstay.core import MainstayError, ModelError
+
+_HIDDEN = (
+    *(str(Path(str(module.__file__)).parent) + "/" for module in (mainstay, jax, keras)),
+    str(contextlib.__file__),
+)
+_NOISE = ("--------------------\nFor simplicity, JAX",)
+
+_ASKS = {
+    jax.errors.TracerBoolConversionError: (
+        "a Python bool",
+        "let autograph turn the statement into XLA's control flow (`autograph=True`, in a function whose source it can"
+        " read), or write `mainstay.ops.where` or `mainstay.ops.cond`",
+    ),
+    jax.errors.TracerIntegerConversionError: (
+        "a Python int",
+        "pass it as a Python number if it is known before, or use array operations on it",
+    ),
+    jax.errors.TracerArrayConversionError: (
+        "a NumPy array",
+        "use `mainstay.ops` instead of NumPy on it, or return it and convert it outside",
+    ),
+    jax.errors.ConcretizationTypeError: (
+        "a Python value (`float()`, `int()`, `.item()` or a shape)",
+        "keep it as an array, or return it and convert it outside",
+    ),
+}
+
+
+def explained(error: Exception, name: str, arguments: str) -> Exception:
+    """Return the error to raise for one that came out of a function.
+
+    A user's own error is returned as it is, with the traceback cut to the user's lines and a note of the arguments;
+    what JAX says of traced values and XLA of a failed run becomes one readable error.
+
+    Args:
+        error: What was raised.
+        name: The name of the function.
+        arguments: The arguments of the call in short.
+    """
+    shown: Exception = error
+    if isinstance(error, jax.errors.UnexpectedTracerError):
+        shown = _escaped(error, name)
+    elif isinstance(error, jax.errors.ConcretizationTypeError):
+        shown = _needs_a_value(error, name)
+    elif isinstance(error, RecursionError):
+        shown = _endless(error, name)
+    elif isinstance(error, jax.errors.JaxRuntimeError):
+        shown = _failed_run(error, name)
+    if shown is not error:
+        shown.__suppress_context__ = True
+    elif not isinstance(error, MainstayError):
+        _add_note(error, name, arguments)
+    if keras.config.is_traceback_filtering_enabled():
+        shown.__traceback__ = _filtered(error.__traceback__)
+    else:
+        shown.__traceback__ = error.__traceback__
+    return shown
+
+
+def _add_note(error: Exception, name: str, arguments: str) -> None:
+    notes = [note for note in getattr(error, "__notes__", []) if not note.startswith(_NOISE)]
+    note = f"in the function {name}({arguments})"
+    error.__notes__ = notes if note in notes else [*notes, note]
+
+
+def _frames(traceback: TracebackType | None) -> Iterator[TracebackType]:
+    while traceback is not None:
+        yield traceback
+        traceback = traceback.tb_next
+
+
+def _is_users(frame: FrameType) -> bool:
+    return not frame.f_code.co_filename.startswith((*_HIDDEN, "<frozen"))
+
+
+def _filtered(traceback: TracebackType | None) -> TracebackType | None:
+    """Return a traceback with the user's lines only; the whole one where there are none."""
+    kept = [item for item in _frames(traceback) if _is_users(item.tb_frame)]
+    if not kept:
+        return None if traceback is None else traceback
+    result = None
+    for item in reversed(kept):
+        result = TracebackType(result, item.tb_frame, item.tb_lasti, item.tb_lineno)
+    return result
+
+
+def user_line(error: BaseException) -> str | None:
+    """Return the innermost line of the user that an error went through: ``step.py:12, in step: `if x > 0:` ``."""
+    kept = [item for item in _frames(error.__traceback__) if _is_users(item.tb_frame)]
+    if not kept:
+        return None
+    code, line = kept[-1].tb_frame.f_code, kept[-1].tb_lineno
+    source = linecache.getline(code.co_filename, line, kept[-1].tb_frame.f_globals).strip()
+    return f"{code.co_filename}:{line}, in {code.co_name}" + (f": `{source}`" if source else "")
+
+
+def _needs_a_value(error: Exception, name: str) -> ModelError:
+    asked, fix = next(entry for kind, entry in _ASKS.items() if isinstance(error, kind))
+    return ModelError(
+        f"{asked} is asked of a traced value: inside a function it has a shape and a dtype, and no number yet",
+        where=user_line(error) or name,
+        received=_first(r"traced array with shape ([^\n]+?)\.?(?:\n|$)", str(error)),
+        fix=fix,
+    )
+
+
+def _escaped(error: Exception, name: str) -> ModelError:
+    text = str(error)
+    created = _first(r"The leaked intermediate value was created on line ([^\n]+)", text)
+    return ModelError(
+        "a traced value is used after the function that made it is over; it was kept in a list, an attribute or a"
+        " global",
+        where=user_line(error) or name,
+        received=(_first(r"intermediate value with type (\S+)", text) or "a traced value")
+        + (f", made at {created.rstrip('. ')}" if created else ""),
+        fix="return the value from the function, or assign it to a Variable",
+    )
+
+
+def _endless(error: RecursionError, name: str) -> Exception:
+    inline = [
+        str(item.tb_frame.f_locals["self"].__name__)
+        for item in _frames(error.__traceback__)
+        if item.tb_frame.f_code.co_name == "_run_python" and not _is_users(item.tb_frame)
+    ]
+    if len(inline) < 3:
+        return error
+    cycle = list(dict.fromkeys(inline[-50:]))
+    return ModelError(
+        "functions call each other without end while they are traced",
+        where=name,
+        received=" → ".join([*cycle, cycle[0]]),
+        fix="end the recursion on a Python value; a condition on a traced value cannot end it. Use a loop instead",
+    )
+
+
+def _failed_run(error: Exception, name: str) -> ModelError:
+    text = str(error)
+    raised = re.findall(r"^(?:\w+\.)*\w*(?:Error|Exception|Interrupt|Warning)\b.*$", text, re.MULTILINE)
+    cause = raised[-1] if "Traceback (most recent call last)" in text and raised else text.strip().splitlines()[0]
+    return ModelError(
+        f"the compiled function {name} failed while it ran",
+        received=cause,
+        fix="use a smaller batch or model, or more devices" if "RESOURCE_EXHAUSTED" in text else None,
+    )
+
+
+def _first(pattern: str, text: str) -> str | None:
+    found = re.search(pattern, text)
+    return None if found is None else found[1]
