@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -37,6 +38,9 @@ class BatchParallel(keras.distribution.DataParallel):
         # Not the initialisation of `DataParallel`, which takes meshes of more than one axis for a mistake.
         super(keras.distribution.DataParallel, self).__init__(mesh, self._axes[0], auto_shard_dataset=False)
         self._everywhere = self._sharding()
+        # Set as Keras' distribution inside of `run`: a function that is traced in `run` and in a scope, where it may
+        # read another number of replicas, needs a program for each, and the distribution tells them apart.
+        self.as_replica = copy.copy(self)
 
     def __repr__(self) -> str:
         return f"BatchParallel({[name_of(device) for device in self.devices]})"

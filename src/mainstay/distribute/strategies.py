@@ -98,7 +98,7 @@ class Strategy:
         running = contexts.innermost()
         if running is not None and running.as_replica:
             raise ArgumentError("run cannot be called inside of run", fix="call the function itself")
-        with contexts.entered(self, as_replica=True), self._keras_scope():
+        with contexts.entered(self, as_replica=True), self._keras_scope(as_replica=True):
             given, named = (args, dict(kwargs or {}))
             if self._placement is not None:
                 given, named = self._placement.bring((tuple(given), named))
@@ -169,8 +169,10 @@ class Strategy:
         dataset = check_dataset(dataset_fn(InputContext(num_replicas_in_sync=count)))
         return self.experimental_distribute_dataset(dataset if count == 1 else JoinedBatches(dataset, count))
 
-    def _keras_scope(self) -> contextlib.AbstractContextManager[Any]:
-        return contextlib.nullcontext() if self._placement is None else self._placement.scope()
+    def _keras_scope(self, *, as_replica: bool = False) -> contextlib.AbstractContextManager[Any]:
+        if self._placement is None:
+            return contextlib.nullcontext()
+        return self._placement.as_replica.scope() if as_replica else self._placement.scope()
 
 
 class OneDeviceStrategy(Strategy):
