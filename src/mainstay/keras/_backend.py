@@ -42,5 +42,7 @@ for _name in SUBMODULES:
     sys.modules[f"mainstay.keras.{_name}"] = getattr(keras, _name)
 
 from mainstay.keras._tensorflow_style import install  # noqa: E402
+from mainstay.keras.tensorboard import TensorBoard  # noqa: E402
 
 install()
+keras.callbacks.TensorBoard = TensorBoard  # Keras' own needs TensorFlow
