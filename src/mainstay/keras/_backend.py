@@ -41,8 +41,10 @@ SUBMODULES = (
 for _name in SUBMODULES:
     sys.modules[f"mainstay.keras.{_name}"] = getattr(keras, _name)
 
-from mainstay.keras._tensorflow_style import install  # noqa: E402
+from mainstay.keras import _tensorflow_style  # noqa: E402
 from mainstay.keras.tensorboard import TensorBoard  # noqa: E402
+from mainstay.keras.training import loops  # noqa: E402
 
-install()
+_tensorflow_style.install()
+loops.install()
 keras.callbacks.TensorBoard = TensorBoard  # Keras' own needs TensorFlow

@@ -21,8 +21,6 @@ _keras_load = keras.saving.load_model
 _FORMATS = {"keras": "keras", "keras_v3": "keras", "h5": "h5", "hdf5": "h5", "tf": "tf", "tensorflow": "tf"}
 _SUFFIXES = {".keras": "keras", ".h5": "h5", ".hdf5": "h5"}
 _OTHERS = frozenset({".pb", ".tflite", ".onnx", ".json", ".npz", ".zip", ".pt", ".pth", ".ckpt", ".safetensors"})
-    {".pb", ".tflite", ".onnx", ".json", ".npz", ".zip", ".pt", ".pth", ".pkl", ".ckpt", ".safetensors"}
-)
 
 
 def save_model(

@@ -1,0 +1,150 @@
+"""The changes to Keras' own loops: several steps per program, untracked bookkeeping, callbacks that do nothing unasked.
+
+They are put onto Keras' classes, so that every model has them. None changes a result, an order of random numbers or
+what a callback sees.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+from keras.src.backend.jax.trainer import JAXEpochIterator, JAXTrainer
+from keras.src.trainers.data_adapters import array_slicing
+from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
+
+from mainstay.keras.training.several_steps import Run, current_run, listens, running, several, steps_for
+
+_UNTRACKED = frozenset({"_jax_state", "_jax_state_synced"})
+
+
+def _within_run(kind: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap `fit`, `evaluate` or `predict`, so that its steps per program can be chosen for the time of the call."""
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def loop(self: Any, *args: Any, **kwargs: Any) -> Any:
+        run = None
+        if self.steps_per_execution == 1:
+            given = signature.bind(self, *args, **kwargs)
+            given.apply_defaults()
+            values = given.arguments
+            run = Run(self, kind, values["callbacks"], values.get("epochs", 1) - values.get("initial_epoch", 0))
+        with running(run):
+            return original(self, *args, **kwargs)
+
+    return loop
+
+
+def _decide(iterator: Any) -> None:
+    """Choose the steps per program of the run that goes through an iterator, once its model is built."""
+    run = current_run()
+    if run is None or getattr(run.model, f"{run.kind}_function") is None:
+        return
+    if not run.steps:
+        arrays = isinstance(iterator.data_adapter, ArrayDataAdapter) and not iterator.steps_per_epoch
+        run.steps = steps_for(run, iterator.data_adapter) if arrays else 1
+    iterator.steps_per_execution = run.steps
+
+
+def _batches(adapter: Any, leaves: list[Any], structure: Any) -> Iterator[Any]:
+    """Yield the batches of arrays as Keras does, with the same draws of random numbers."""
+    size, count, shuffle = adapter.batch_size, adapter._num_samples, adapter._shuffle
+    order = np.random.permutation(count) if shuffle and shuffle != "batch" else None
+    for start in range(0, count, size):
+        stop = min(start + size, count)
+        if order is not None:
+            rows = order[start:stop]
+        elif shuffle:
+            rows = np.random.permutation(stop - start) + start
+        else:
+            yield structure.unflatten([leaf[start:stop] for leaf in leaves])
+            continue
+        yield structure.unflatten([leaf.take(rows, axis=0) for leaf in leaves])
+
+
+def _quiet(hook: str, original: Callable[..., None]) -> Callable[..., None]:
+    """Return a hook of Keras' list of callbacks that does nothing if none of them would."""
+    hooks = (hook, hook.replace("_train_", "_"))
+
+    @functools.wraps(original)
+    def call(self: Any, batch: int, logs: Any = None) -> None:
+        known = self.__dict__.setdefault("_listening", {})
+        if known.get(hook, (None,))[0] != len(self.callbacks):
+            listening = any(listens(callback, name) for callback in self.callbacks for name in hooks)
+            known[hook] = (len(self.callbacks), listening)
+        if known[hook][1]:
+            original(self, batch, logs)
+
+    return call
+
+
+def install() -> None:
+    """Put the changes onto Keras' classes."""
+    for kind, name in (("train", "fit"), ("test", "evaluate"), ("predict", "predict")):
+        setattr(JAXTrainer, name, _within_run(kind, getattr(JAXTrainer, name)))
+    for kind in ("train", "test", "predict"):
+        for moment in ("begin", "end"):
+            hook = f"on_{kind}_batch_{moment}"
+            setattr(keras.callbacks.CallbackList, hook, _quiet(hook, getattr(keras.callbacks.CallbackList, hook)))
+    _install_steps()
+    _install_attributes()
+    _install_batches()
+
+
+def _install_steps() -> None:
+    make, compile_, enumerate_ = JAXTrainer._make_function, JAXTrainer.compile, JAXEpochIterator._enumerate_iterator
+
+    @functools.wraps(make)
+    def make_function(self: Any, step_function: Any, concatenate_outputs: bool = False) -> Any:
+        ordinary = make(self, step_function, concatenate_outputs)
+        if not hasattr(step_function, "lower"):
+            return ordinary
+        return several(self, step_function, ordinary, concatenate=concatenate_outputs)
+
+    @functools.wraps(enumerate_)
+    def enumerate_iterator(self: Any) -> Iterator[Any]:
+        _decide(self)
+        yield from enumerate_(self)
+
+    @functools.wraps(compile_)
+    def compile_model(self: Any, *args: Any, **kwargs: Any) -> None:
+        if kwargs.get("steps_per_execution", 1) in (None, "auto"):
+            kwargs["steps_per_execution"] = 1
+        compile_(self, *args, **kwargs)
+
+    JAXTrainer._make_function = make_function
+    JAXTrainer.compile = compile_model
+    JAXEpochIterator._enumerate_iterator = enumerate_iterator
+
+
+def _install_attributes() -> None:
+    tracked = keras.Model.__setattr__
+
+    @functools.wraps(tracked)
+    def set_attribute(self: Any, name: str, value: Any) -> None:
+        if name in _UNTRACKED:
+            self.__dict__[name] = value
+        else:
+            tracked(self, name, value)
+
+    keras.Model.__setattr__ = set_attribute
+
+
+def _install_batches() -> None:
+    original = ArrayDataAdapter.get_jax_iterator
+
+    @functools.wraps(original)
+    def get_jax_iterator(self: Any) -> Iterator[Any]:
+        wrapped, structure = jax.tree.flatten(array_slicing.convert_to_sliceable(self._inputs, target_backend="jax"))
+        if all(type(leaf) is array_slicing.NumpySliceable for leaf in wrapped):
+            return _batches(self, [leaf.array for leaf in wrapped], structure)
+        iterator: Iterator[Any] = original(self)
+        return iterator
+
+    ArrayDataAdapter.get_jax_iterator = get_jax_iterator
