@@ -5,6 +5,7 @@ from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MAINSTAY_COMPILATION_CACHE", "off")
 
 import pytest
 from hypothesis import HealthCheck, settings
