@@ -2,16 +2,24 @@
 
 from mainstay.framework import _setup  # noqa: F401  (first: it chooses the backend)
 from mainstay.framework.backend import require_jax_backend
+from mainstay.framework.config import (
+    functions_run_eagerly,
+    list_logical_devices,
+    list_physical_devices,
+    run_functions_eagerly,
+)
 from mainstay.framework.conversion import cast, constant, convert_to_tensor
-from mainstay.framework.functions import Function, function
+from mainstay.framework.functions import ConcreteFunction, Function, RetracingWarning, function
 from mainstay.framework.jax_internals import SUPPORTED_JAX
 from mainstay.framework.tapes import GradientTape, UnconnectedGradients, custom_gradient, stop_gradient
 from mainstay.framework.variables import Variable
 
 __all__ = [
     "SUPPORTED_JAX",
+    "ConcreteFunction",
     "Function",
     "GradientTape",
+    "RetracingWarning",
     "UnconnectedGradients",
     "Variable",
     "cast",
@@ -19,6 +27,10 @@ __all__ = [
     "convert_to_tensor",
     "custom_gradient",
     "function",
+    "functions_run_eagerly",
+    "list_logical_devices",
+    "list_physical_devices",
     "require_jax_backend",
+    "run_functions_eagerly",
     "stop_gradient",
 ]

@@ -7,7 +7,7 @@ import linecache
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 
 import jax
 import keras
@@ -85,13 +85,14 @@ def _frames(traceback: TracebackType | None) -> Iterator[TracebackType]:
         traceback = traceback.tb_next
 
 
-def _is_users(frame: FrameType) -> bool:
-    return not frame.f_code.co_filename.startswith((*_HIDDEN, "<frozen"))
+def is_hidden(filename: str) -> bool:
+    """Return whether a file is one of Mainstay, Keras or JAX, whose lines a user need not see."""
+    return filename.startswith((*_HIDDEN, "<frozen"))
 
 
 def _filtered(traceback: TracebackType | None) -> TracebackType | None:
     """Return a traceback with the user's lines only; the whole one where there are none."""
-    kept = [item for item in _frames(traceback) if _is_users(item.tb_frame)]
+    kept = [item for item in _frames(traceback) if not is_hidden(item.tb_frame.f_code.co_filename)]
     if not kept:
         return None if traceback is None else traceback
     result = None
@@ -102,7 +103,7 @@ def _filtered(traceback: TracebackType | None) -> TracebackType | None:
 
 def user_line(error: BaseException) -> str | None:
     """Return the innermost line of the user that an error went through: ``step.py:12, in step: `if x > 0:` ``."""
-    kept = [item for item in _frames(error.__traceback__) if _is_users(item.tb_frame)]
+    kept = [item for item in _frames(error.__traceback__) if not is_hidden(item.tb_frame.f_code.co_filename)]
     if not kept:
         return None
     code, line = kept[-1].tb_frame.f_code, kept[-1].tb_lineno
@@ -137,7 +138,7 @@ def _endless(error: RecursionError, name: str) -> Exception:
     inline = [
         str(item.tb_frame.f_locals["self"].__name__)
         for item in _frames(error.__traceback__)
-        if item.tb_frame.f_code.co_name == "_run_python" and not _is_users(item.tb_frame)
+        if item.tb_frame.f_code.co_name == "_run_python" and is_hidden(item.tb_frame.f_code.co_filename)
     ]
     if len(inline) < 3:
         return error

@@ -124,8 +124,7 @@ class Function:
         """Run a call of any form."""
         leaves, treedef = tree.tree_flatten((args, kwargs))
         if any(not is_array(leaf) and is_opaque(leaf) for leaf in leaves):
-            args, kwargs = opened((args, kwargs))
-            leaves, treedef = tree.tree_flatten((args, kwargs))
+            leaves, treedef = tree.tree_flatten(opened((args, kwargs)))
         settings = (jax_settings(), keras_settings())
         try:
             key = (settings, treedef, *map(leaf_key, leaves))
@@ -211,7 +210,8 @@ class Function:
             {
                 path: f"any {type(leaf).__name__}" if path in relaxed else describe(leaf)
                 for path, leaf in zip(paths, leaves, strict=True)
-            }
+            },
+            str(structure.treedef),
         )
         return program, operands
 
