@@ -19,6 +19,8 @@ _HIDDEN = (
     *(str(Path(str(module.__file__)).parent) + "/" for module in (mainstay, jax, keras)),
     str(contextlib.__file__),
 )
+# XLA begins with the name of a status, whatever the class of the error.
+_STATUS = re.compile(r"[A-Z]+(_[A-Z]+)*: ")
 _NOISE = ("--------------------\nFor simplicity, JAX",)
 
 _ASKS = {
@@ -60,23 +62,19 @@ def explained(error: Exception, name: str, arguments: str) -> Exception:
         shown = _needs_a_value(error, name)
     elif isinstance(error, RecursionError):
         shown = _endless(error, name)
-    elif isinstance(error, jax.errors.JaxRuntimeError):
+    elif isinstance(error, (jax.errors.JaxRuntimeError, ValueError, RuntimeError)) and _STATUS.match(str(error)):
         shown = _failed_run(error, name)
+    notes = [note for note in getattr(error, "__notes__", []) if not note.startswith(_NOISE)]
     if shown is not error:
         shown.__suppress_context__ = True
-    elif not isinstance(error, MainstayError):
-        _add_note(error, name, arguments)
+    else:
+        note = f"in the function {name}({arguments})"
+        error.__notes__ = notes if note in notes or isinstance(error, MainstayError) else [*notes, note]
     if keras.config.is_traceback_filtering_enabled():
         shown.__traceback__ = _filtered(error.__traceback__)
     else:
         shown.__traceback__ = error.__traceback__
     return shown
-
-
-def _add_note(error: Exception, name: str, arguments: str) -> None:
-    notes = [note for note in getattr(error, "__notes__", []) if not note.startswith(_NOISE)]
-    note = f"in the function {name}({arguments})"
-    error.__notes__ = notes if note in notes else [*notes, note]
 
 
 def _frames(traceback: TracebackType | None) -> Iterator[TracebackType]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -67,7 +69,31 @@ def trace(
     # The scope ends after the trace does: variables that were created and never read get real values then.
     with outside_of_traces(), unobserved(), scope:
         program = jax.make_jaxpr(traced)(*operands)
-    return _split(program, scope, results[0])
+    split = _split(program, scope, results[0])
+    return _only_kept(split, scope) if scope.created else split
+
+
+def _only_kept(split: Trace, scope: FunctionScope) -> Trace:
+    """Return the trace, unless the function creates its variables anew on every call and keeps none of them."""
+    created = {id(variable): variable.path for variable in scope.created}
+    lists = [[weakref.ref(item) for item in items] for items in (split.donated, split.readonly, split.written)]
+    paths = [[created.get(id(item)) for item in items] for items in (split.donated, split.readonly, split.written)]
+    # Whatever the trace itself holds is let go, to see who else holds the variables.
+    for items in (split.donated, split.readonly, split.written, scope.created, scope.losses):
+        items.clear()
+    for mapping in (scope.reads, scope.writes, scope.state_mapping):
+        mapping.clear()
+    gc.collect()
+    for references, names in zip(lists, paths, strict=True):
+        for reference, path in zip(references, names, strict=True):
+            if path is not None and reference() is None:
+                raise ModelError(
+                    f"{scope.name} creates the variable {path!r} on every call and does not keep it; a function only"
+                    " supports variables that are created on its first call",
+                    fix="make it outside of the function, or once: `if self.v is None: self.v = Variable(…)`",
+                )
+    donated, readonly, written = ([reference() for reference in references] for references in lists)
+    return replace(split, donated=donated, readonly=readonly, written=written)
 
 
 def is_result(value: Any) -> bool:
