@@ -1,4 +1,8 @@
-"""What is trained: the sizes of each model, which every framework reads, and seeded data. Needs NumPy only."""
+"""What is trained: the sizes of each model, which every framework reads, and seeded data. Needs NumPy only.
+
+`CASES` suit a CPU. `LARGE_CASES` are for an accelerator, in bfloat16 beside float32 weights; `SMOKE_CASES` are the
+same models so small that a CPU shows that they work.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,7 @@ class Case:
     epoch: int
     classes: int
     sizes: dict[str, Any]
+    mixed: bool = False
 
 
 CASES = {
@@ -39,6 +44,31 @@ CASES = {
 }  # fmt: skip
 
 
+LARGE_CASES = {
+    case.name: case
+    for case in (
+        Case("encoder", "transformer encoder, 12 layers, 32 × 512 tokens, bf16", "transformer", 32, 16, 2,
+             {"layers": 12, "length": 512, "vocabulary": 32_000, "width": 768, "heads": 12, "inner": 3072,
+              "dropout": 0.1}, mixed=True),
+        Case("resnet50", "ResNet-50, 128 × 224×224, bf16", "resnet50", 128, 8, 1000,
+             {"side": 224, "width": 64, "blocks": (3, 4, 6, 3)}, mixed=True),
+    )
+}  # fmt: skip
+
+SMOKE_CASES = {
+    case.name: case
+    for case in (
+        Case("encoder", "a tiny transformer encoder, bf16", "transformer", 2, 2, 2,
+             {"layers": 1, "length": 8, "vocabulary": 50, "width": 16, "heads": 2, "inner": 32, "dropout": 0.1},
+             mixed=True),
+        Case("resnet50", "a tiny residual network, bf16", "resnet50", 2, 2, 10,
+             {"side": 32, "width": 8, "blocks": (2, 1, 1, 1)}, mixed=True),
+    )
+}  # fmt: skip
+
+SETS = {"cases": CASES, "large": LARGE_CASES, "smoke": SMOKE_CASES}
+
+
 def data(case: Case) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
     """Return the inputs of one epoch, channels last, and labels as int32; the same in every framework."""
     random, rows, sizes = np.random.default_rng(0), case.batch * case.epoch, case.sizes
@@ -48,7 +78,7 @@ def data(case: Case) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
             return (random.random((rows, sizes["inputs"]), dtype=np.float32),), labels
         case "cnn":
             return (random.random((rows, sizes["side"], sizes["side"], 1), dtype=np.float32),), labels
-        case "resnet":
+        case "resnet" | "resnet50":
             return (random.random((rows, sizes["side"], sizes["side"], 3), dtype=np.float32),), labels
         case "wide_deep":
             ids = random.integers(0, sizes["vocabulary"], (rows, sizes["features"]), dtype=np.int32)

@@ -23,7 +23,8 @@ class Engine:
         self.case, self.random = case, np.random.default_rng(2)
         self.inputs, self.labels = data(case)
         self.resident = jax.device_put([(alone(inputs), labels) for inputs, labels in batches(case)])
-        weights, state, self.apply = build(case)
+        weights, state, apply = build(case)
+        self.apply = in_bfloat16(apply) if case.mixed else apply
         slots = jax.tree.map(jnp.zeros_like, (weights, weights))
         self.trained = (weights, state, *slots, jnp.zeros((), jnp.int32), jax.random.key(0))
         self.train = jax.jit(partial(train_step, self.apply), donate_argnums=0)
@@ -32,6 +33,10 @@ class Engine:
 
     def parameters(self, task: str) -> int:
         return sum(leaf.size for leaf in jax.tree.leaves(self.weights))
+
+    def flops(self) -> float:
+        """Return the floating-point operations of a training step, counted before XLA optimizes it."""
+        return float(self.train.lower(self.trained, *self.resident[0]).cost_analysis()["flops"])
 
     def fit(self, clock: Clock, epochs: int) -> None:
         clock.start()
@@ -67,6 +72,19 @@ class Engine:
             answer = self.infer(self.weights, self.state, self.resident[index % len(self.resident)][0])
         answer.block_until_ready()
         clock.stop()
+
+
+def in_bfloat16(apply: Any) -> Any:
+    """Compute in bfloat16 from float32 weights."""
+
+    def narrow(value: jax.Array) -> jax.Array:
+        return value.astype(jnp.bfloat16) if jnp.issubdtype(value.dtype, jnp.floating) else value
+
+    def applied(weights: Any, state: Any, inputs: Any, key: Any = None) -> tuple[jax.Array, Any]:
+        logits, after = apply(jax.tree.map(narrow, weights), state, jax.tree.map(narrow, inputs), key)
+        return logits.astype(jnp.float32), after
+
+    return applied
 
 
 def train_step(apply: Any, trained: Any, inputs: Any, labels: jax.Array) -> tuple[Any, jax.Array]:

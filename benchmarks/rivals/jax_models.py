@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -21,6 +21,7 @@ def build(case: Case) -> tuple[Tree, Tree, Callable[..., tuple[jax.Array, Tree]]
         "mlp": (mlp_weights, mlp),
         "cnn": (cnn_weights, cnn),
         "resnet": (resnet_weights, resnet),
+        "resnet50": (resnet50_weights, resnet50),
         "wide_deep": (wide_deep_weights, wide_deep),
         "transformer": (transformer_weights, transformer),
         "lstm": (lstm_weights, lstm),
@@ -67,8 +68,8 @@ def conv(kernel: jax.Array, value: jax.Array, padding: str = "SAME", strides: in
     )
 
 
-def pooled(value: jax.Array) -> jax.Array:
-    return jax.lax.reduce_window(value, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+def pooled(value: jax.Array, size: int = 2, padding: str = "VALID") -> jax.Array:
+    return jax.lax.reduce_window(value, -jnp.inf, jax.lax.max, (1, size, size, 1), (1, 2, 2, 1), padding)
 
 
 def mlp_weights(weights: Weights, classes: int, sizes: Tree) -> tuple[Tree, Tree]:
@@ -107,27 +108,71 @@ def resnet_weights(weights: Weights, classes: int, sizes: Tree) -> tuple[Tree, T
         "b1": (3, 3, few, many),
         "b2": (3, 3, many, many),
     }
-    parameters = {name: {"kernel": weights.normal(*shape)} | weights.norm(shape[-1]) for name, shape in shapes.items()}
-    state = {name: (jnp.zeros(shape[-1]), jnp.ones(shape[-1])) for name, shape in shapes.items()}
+    parameters, state = normalized_convolutions(weights, shapes)
     return parameters | {"head": weights.dense(many, classes)}, state
 
 
-def resnet(weights: Tree, state: Tree, value: jax.Array, key: Any, sizes: Tree) -> tuple[jax.Array, Tree]:
-    after = {}
+def normalized_convolutions(weights: Weights, shapes: dict[str, tuple[int, ...]]) -> tuple[Tree, Tree]:
+    parameters = {name: {"kernel": weights.normal(*shape)} | weights.norm(shape[-1]) for name, shape in shapes.items()}
+    return parameters, {name: (jnp.zeros(shape[-1]), jnp.ones(shape[-1])) for name, shape in shapes.items()}
+
+
+def convolver(weights: Tree, state: Tree, after: Tree, *, training: bool) -> Callable[..., jax.Array]:
+    """Return a convolution with batch normalization by name, which leaves its new state in `after`."""
 
     def convolved(name: str, value: jax.Array, strides: int = 1) -> jax.Array:
         layer = weights[name]
         value = conv(layer["kernel"], value, strides=strides)
         mean, variance = state[name]
-        if key is not None:
-            old, (mean, variance) = state[name], (value.mean((0, 1, 2)), value.var((0, 1, 2)))
+        if training:
+            wide = value.astype(jnp.float32)
+            old, (mean, variance) = state[name], (wide.mean((0, 1, 2)), wide.var((0, 1, 2)))
             after[name] = (0.9 * old[0] + 0.1 * mean, 0.9 * old[1] + 0.1 * variance)
         scale = layer["scale"] * jax.lax.rsqrt(variance + 1e-5)
-        return value * scale + (layer["bias"] - mean * scale)
+        return (value * scale + (layer["bias"] - mean * scale)).astype(value.dtype)
 
+    return convolved
+
+
+def resnet(weights: Tree, state: Tree, value: jax.Array, key: Any, sizes: Tree) -> tuple[jax.Array, Tree]:
+    after: Tree = {}
+    convolved = convolver(weights, state, after, training=key is not None)
     value = jax.nn.relu(convolved("stem", value))
     value = jax.nn.relu(value + convolved("a2", jax.nn.relu(convolved("a1", value))))
     value = jax.nn.relu(convolved("short", value, 2) + convolved("b2", jax.nn.relu(convolved("b1", value, 2))))
+    return dense(weights["head"], value.mean((1, 2))), after
+
+
+def resnet50_blocks(sizes: Tree) -> Iterator[tuple[str, int, int]]:
+    """Give the name, the channels and the strides of each block."""
+    for stage, count in enumerate(sizes["blocks"]):
+        for index in range(count):
+            yield f"{stage}.{index}", sizes["width"] * 2**stage, 2 if stage and not index else 1
+
+
+def resnet50_weights(weights: Weights, classes: int, sizes: Tree) -> tuple[Tree, Tree]:
+    before = sizes["width"]
+    shapes = {"stem": (7, 7, 3, before)}
+    for name, channels, _ in resnet50_blocks(sizes):
+        if name.endswith(".0"):
+            shapes[f"{name} short"] = (1, 1, before, 4 * channels)
+        shapes[f"{name} first"] = (1, 1, before, channels)
+        shapes[f"{name} middle"] = (3, 3, channels, channels)
+        shapes[f"{name} last"] = (1, 1, channels, 4 * channels)
+        before = 4 * channels
+    parameters, state = normalized_convolutions(weights, shapes)
+    return parameters | {"head": weights.dense(before, classes)}, state
+
+
+def resnet50(weights: Tree, state: Tree, value: jax.Array, key: Any, sizes: Tree) -> tuple[jax.Array, Tree]:
+    after: Tree = {}
+    convolved = convolver(weights, state, after, training=key is not None)
+    value = pooled(jax.nn.relu(convolved("stem", value, 2)), 3, "SAME")
+    for name, _, strides in resnet50_blocks(sizes):
+        short = convolved(f"{name} short", value, strides) if name.endswith(".0") else value
+        value = jax.nn.relu(convolved(f"{name} first", value))
+        value = jax.nn.relu(convolved(f"{name} middle", value, strides))
+        value = jax.nn.relu(short + convolved(f"{name} last", value))
     return dense(weights["head"], value.mean((1, 2))), after
 
 
@@ -169,9 +214,10 @@ def transformer_weights(weights: Weights, classes: int, sizes: Tree) -> tuple[Tr
 
 
 def normalized(layer: Tree, value: jax.Array) -> jax.Array:
-    mean = value.mean(-1, keepdims=True)
-    variance = jnp.square(value - mean).mean(-1, keepdims=True)
-    return (value - mean) * jax.lax.rsqrt(variance + 1e-5) * layer["scale"] + layer["bias"]
+    wide = value.astype(jnp.float32)
+    mean = wide.mean(-1, keepdims=True)
+    variance = jnp.square(wide - mean).mean(-1, keepdims=True)
+    return ((wide - mean) * jax.lax.rsqrt(variance + 1e-5) * layer["scale"] + layer["bias"]).astype(value.dtype)
 
 
 def transformer(weights: Tree, state: Tree, tokens: jax.Array, key: Any, sizes: Tree) -> tuple[jax.Array, Tree]:

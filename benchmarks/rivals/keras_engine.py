@@ -13,6 +13,7 @@ from rivals.worker import Clock
 class KerasEngine:
     def __init__(self, tf: Any, case: Case, *, jit_compile: bool | str, compile_options: dict[str, Any]) -> None:
         self.tf, self.case, self.jit_compile, self.compile_options = tf, case, jit_compile, compile_options
+        tf.keras.mixed_precision.set_global_policy("mixed_bfloat16" if case.mixed else "float32")
         inputs, self.labels = data(case)
         self.inputs = self.alone(inputs)
 

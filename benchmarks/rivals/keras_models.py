@@ -13,6 +13,7 @@ def build(case: Case, keras: Any) -> Any:
         "mlp": mlp,
         "cnn": cnn,
         "resnet": resnet,
+        "resnet50": resnet50,
         "wide_deep": wide_deep,
         "transformer": transformer,
         "lstm": lstm,
@@ -63,6 +64,27 @@ def resnet(keras: Any, classes: int, *, side: int, filters: tuple[int, int]) -> 
     value = layers.ReLU()(convolved(image, filters[0]))
     value = block(block(value, filters[0], 1), filters[1], 2)
     return keras.Model(image, layers.Dense(classes)(layers.GlobalAveragePooling2D()(value)))
+
+
+def resnet50(keras: Any, classes: int, *, side: int, width: int, blocks: tuple[int, ...]) -> Any:
+    layers = keras.layers
+
+    def convolved(value: Any, channels: int, kernel: int, strides: int = 1) -> Any:
+        value = layers.Conv2D(channels, kernel, strides=strides, padding="same", use_bias=False)(value)
+        return layers.BatchNormalization(epsilon=1e-5, momentum=0.9)(value)
+
+    image = keras.Input((side, side, 3))
+    value = layers.ReLU()(convolved(image, width, 7, 2))
+    value = layers.MaxPooling2D(3, 2, padding="same")(value)
+    for stage, count in enumerate(blocks):
+        channels = width * 2**stage
+        for index in range(count):
+            strides = 2 if stage and not index else 1
+            short = value if index else convolved(value, 4 * channels, 1, strides)
+            value = layers.ReLU()(convolved(value, channels, 1))
+            value = layers.ReLU()(convolved(value, channels, 3, strides))
+            value = layers.ReLU()(layers.Add()([short, convolved(value, 4 * channels, 1)]))
+    return keras.Model(image, layers.Dense(classes, dtype="float32")(layers.GlobalAveragePooling2D()(value)))
 
 
 def wide_deep(

@@ -39,15 +39,25 @@ class Process:
     """The worker of one engine and one case, with as many batches an epoch as `options` may say."""
 
     def __init__(
-        self, engine: str, case: str, options: Iterable[str] = (), environment: Mapping[str, str] | None = None
+        self,
+        engine: str,
+        case: str,
+        options: Iterable[str] = (),
+        environment: Mapping[str, str] | None = None,
+        *,
+        python: str | None = None,
     ) -> None:
         self.engine = engine
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed with the process)
         backend = {"KERAS_BACKEND": "tensorflow"} if engine.startswith("tensorflow") else {}
         self.process = subprocess.Popen(
-            [python_of(engine), "-m", "rivals.worker", engine, case, *options],
+            [python or python_of(engine), "-m", "rivals.worker", engine, case, *options],
             cwd=FOLDER,
-            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | backend | dict(environment or {}),
+            # Several processes share an accelerator: none may take all of its memory at once.
+            env=os.environ
+            | {"TF_CPP_MIN_LOG_LEVEL": "3", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+            | backend
+            | dict(environment or {}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,

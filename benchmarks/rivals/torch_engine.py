@@ -12,10 +12,14 @@ from rivals.cases import Case, batches, data
 from rivals.torch_models import build
 from rivals.worker import Clock
 
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
 
 def tensor(values: np.ndarray) -> torch.Tensor:
-    """Return the values as PyTorch wants them: images channels first."""
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(values, -1, 1) if values.ndim == 4 else values))
+    """Return the values as PyTorch wants them: on the device, images channels first (on a GPU in name only)."""
+    if values.ndim == 4:
+        values = np.moveaxis(values, -1, 1)
+    return torch.from_numpy(values if DEVICE == "cuda" else np.ascontiguousarray(values)).to(DEVICE)
 
 
 class Engine:
@@ -24,17 +28,25 @@ class Engine:
         inputs, labels = data(case)
         self.inputs, self.labels = [tensor(item) for item in inputs], tensor(labels).long()
         self.resident = [([tensor(item) for item in x], tensor(labels).long()) for x, labels in batches(case)]
-        self.trained, self.ready = build(case), build(case).eval()
+        self.trained, self.ready = self.model(), self.model().eval()
         self.optimizer = torch.optim.Adam((p for p in self.trained.parameters() if p.requires_grad), lr=1e-3)
         wrap: Any = torch.compile if compiled else lambda model: model
         self.train_model, self.infer_model = wrap(self.trained), wrap(self.ready)
+
+    def model(self) -> torch.nn.Module:
+        model = build(self.case).to(DEVICE)
+        return model.to(memory_format=torch.channels_last) if DEVICE == "cuda" else model
+
+    def precision(self) -> torch.autocast:
+        return torch.autocast(DEVICE, torch.bfloat16, enabled=self.case.mixed)
 
     def parameters(self, task: str) -> int:
         return sum(parameter.numel() for parameter in self.trained.parameters() if parameter.requires_grad)
 
     def train(self, inputs: list[torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
         self.optimizer.zero_grad(set_to_none=True)
-        loss = functional.cross_entropy(self.train_model(*inputs), labels)
+        with self.precision():
+            loss = functional.cross_entropy(self.train_model(*inputs), labels)
         loss.backward()
         self.optimizer.step()
         return loss.detach()
@@ -42,8 +54,8 @@ class Engine:
     def fit(self, clock: Clock, epochs: int) -> None:
         clock.start()
         for _ in range(epochs):
-            total = torch.zeros(())
-            for rows in torch.randperm(len(self.labels)).split(self.case.batch):
+            total = torch.zeros((), device=DEVICE)
+            for rows in torch.randperm(len(self.labels), device=DEVICE).split(self.case.batch):
                 total += self.train([item[rows] for item in self.inputs], self.labels[rows])
             float(total)
         clock.stop()
@@ -60,14 +72,16 @@ class Engine:
         clock.start()
         for _ in range(passes):
             cuts = range(0, len(self.labels), self.case.batch)
-            answers = [self.infer_model(*(item[i : i + self.case.batch] for item in self.inputs)) for i in cuts]
-            torch.cat(answers).numpy()
+            with self.precision():
+                answers = [self.infer_model(*(item[i : i + self.case.batch] for item in self.inputs)) for i in cuts]
+            torch.cat(answers).float().cpu().numpy()
         clock.stop()
 
     @torch.inference_mode()
     def call(self, clock: Clock, calls: int) -> None:
         clock.start()
-        for index in range(calls):
-            answer = self.infer_model(*self.resident[index % len(self.resident)][0])
+        with self.precision():
+            for index in range(calls):
+                answer = self.infer_model(*self.resident[index % len(self.resident)][0])
         float(answer[0, 0])
         clock.stop()

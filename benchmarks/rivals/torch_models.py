@@ -13,9 +13,16 @@ from rivals.cases import Case
 
 def build(case: Case) -> nn.Module:
     """Return the model of a case, which gives logits; images are channels first, as PyTorch has them."""
-    return {"mlp": Mlp, "cnn": Cnn, "resnet": ResNet, "wide_deep": WideDeep, "transformer": Transformer, "lstm": Lstm}[
-        case.architecture
-    ](case.classes, **case.sizes)
+    model: nn.Module = {
+        "mlp": Mlp,
+        "cnn": Cnn,
+        "resnet": ResNet,
+        "resnet50": ResNet50,
+        "wide_deep": WideDeep,
+        "transformer": Transformer,
+        "lstm": Lstm,
+    }[case.architecture](case.classes, **case.sizes)
+    return model
 
 
 class Mlp(nn.Sequential):
@@ -65,6 +72,29 @@ class ResNet(nn.Sequential):
             nn.Flatten(),
             nn.Linear(filters[1], classes),
         )
+
+
+class Bottleneck(nn.Module):
+    def __init__(self, before: int, channels: int, strides: int, *, projected: bool) -> None:
+        super().__init__()
+        self.first, self.last = convolved(before, channels, 1), convolved(channels, 4 * channels, 1)
+        self.middle = convolved(channels, channels, 3, strides)
+        self.short = convolved(before, 4 * channels, 1, strides) if projected else nn.Identity()
+
+    def forward(self, value: torch.Tensor) -> torch.Tensor:
+        inner = torch.relu(self.middle(torch.relu(self.first(value))))
+        return torch.relu(self.short(value) + self.last(inner))
+
+
+class ResNet50(nn.Sequential):
+    def __init__(self, classes: int, *, side: int, width: int, blocks: tuple[int, ...]) -> None:
+        layers, before = [convolved(3, width, 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1)], width
+        for stage, count in enumerate(blocks):
+            for index in range(count):
+                channels, strides = width * 2**stage, 2 if stage and not index else 1
+                layers.append(Bottleneck(before, channels, strides, projected=not index))
+                before = 4 * channels
+        super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, classes))
 
 
 class WideDeep(nn.Module):

@@ -1,10 +1,10 @@
 """One process that trains and infers in one framework, and times what it is told to, a line of JSON at a time.
 
-    python -m rivals.worker ENGINE CASE [BATCHES]          # in the folder benchmarks/; BATCHES of an epoch
+    python -m rivals.worker ENGINE SET/CASE [BATCHES]          # in the folder benchmarks/; BATCHES of an epoch
 
-Commands are `["first", TASK]`, which builds the model and compiles, `["prepare", TASK]`, which warms up too, and
-`["run", TASK, SECONDS]`, which measures about that long. Every command is answered by one line: a result, or
-{"error": …}.
+Commands are `["first", TASK]`, which builds the model and compiles, `["prepare", TASK]`, which warms up too,
+`["run", TASK, SECONDS]`, which measures about that long, and `["flops"]`. Every command is answered by one line: a
+result, or {"error": …}.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import traceback
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rivals.cases import CASES
+from rivals.cases import SETS
 
 ENGINES = {
     "mainstay": "rivals.mainstay_engine",
@@ -56,7 +56,10 @@ class Worker:
     """Holds the engine and how many rounds of each task fill a second."""
 
     def __init__(self, name: str, case: str, *batches: str) -> None:
-        self.case = replace(CASES[case], epoch=int(batches[0])) if batches else CASES[case]
+        kind, _, model = case.rpartition("/")
+        self.case = SETS[kind or "cases"][model]
+        if batches:
+            self.case = replace(self.case, epoch=int(batches[0]))
         engine = importlib.import_module(ENGINES[name]).Engine
         started = time.perf_counter()
         self.engine = engine(self.case, compiled=name.endswith(("jit", "compile")))
@@ -87,6 +90,10 @@ class Worker:
         steps = self.steps(task, rounds)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         return {"wall_ms": clock.wall / steps * 1e3, "cpu_ms": clock.cpu / steps * 1e3, "steps": steps, "peak_mb": peak}
+
+    def flops(self) -> dict[str, Any]:
+        """Return the floating-point operations of a training step, if the engine knows them."""
+        return {"flops": self.engine.flops()}
 
 
 def main(engine: str, case: str, *batches: str) -> None:
