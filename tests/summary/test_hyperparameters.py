@@ -33,7 +33,8 @@ def plugin_data(writer, tmp_path: Path, read_events):
 
 def test_a_trial_has_its_values_a_group_and_a_beginning(plugin_data) -> None:
     rate = summary.HParam("rate", summary.Interval(0, 1))
-    assert summary.hparams({rate: np.float32(0.5), "units": 16, "bias": True, "name": "a"}, start_time_secs=3.5)
+    name = summary.HParam("name", summary.Discrete(["a", "b"]))
+    assert summary.hparams({rate: np.float32(0.5), "units": 16, "bias": True, name: "a"}, start_time_secs=3.5)
     start = plugin_data()["_hparams_/session_start_info"].session_start_info
     assert start.start_time_secs == 3.5
     assert start.hparams["rate"].number_value == 0.5

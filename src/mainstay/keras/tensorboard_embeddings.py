@@ -22,20 +22,21 @@ CONFIGURATION = "projector_config.pbtxt"
 class Projector:
     """Writes the tables of a model's embedding layers, the last epoch's over that before.
 
-    TensorBoard serves nothing from outside the folder of the configuration, so metadata files from elsewhere are
-    copied there.
+    They lie in the folder of the training, which TensorBoard finds from any folder above. It serves nothing from
+    outside that folder, so that the files with metadata are copied there.
 
     Args:
         model: The model.
-        log_dir: The folder that TensorBoard watches.
-        metadata: A file with one line for each row of the tables, or one such file by the name of the layer.
+        log_dir: The folder of the callback.
+        metadata: A file with one line for each row of the tables, or one such file by the name of the layer; paths
+            start at `log_dir` or at the working directory.
 
     Raises:
-        ArgumentError: The metadata names a layer that is not there, or a file outside `log_dir` that is not there.
+        ArgumentError: The metadata names a layer or a file that is not there.
     """
 
     def __init__(self, model: Any, log_dir: str, metadata: str | os.PathLike[str] | Mapping[str, Any] | None) -> None:
-        self._log_dir = Path(log_dir)
+        self._folder = Path(log_dir) / "train"
         self._layers = {layer.name: layer for layer in _embeddings(model)}
         by_layer = metadata if isinstance(metadata, Mapping) else dict.fromkeys(self._layers, metadata)
         if unknown := sorted(set(by_layer) - set(self._layers)):
@@ -46,7 +47,7 @@ class Projector:
                 received=", ".join(unknown),
             )
         self._metadata = {
-            name: self._placed(name, Path(os.fspath(path))) for name, path in by_layer.items() if path is not None
+            name: _found(os.fspath(path), Path(log_dir)) for name, path in by_layer.items() if path is not None
         }
 
     def write(self) -> None:
@@ -58,31 +59,19 @@ class Projector:
         entries = []
         for name, layer in self._layers.items():
             values = np.asarray(layer.embeddings.value, np.float32)
-            path = f"train/keras_embedding-{_file_name(name)}.tsv"
-            _write_table(self._log_dir / path, values)
-            fields = {
-                "tensor_name": f"{name}/embeddings",
-                "metadata_path": self._metadata.get(name),
-                "tensor_path": path,
-            }
-            lines = [f"  {key}: {json.dumps(value, ensure_ascii=False)}" for key, value in fields.items() if value]
+            file = f"keras_embedding-{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}"
+            _write_table(self._folder / f"{file}.tsv", values)
+            fields = {"tensor_name": f"{name}/embeddings", "tensor_path": f"{file}.tsv"}
+            if name in self._metadata:
+                fields["metadata_path"] = f"{file}-metadata.tsv"
+                with storage_errors(self._metadata[name], "read"):
+                    labels = self._metadata[name].read_bytes()
+                write_bytes(self._folder / fields["metadata_path"], labels)
+            lines = [f"  {key}: {json.dumps(value, ensure_ascii=False)}" for key, value in fields.items()]
             lines += [f"  tensor_shape: {length}" for length in values.shape]
             entries.append("embeddings {\n" + "\n".join(lines) + "\n}\n")
         if entries:
-            write_text(self._log_dir / CONFIGURATION, "".join(entries))
-
-    def _placed(self, layer: str, path: Path) -> str:
-        """Return the path of a metadata file from the log folder on; a file from elsewhere is copied into it."""
-        inside = (self._log_dir / path).resolve()
-        if inside.is_relative_to(self._log_dir.resolve()) and (inside.exists() or not path.exists()):
-            return inside.relative_to(self._log_dir.resolve()).as_posix()
-        if not path.is_file():
-            raise ArgumentError("there is no such metadata file", where="embeddings_metadata", received=os.fspath(path))
-        copied = f"train/keras_embedding-{_file_name(layer)}-metadata.tsv"
-        with storage_errors(path, "read"):
-            data = path.read_bytes()
-        write_bytes(self._log_dir / copied, data)
-        return copied
+            write_text(self._folder / CONFIGURATION, "".join(entries))
 
 
 def _embeddings(model: Any) -> Iterator[Any]:
@@ -93,8 +82,16 @@ def _embeddings(model: Any) -> Iterator[Any]:
             yield from _embeddings(layer)
 
 
-def _file_name(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+def _found(name: str, log_dir: Path) -> Path:
+    for path in (log_dir / name, Path(name)):
+        if path.is_file():
+            return path
+    raise ArgumentError(
+        "there is no such file with metadata",
+        where="embeddings_metadata",
+        received=name,
+        fix=f"write it to {log_dir / name} before training, one line for each row of the table",
+    )
 
 
 def _write_table(path: Path, values: np.ndarray[Any, Any]) -> None:

@@ -48,7 +48,7 @@ def keras_model(name: str, model: Any, step: Any = None) -> bool:
         StorageError: The event file could not be written.
     """
     metadata = plugin_metadata("graph_keras_model", BLOB_SEQUENCE, None, b"1")
-    return record(name, lambda: string_tensor([_drawable(model)], []), (), step, metadata)
+    return record(name, lambda: string_tensor([_drawable(model)], [1]), (), step, metadata)
 
 
 def _drawable(model: Any) -> bytes:

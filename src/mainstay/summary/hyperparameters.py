@@ -36,6 +36,7 @@ class Discrete:
     values: Sequence[Value]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "values", tuple(self.values))  # hashable, as a key of `hparams` is
         kinds = {_kind(value, "values") for value in self.values}
         if len(kinds) != 1:
             raise ArgumentError(
