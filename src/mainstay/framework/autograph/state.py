@@ -1,0 +1,197 @@
+"""The places that a staged block changes: names, attributes, containers, and the variables of the running trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import CellType
+from typing import Any
+
+from mainstay.core import ModelError
+from mainstay.framework.functions.scope import FunctionScope
+from mainstay.framework.keras_internals import stateless_scope
+
+
+class Undefined:
+    """What a place holds before it is assigned."""
+
+    def __repr__(self) -> str:
+        return "undefined"
+
+
+UNDEFINED = Undefined()
+
+
+class Place:
+    """A name of the converted function; `read` gives `UNDEFINED` where Python would raise."""
+
+    def __init__(self, name: str, cell: CellType | None, shared: dict[str, Any]) -> None:
+        self.name = name
+        self._cell = cell
+        self._shared = shared
+
+    def read(self) -> Any:
+        """Return the value."""
+        if self._cell is None:
+            return self._shared.get(self.name, UNDEFINED)
+        try:
+            return self._cell.cell_contents
+        except ValueError:
+            return UNDEFINED
+
+    def write(self, value: Any) -> None:
+        """Set the value, or unset it."""
+        if self._cell is None:
+            if value is UNDEFINED:
+                self._shared.pop(self.name, None)
+            else:
+                self._shared[self.name] = value
+        elif value is not UNDEFINED:
+            self._cell.cell_contents = value
+        elif self.read() is not UNDEFINED:
+            del self._cell.cell_contents
+
+
+class Attribute(Place):
+    """An attribute such as `self.x` of an object that a name holds."""
+
+    def __init__(self, name: str, owner: object, attribute: str) -> None:
+        super().__init__(name, None, {})
+        self._owner = owner
+        self._attribute = attribute
+
+    def read(self) -> Any:
+        return getattr(self._owner, self._attribute, UNDEFINED)
+
+    def write(self, value: Any) -> None:
+        if value is not UNDEFINED:
+            # Unchanged attributes stay untouched: some objects watch what is assigned to them, or are read-only.
+            if self.read() is not value:
+                setattr(self._owner, self._attribute, value)
+        elif hasattr(self._owner, self._attribute):
+            delattr(self._owner, self._attribute)
+
+
+class Contents(Place):
+    """The items of a list or a dictionary, which blocks change in place."""
+
+    def __init__(self, name: str, container: list[Any] | dict[Any, Any]) -> None:
+        super().__init__(name, None, {})
+        self._container = container
+
+    def read(self) -> Any:
+        return dict(self._container) if isinstance(self._container, dict) else list(self._container)
+
+    def write(self, value: Any) -> None:
+        if _same_items(self.read(), value):
+            return
+        if isinstance(self._container, dict):
+            self._container.clear()
+            self._container.update(value)
+        else:
+            self._container[:] = value
+
+
+def _same_items(now: Any, value: Any) -> bool:
+    if isinstance(now, dict):
+        return list(now) == list(value) and all(now[key] is value[key] for key in now)
+    return len(now) == len(value) and all(a is b for a, b in zip(now, value, strict=True))
+
+
+def find_places(names: Sequence[str], *functions: Callable[..., Any] | None) -> list[Place]:
+    """Return the places that names such as `x`, `self.x` and `d[]` stand for.
+
+    Args:
+        names: As the rewriter lists them.
+        functions: The generated functions, in whose closures the names are.
+    """
+    cells: dict[str, CellType] = {}
+    shared: dict[str, Any] = {}
+    for function in functions:
+        if function is not None:
+            cells |= zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+            shared = function.__globals__
+    found = (_place(name, cells, shared) for name in names)
+    return [place for place in found if place is not None]
+
+
+def _place(name: str, cells: dict[str, CellType], shared: dict[str, Any]) -> Place | None:
+    path, contents = name.removesuffix("[]"), name.endswith("[]")
+    root, *attributes = path.split(".")
+    place = Place(root, cells.get(root), shared)
+    if not attributes and not contents:
+        return place
+    value = place.read()
+    for attribute in attributes if contents else attributes[:-1]:
+        value = getattr(value, attribute, UNDEFINED)
+    if value is UNDEFINED:
+        return None
+    if contents:
+        return Contents(path, value) if isinstance(value, list | dict) else None
+    return Attribute(path, value, attributes[-1])
+
+
+class Variables:
+    """The Keras variables of the running trace, whose values are state of every block."""
+
+    def __init__(self) -> None:
+        self._scope: Any = stateless_scope()
+
+    def snapshot(self) -> tuple[Any, ...] | None:
+        """Return what the variables hold now."""
+        scope = self._scope
+        if scope is None:
+            return None
+        writes = dict(scope.writes) if isinstance(scope, FunctionScope) else {}
+        return dict(scope.state_mapping), writes, len(scope.losses)
+
+    def restore(self, snapshot: tuple[Any, ...] | None) -> None:
+        """Go back to a snapshot."""
+        if snapshot is not None:
+            self._scope.state_mapping = dict(snapshot[0])
+            if isinstance(self._scope, FunctionScope):
+                self._scope.writes = dict(snapshot[1])
+            del self._scope.losses[snapshot[2] :]
+
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """Run the body and forget what it did to variables."""
+        snapshot = self.snapshot()
+        try:
+            yield
+        finally:
+            self.restore(snapshot)
+
+    def written_since(self, snapshot: tuple[Any, ...] | None) -> dict[int, Any]:
+        """Return the variables that were assigned since a snapshot, by key; None for one that only its key names."""
+        scope = self._scope
+        if scope is None or snapshot is None:
+            return {}
+        candidates = scope.writes if isinstance(scope, FunctionScope) else dict.fromkeys(scope.state_mapping)
+        before = snapshot[0]
+        return {key: item for key, item in candidates.items() if scope.state_mapping[key] is not before.get(key)}
+
+    def added_losses(self, snapshot: tuple[Any, ...] | None) -> bool:
+        """Return whether layers added losses since a snapshot."""
+        return snapshot is not None and len(self._scope.losses) > snapshot[2]
+
+    def get(self, key: int, variable: Any) -> Any:
+        """Return the current value of a variable, before any cast."""
+        value = self._scope.state_mapping.get(key)
+        return self._scope.get_current_value(variable) if value is None and variable is not None else value
+
+    def put(self, key: int, variable: Any, value: Any) -> None:
+        """Give a variable a value."""
+        self._scope.state_mapping[key] = value
+        if isinstance(self._scope, FunctionScope):
+            self._scope.writes[key] = variable
+
+
+def refuse_losses(variables: Variables, snapshot: tuple[Any, ...] | None, where: str) -> None:
+    """Raise if a block added a loss: its value would not outlive the block."""
+    if variables.added_losses(snapshot):
+        raise ModelError(
+            "a layer adds a loss (add_loss or an activity regularizer) inside of a block that a tensor decides about",
+            where=where,
+            fix="call the layer outside of the `if` or loop, and use its result inside",
+        )
