@@ -122,13 +122,16 @@ def _with_gradient(
     name: str, result: Any, grad: Callable[..., Any], arguments: Sequence[Any], variables: Sequence[Any]
 ) -> Any:
     """Return `result` cut off from the operations that made it, with `grad` in their place."""
-    outputs = [jnp.asarray(_value(leaf)) for leaf in keras.tree.flatten(result)]
+    leaves = [jnp.asarray(_value(leaf)) for leaf in keras.tree.flatten(result)]
+    outputs = [leaf for leaf in leaves if is_inexact(leaf)]
     places = [k for k, leaf in enumerate(arguments) if is_inexact(leaf) and (is_variable(leaf) or _is_array(leaf))]
     inputs = [raw_value(leaf) if is_variable(leaf) else leaf for leaf in [arguments[k] for k in places]]
     inputs += [raw_value(variable) for variable in variables]
 
     def pull(cotangents: Sequence[Any]) -> list[Any]:
-        returned = grad(*cotangents, variables=list(variables)) if variables else grad(*cotangents)
+        given = iter(cotangents)
+        upstream = [next(given) if is_inexact(leaf) else jnp.zeros_like(leaf) for leaf in leaves]
+        returned = grad(*upstream, variables=list(variables)) if variables else grad(*upstream)
         if variables:
             returned, of_variables = returned
             of_variables = _counted(name, of_variables, len(variables), "variables")
@@ -156,7 +159,8 @@ def _with_gradient(
         return None, convertible(cotangents, *hoisted), None
 
     identity.defvjp(forward, backward)
-    return keras.tree.pack_sequence_as(result, identity([jax.lax.stop_gradient(o) for o in outputs], inputs, hoisted))
+    kept = iter(identity([jax.lax.stop_gradient(output) for output in outputs], inputs, hoisted))
+    return keras.tree.pack_sequence_as(result, [next(kept) if is_inexact(leaf) else leaf for leaf in leaves])
 
 
 def _is_array(leaf: Any) -> bool:

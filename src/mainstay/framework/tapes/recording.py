@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from mainstay.core import ModelError
 from mainstay.framework.jax_internals import (
     InterceptingTrace,
     is_inexact,
@@ -83,8 +84,8 @@ class Recording:
                     return run_program(params["jaxpr"], operands)
             if primitive.name == "stop_gradient":
                 return self.untied(operands[0])
-            if positions:
-                return self._record(primitive, operands, params, positions, programs)
+            if positions or closed_over:
+                return self._record(primitive, operands, params, positions, programs, closed_over)
         with running_in(self._parent):
             return primitive.bind(*operands, **params)
 
@@ -95,12 +96,17 @@ class Recording:
         params: dict[str, Any],
         positions: tuple[int, ...],
         programs: Sequence[Any],
+        closed_over: list[Any],
     ) -> Any:
         place = None
         pull: Pull
         rule = known_rule(params, operands) if "subfuns" in params else None
         with running_in(self._parent):
-            if rule is not None or ("subfuns" not in params and is_light(primitive, programs)):
+            if closed_over:
+                outputs = primitive.bind(*operands, **params)
+                outputs = list(outputs) if primitive.multiple_results else [outputs]
+                pull = functools.partial(_refuse_closure, primitive)
+            elif rule is not None or ("subfuns" not in params and is_light(primitive, programs)):
                 outputs = primitive.bind(*operands, **params)
                 outputs = list(outputs) if primitive.multiple_results else [outputs]
                 pull = functools.partial(pull_light, primitive, rule or params, positions, operands)
@@ -109,7 +115,7 @@ class Recording:
                 outputs, pull = run_with_pull(primitive, params, positions, operands, compiled=compiled)
             if programs:
                 place = user_frame()
-        self._keep(Record([operands[k] for k in positions], [o for o in outputs if is_inexact(o)], pull, place))
+        self._keep(Record([*(operands[k] for k in positions), *closed_over], [o for o in outputs if is_inexact(o)], pull, place))
         return outputs if primitive.multiple_results else outputs[0]
 
     def _keep(self, record: Record) -> None:
@@ -117,3 +123,11 @@ class Recording:
             self.records.append(record)
             for output in record.outputs:
                 self.tracked[id(output)] = output
+
+
+def _refuse_closure(primitive: Any, _: Sequence[Any]) -> Any:
+    raise ModelError(
+        "the gradient goes through a jitted function that closes over a watched value inside of a loop or branch",
+        received=f"the operation {primitive.name}",
+        fix="hand the value to the jitted function as an argument, or leave out the inner jax.jit",
+    )

@@ -203,10 +203,10 @@ class GradientTape:
             ModelError: The gradient goes through something that has none, as a `while` loop without a bound.
         """
         unconnected = _unconnected(unconnected_gradients)
-        self._consume()
-        targets = keras.tree.flatten(target)
+        flat = _checked(keras.tree.flatten(sources), "source")
+        targets = _checked(keras.tree.flatten(target), "target")
         seeds = list(zip(targets, _output_gradients(targets, output_gradients), strict=True))
-        flat = keras.tree.flatten(sources)
+        self._consume()
         found = self._pull(seeds, flat)
         gradients = [_or_zeros(g, source, unconnected) for g, source in zip(found, flat, strict=True)]
         self._finish()
@@ -237,8 +237,8 @@ class GradientTape:
         """
         unconnected = _unconnected(unconnected_gradients)
         target = _single(target, "target")
+        flat = _checked(keras.tree.flatten(sources), "source")
         self._consume()
-        flat = keras.tree.flatten(sources)
         size = math.prod(target.shape)
         rows = jnp.eye(size, dtype=target.dtype).reshape(size, *target.shape)
         found = self._pull_rows(target, flat, rows)
@@ -348,6 +348,20 @@ def _unconnected(choice: Any) -> UnconnectedGradients:
         ) from None
 
 
+def _checked(values: list[Any], role: str) -> list[Any]:
+    for value in values:
+        if not (is_variable(value) or isinstance(value, jax.Array)):
+            raise ArgumentError(
+                f"a {role} is an array or a variable",
+                where=role,
+                received=f"{type(value).__name__}: {value!r}",
+                fix="take what was computed in the context of the tape, before it became a number or a NumPy array"
+                if role == "target"
+                else "take what was watched: an array that was handed to watch, or a variable",
+            )
+    return values
+
+
 def _single(value: Any, role: str) -> Any:
     if isinstance(value, list | tuple | dict):
         raise ArgumentError(
@@ -356,7 +370,7 @@ def _single(value: Any, role: str) -> Any:
             received=type(value).__name__,
             fix="ask for each on its own, with a persistent tape",
         )
-    return value
+    return _checked([value], role)[0]
 
 
 def _output_gradients(targets: Sequence[Any], given: Any) -> list[Any]:
