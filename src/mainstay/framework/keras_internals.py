@@ -185,7 +185,8 @@ seed_generator.global_seed_generator = global_seed_generator
 
 def default_float() -> str:
     """Return the dtype of floats where none is said, as `keras.config.floatx` does."""
-    return keras_config._FLOATX
+    default: str = keras_config._FLOATX
+    return default
 
 
 def replace_cond(function: Callable[..., Any]) -> None:

@@ -81,13 +81,9 @@ def leaf_key(leaf: Any) -> Any:
     if isinstance(leaf, jax.Array):
         return jax.typeof(leaf)
     if isinstance(leaf, (np.ndarray, np.generic)):
-        if (
-            leaf.dtype.kind in "OSUV"
-            and leaf.dtype.name != "bfloat16"
-            and not jax.numpy.issubdtype(leaf.dtype, np.number)
-        ):
+        if leaf.dtype.kind in "OSUMm" or leaf.dtype.names is not None:
             raise ArgumentError(
-                "arrays of text or of objects do not go into a compiled function",
+                "arrays of text, times or objects do not go into a compiled function",
                 received=f"an array of dtype {leaf.dtype}",
                 fix="turn it into numbers before (see mainstay.hostops), or pass a Python value",
             )
@@ -97,8 +93,8 @@ def leaf_key(leaf: Any) -> Any:
     if kind is float:
         # 0.0 == -0.0 and nan != nan, but each is one value here.
         return kind, leaf if leaf == leaf and leaf != 0 else repr(leaf)
-    if is_variable(leaf) or kind.__hash__ is object.__hash__:
-        return kind, id(leaf)
+    if _by_identity(leaf):
+        return kind, id(leaf), "identity"
     try:
         hash(leaf)
     except TypeError:
@@ -113,10 +109,12 @@ def leaf_key(leaf: Any) -> Any:
 
 def is_identified(leaf: Any) -> bool:
     """Return whether `leaf_key` names a leaf by its identity."""
-    kind = type(leaf)
-    return (
-        not isinstance(leaf, ARRAYS) and kind not in _PLAIN and (is_variable(leaf) or kind.__hash__ is object.__hash__)
-    )
+    return not isinstance(leaf, ARRAYS) and type(leaf) not in _PLAIN and _by_identity(leaf)
+
+
+def _by_identity(leaf: Any) -> bool:
+    compared: Any = type(leaf).__hash__
+    return is_variable(leaf) or compared is object.__hash__
 
 
 def watch(leaf: Any, forget: Callable[[int], None]) -> Any:

@@ -8,11 +8,12 @@ from typing import Any
 
 import jax
 
-from mainstay.core import ArgumentError, TensorSpec
+from mainstay.core import ArgumentError, ModelError, TensorSpec
 from mainstay.framework.functions.arguments import Parameters, describe, leaf_key, leaf_paths
+from mainstay.framework.functions.failures import user_line
 from mainstay.framework.functions.input_signature import match
 from mainstay.framework.functions.program import Program
-from mainstay.framework.functions.structures import closed, is_array, opened, tree
+from mainstay.framework.functions.structures import closed, is_array, opened, shape_of, tree
 
 
 class ConcreteFunction:
@@ -128,7 +129,7 @@ class ConcreteFunction:
                 received=", ".join(map(describe, specs)),
                 fix="get a concrete function with lengths in place of None, or use as_text()",
             )
-        return self._program.lower([jax.ShapeDtypeStruct(item.shape, item.dtype) for item in specs])
+        return self._program.lower([shape_of(item) for item in specs])
 
     def as_text(self) -> str:
         """Return the program as StableHLO text."""
@@ -156,7 +157,17 @@ def symbolic(leaves: list[Any]) -> list[Any]:
             names = ["batch" if axis == 0 else f"length_{index}_{axis}" for axis in range(len(leaf.shape))]
             axes = ", ".join(name if size is None else str(size) for name, size in zip(names, leaf.shape, strict=True))
             shape = jax.export.symbolic_shape(f"({axes}{',' if len(leaf.shape) == 1 else ''})", scope=scope)
-            operands.append(jax.ShapeDtypeStruct(shape, leaf.dtype))
+            operands.append(shape_of(leaf, shape))
         else:
             operands.append(leaf)
     return operands
+
+
+def needs_a_length(error: Exception, name: str, specs: list[TensorSpec]) -> ModelError:
+    """Return the error of a function that cannot be traced with symbols for open lengths."""
+    return ModelError(
+        "the function cannot be traced for every length of the axes that are None",
+        where=user_line(error) or name,
+        received=f"{', '.join(map(describe, specs))}; {str(error).splitlines()[0]}",
+        fix="give the lengths, or write the line without a condition on them",
+    )

@@ -40,7 +40,8 @@ def _staged(scope: FunctionScope, predicate: Any, true_fn: Branch, false_fn: Bra
 
     def closed(branch: Branch) -> Branch:
         def run() -> Any:
-            result, _ = _run(scope, branch, values := {})
+            values: dict[int, Any] = {}
+            result, _ = _run(scope, branch, values)
             return result, [values.get(key, value) for key, value in before.items()]
 
         return run

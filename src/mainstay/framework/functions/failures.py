@@ -58,7 +58,7 @@ def explained(error: Exception, name: str, arguments: str) -> Exception:
     shown: Exception = error
     if isinstance(error, jax.errors.UnexpectedTracerError):
         shown = _escaped(error, name)
-    elif isinstance(error, jax.errors.ConcretizationTypeError):
+    elif isinstance(error, tuple(_ASKS)):
         shown = _needs_a_value(error, name)
     elif isinstance(error, RecursionError):
         shown = _endless(error, name)

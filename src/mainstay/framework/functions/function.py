@@ -7,29 +7,23 @@ import inspect
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from types import MethodType
 from typing import Any
 
 import keras
 import numpy as np
 
-from mainstay.core import ArgumentError, ModelError, TensorSpec
-from mainstay.framework.functions.arguments import (
-    Parameters,
-    describe,
-    is_identified,
-    leaf_key,
-    leaf_paths,
-    watch,
-)
-from mainstay.framework.functions.concrete import ConcreteFunction, symbolic
+from mainstay.core import ArgumentError, TensorSpec
+from mainstay.framework.functions.arguments import Parameters, describe, is_identified, leaf_key, leaf_paths, watch
+from mainstay.framework.functions.bound import bound_function
+from mainstay.framework.functions.concrete import ConcreteFunction, needs_a_length, symbolic
 from mainstay.framework.functions.failures import explained
 from mainstay.framework.functions.input_signature import InputSignature
 from mainstay.framework.functions.program import Program
 from mainstay.framework.functions.retracing import RetracingWatch
 from mainstay.framework.functions.structures import Structure, is_array, is_opaque, opened, tree
 from mainstay.framework.functions.tracing import trace
-from mainstay.framework.jax_internals import CONCRETE_ARRAY, is_stale, jax_settings
+from mainstay.framework.functions.varying import VaryingNumbers
+from mainstay.framework.jax_internals import CONCRETE_ARRAY, jax_settings
 from mainstay.framework.keras_internals import default_float, keras_settings, thread_settings
 
 
@@ -43,14 +37,7 @@ switch = Switch()
 
 
 class Function:
-    """A Python function whose calls run as compiled programs; made by `function`.
-
-    Args:
-        func: The Python function.
-        input_signature: As for `function`.
-        autograph: As for `function`.
-        reduce_retracing: As for `function`.
-    """
+    """A Python function whose calls run as compiled programs; made by `function`, which says what its options mean."""
 
     def __init__(
         self,
@@ -63,27 +50,24 @@ class Function:
         functools.update_wrapper(self, func)
         self.python_function = func
         self.__name__ = _name_of(func)
-        self._options = {
+        self._options: dict[str, Any] = {
             "input_signature": input_signature,
             "autograph": autograph,
             "reduce_retracing": reduce_retracing,
         }
         self._parameters = Parameters(func, self.__name__)
         self._signature = None if input_signature is None else InputSignature(input_signature, self._parameters)
+        self._varying = VaryingNumbers() if reduce_retracing else None
         self._watch = RetracingWatch(self.__name__)
         self._lock = threading.RLock()
         self._count = 0
-        # From the way a call is written to its program; `_quick` is for arrays alone, under the settings in its head.
+        # From bound arguments to their program; from calls as they are written; and the quickest way, for positional
+        # arrays alone, under the settings in its head.
+        self._programs: dict[Any, Program] = {}
+        self._by_call: dict[Any, tuple[Program, list[int]]] = {}
         self._quick: tuple[Any, ...] = (None, None, None, None, {})
         self._quick_tables: dict[Any, dict[Any, Program]] = {}
-        self._by_call: dict[Any, tuple[Program, list[int]]] = {}
-        # From the bound arguments to their program.
-        self._programs: dict[Any, Program] = {}
         self._identified: dict[int, Any] = {}
-        # Paths of Python numbers: their last values, those that are traced, and those that turned out not to be.
-        self._numbers: dict[str, Any] = {}
-        self._relaxed: set[str] = set()
-        self._rigid: set[str] = set()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the function, tracing and compiling it first if it has not met arguments of this kind."""
@@ -138,10 +122,26 @@ class Function:
             return program([leaves[index] for index in order])
         if any(isinstance(leaf, keras.KerasTensor) for leaf in leaves):
             return self._run_python(args, kwargs)
-        bound = self._bound(args, kwargs)
-        program, operands = self._program(bound, settings)
+        program, operands = self._program(self._bound(args, kwargs), settings)
         self._remember(key, leaves, treedef, program, operands)
         return program(operands)
+
+    def _run_python(self, args: Any, kwargs: Any) -> Any:
+        """Run as a part of a trace that is going on, or as plain Python where that is asked for."""
+        if switch.is_eager:
+            return self.python_function(*args, **kwargs)
+        if self._signature is not None:
+            args, kwargs = self._signature.apply(args, kwargs)
+        return self._converted(*args, **kwargs)
+
+    @functools.cached_property
+    def _converted(self) -> Callable[..., Any]:
+        if not self._options["autograph"]:
+            return self.python_function
+        # Autograph stages its loops in the scopes of this package.
+        from mainstay.framework.autograph import convert
+
+        return convert(self.python_function)
 
     def _bound(self, args: Any, kwargs: Any) -> OrderedDict[str, Any]:
         if self._signature is not None:
@@ -154,65 +154,55 @@ class Function:
         if [id(leaves[index]) for index in order] != list(map(id, operands)):
             return
         self._by_call[key] = (program, order)
-        settings, autocast = key[0], thread_settings().get("autocast_scope")
-        flat = treedef == tree.tree_structure(((0,) * len(leaves), {}))
-        if autocast is None and flat and order == list(range(len(leaves))) and all(map(_is_quick, leaves)):
-            table = self._quick_tables.setdefault(settings, {})
+        now = thread_settings()
+        is_flat = treedef == tree.tree_structure(((0,) * len(leaves), {})) and order == list(range(len(leaves)))
+        if is_flat and all(map(_is_quick, leaves)) and now.get("autocast_scope") is None:
+            table = self._quick_tables.setdefault(key[0], {})
             table[tuple(part for leaf in leaves for part in _quick_key(leaf))] = program
-            now = thread_settings()
-            self._quick = (settings[0], now.get("distribution"), now.get("dtype_policy"), default_float(), table)
+            self._quick = (key[0][0], now.get("distribution"), now.get("dtype_policy"), default_float(), table)
 
     def _program(self, arguments: OrderedDict[str, Any], settings: Any) -> tuple[Program, list[Any]]:
         """Return the program for bound arguments, traced if there is none, with its operands."""
-        structure, operands = Structure.of(arguments)
-        if self._relaxed:
-            structure, operands = self._relax(structure, operands, arguments)
+        structure, operands = self._taken_apart(arguments)
         key = _program_key(structure, operands, settings)
         program = self._programs.get(key)
-        if program is not None:
-            if self._watch.is_alert:
-                self._watch.add_hit()
-            return program, operands
-        with self._lock:
-            program = self._programs.get(key)
-            if program is None:
-                return self._trace(arguments, settings)
-            return program, operands
+        if program is None:
+            with self._lock:
+                program = self._programs.get(key)
+                if program is None:
+                    return self._trace(arguments, settings)
+        if self._watch.is_alert:
+            self._watch.add_hit()
+        return program, operands
+
+    def _taken_apart(self, arguments: OrderedDict[str, Any]) -> tuple[Structure, list[Any]]:
+        structure, operands = Structure.of(arguments)
+        if self._varying is None:
+            return structure, operands
+        return self._varying.promote(structure, operands, arguments)
 
     def _trace(self, arguments: OrderedDict[str, Any], settings: Any) -> tuple[Program, list[Any]]:
-        structure, operands = Structure.of(arguments)
-        paths = leaf_paths(opened(arguments))
-        leaves = tree.tree_leaves(opened(arguments))
-        for path, leaf in zip(paths, leaves, strict=True):
-            if is_stale(leaf):
-                raise _leaked(path, leaf)
-        relaxed: set[str] = set()
-        if self._options["reduce_retracing"]:
-            self._find_varying(paths, leaves)
-            structure, operands = self._relax(structure, operands, arguments)
-            relaxed = self._relaxed.intersection(paths)
+        varying: set[str] = set()
+        if self._varying is not None:
+            self._varying.look(arguments)
+            varying = self._varying.among(arguments)
         try:
+            structure, operands = self._taken_apart(arguments)
             program = self._traced(structure, operands)
         except Exception:
-            if not relaxed:
+            if self._varying is None or not varying:
                 raise
-            # Python needs these numbers as they are: for a shape, a range, an index.
-            self._rigid |= relaxed
-            self._relaxed -= relaxed
-            structure, operands = Structure.of(arguments)
+            self._varying.leave(varying)
+            structure, operands = self._taken_apart(arguments)
             program = self._traced(structure, operands)
-            relaxed = set()
         self._programs[_program_key(structure, operands, settings)] = program
-        for leaf in leaves:
+        inside = opened(arguments)
+        shown = {}
+        for path, leaf in zip(leaf_paths(inside), tree.tree_leaves(inside), strict=True):
+            shown[path] = f"any {type(leaf).__name__}" if path in varying else describe(leaf)
             if is_identified(leaf) and id(leaf) not in self._identified:
                 self._identified[id(leaf)] = watch(leaf, self._forget)
-        self._watch.add_trace(
-            {
-                path: f"any {type(leaf).__name__}" if path in relaxed else describe(leaf)
-                for path, leaf in zip(paths, leaves, strict=True)
-            },
-            str(structure.treedef),
-        )
+        self._watch.add_trace(shown, str(structure.treedef))
         return program, operands
 
     def _traced(self, structure: Structure, operands: list[Any]) -> Program:
@@ -224,71 +214,25 @@ class Function:
         self._count += 1
         return Program(traced, self.__name__)
 
-    def _find_varying(self, paths: list[str], leaves: list[Any]) -> None:
-        """Find the Python numbers that have another value than in an earlier trace."""
-        for path, leaf in zip(paths, leaves, strict=True):
-            if type(leaf) in (int, float) and path not in self._rigid:
-                before = self._numbers.setdefault(path, leaf)
-                if type(before) is type(leaf) and before != leaf:
-                    self._relaxed.add(path)
-
-    def _relax(
-        self, structure: Structure, operands: list[Any], arguments: OrderedDict[str, Any]
-    ) -> tuple[Structure, list[Any]]:
-        """Let the numbers that vary be operands."""
-        paths = leaf_paths(opened(arguments))
-        places = [
-            index
-            for index, path in enumerate(paths)
-            if path in self._relaxed and type(structure.leaves[index]) in (int, float)
-        ]
-        return structure.promote(places, operands) if places else (structure, operands)
-
     def _forget(self, identity: int) -> None:
         """Drop what was traced for an object that is gone; its identity may be given to another."""
         self._identified.pop(identity, None)
         for table in (self._by_call, self._programs):
             for key in list(table):
-                if any(isinstance(part, tuple) and len(part) == 2 and part[1] == identity for part in key[2:]):
+                if any(isinstance(part, tuple) and part[1:] == (identity, "identity") for part in key[2:]):
                     table.pop(key, None)
-
-    @functools.cached_property
-    def _converted(self) -> Callable[..., Any]:
-        if not self._options["autograph"]:
-            return self.python_function
-        return _convert(self.python_function)
-
-    def _run_python(self, args: Any, kwargs: Any) -> Any:
-        """Run as a part of a trace that is going on, or as plain Python where that is asked for."""
-        if switch.is_eager:
-            return self.python_function(*args, **kwargs)
-        if self._signature is not None:
-            args, kwargs = self._signature.apply(args, kwargs)
-        return self._converted(*args, **kwargs)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         if instance is None:
             return self
-        if isinstance(instance, type) or not hasattr(instance, "__dict__"):
-            return MethodType(self, instance)
-        # Kept with the object, so that both go together; a copy of the object gets functions of its own.
-        functions = instance.__dict__.get(_BOUND)
-        if functions is None:
-            functions = instance.__dict__[_BOUND] = _BoundFunctions()
-        bound = functions.get(id(self))
-        if bound is None or bound.python_function.__self__ is not instance:
-            method = MethodType(self.python_function, instance)
-            bound = Function(method, **self._options)
-            functions = instance.__dict__[_BOUND] = _BoundFunctions(functions)
-            functions[id(self)] = bound
-        return bound
+        return bound_function(self, instance, lambda method: Function(method, **self._options))
 
     def get_concrete_function(self, *args: Any, **kwargs: Any) -> ConcreteFunction:
         """Trace the function for one kind of arguments, without running it.
 
         Args:
-            *args: The arguments: a `TensorSpec` for an array, an array for one of its kind, or a Python value. None for
-                all of them where the function has an `input_signature`.
+            *args: The arguments: a `TensorSpec` for an array, an array for one of its kind, or a Python value. None of
+                them where the function has an `input_signature`, which then says what they are.
             **kwargs: Those by name.
 
         Raises:
@@ -298,26 +242,27 @@ class Function:
         if self._signature is not None and not args and not kwargs:
             args = self._signature.specs
         try:
-            return self._concrete(args, kwargs)
+            return self._concrete(self._bound(args, kwargs))
         except Exception as error:
             raise explained(error, self.__name__, self._shown(args, kwargs))  # noqa: B904  (it has its own cause)
 
-    def _concrete(self, args: Any, kwargs: Any) -> ConcreteFunction:
-        bound = self._bound(args, kwargs)
-        arguments = tree.tree_map(lambda leaf: TensorSpec(leaf.shape, leaf.dtype) if is_array(leaf) else leaf, bound)
-        arguments = OrderedDict((key, arguments[key]) for key in bound)
-        leaves = tree.tree_leaves(opened(arguments))
-        specs = [leaf for leaf in leaves if isinstance(leaf, TensorSpec)]
-        structure, _ = Structure.of(arguments, lambda leaf: isinstance(leaf, TensorSpec))
+    def _concrete(self, arguments: OrderedDict[str, Any]) -> ConcreteFunction:
+        structure, leaves = Structure.of(arguments, lambda leaf: is_array(leaf) or isinstance(leaf, TensorSpec))
+        specs = [leaf if isinstance(leaf, TensorSpec) else TensorSpec(leaf.shape, leaf.dtype) for leaf in leaves]
         operands = symbolic(specs)
         is_open = any(None in spec.shape for spec in specs)
         key = _program_key(structure, operands, (jax_settings(), keras_settings()))
         with self._lock:
             program = self._programs.get(key)
             if program is None:
-                program = self._programs[key] = self._traced(structure, operands)
+                try:
+                    program = self._programs[key] = self._traced(structure, operands)
+                except Exception as error:
+                    if is_open and type(error).__module__.startswith("jax."):
+                        raise needs_a_length(error, self.__name__, specs) from None
+                    raise
         call = self._run_bound if is_open else None
-        return ConcreteFunction(self.__name__, self._parameters, arguments, program, call)
+        return ConcreteFunction(self.__name__, self._parameters, structure.fill(specs), program, call)
 
     def _run_bound(self, arguments: OrderedDict[str, Any]) -> Any:
         program, operands = self._program(arguments, (jax_settings(), keras_settings()))
@@ -361,7 +306,7 @@ def function(
     input_signature: Sequence[Any] | None = None,
     *,
     autograph: bool = True,
-    jit_compile: bool | None = None,
+    jit_compile: bool | None = None,  # noqa: ARG001
     reduce_retracing: bool = False,
 ) -> Any:
     """Compile a Python function, as a decorator or by a call.
@@ -386,6 +331,7 @@ def function(
         ArgumentError: The function is a generator or a coroutine, or `input_signature` does not fit it.
 
     Example:
+        >>> import numpy as np
         >>> @function
         ... def squares(x):
         ...     print("traced")
@@ -398,19 +344,13 @@ def function(
     """
     if func is None:
         return functools.partial(
-            function,
-            input_signature=input_signature,
-            autograph=autograph,
-            jit_compile=jit_compile,
-            reduce_retracing=reduce_retracing,
+            function, input_signature=input_signature, autograph=autograph, reduce_retracing=reduce_retracing
         )
-    make = functools.partial(
-        Function, input_signature=input_signature, autograph=autograph, reduce_retracing=reduce_retracing
-    )
-    if isinstance(func, (classmethod, staticmethod)):
-        return type(func)(make(func.__func__))
     if isinstance(func, Function):
         func = func.python_function
+    options: dict[str, Any] = {"autograph": autograph, "reduce_retracing": reduce_retracing}
+    if isinstance(func, (classmethod, staticmethod)):
+        return type(func)(Function(func.__func__, input_signature, **options))
     if not callable(func):
         raise ArgumentError("function takes a callable", received=repr(func))
     if inspect.iscoroutinefunction(func) or inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
@@ -419,27 +359,7 @@ def function(
             where=_name_of(func),
             fix="compile the computation inside it, as a function of its own",
         )
-    return make(func)
-
-
-_BOUND = "_mainstay_functions"
-
-
-class _BoundFunctions(dict[int, Function]):
-    """The functions of one object, by the identity of those of its class; they do not travel with a copy of it."""
-
-    def __copy__(self) -> _BoundFunctions:
-        return _BoundFunctions()
-
-    def __deepcopy__(self, memory: Any) -> _BoundFunctions:
-        return _BoundFunctions()
-
-    def __reduce__(self) -> Any:
-        return (_BoundFunctions, ())
-
-
-def _convert(func: Callable[..., Any]) -> Callable[..., Any]:
-    return func
+    return Function(func, input_signature, **options)
 
 
 def _name_of(func: Any) -> str:
@@ -451,19 +371,15 @@ def _name_of(func: Any) -> str:
 def _program_key(structure: Structure, operands: list[Any], settings: Any) -> Any:
     dynamic = iter(operands)
     places = set(structure.places)
-    keys = [
-        _operand_key(next(dynamic)) if index in places else leaf_key(leaf)
-        for index, leaf in enumerate(structure.leaves)
-    ]
+    leaves = enumerate(structure.leaves)
+    keys = [_operand_key(next(dynamic)) if index in places else leaf_key(leaf) for index, leaf in leaves]
     return (settings, structure.treedef, *keys)
 
 
 def _operand_key(operand: Any) -> Any:
     if type(operand) in (int, float):
         return type(operand)
-    if is_array(operand):
-        return leaf_key(operand)
-    return operand.shape, operand.dtype
+    return leaf_key(operand) if is_array(operand) else (operand.shape, operand.dtype)
 
 
 def _is_quick(leaf: Any) -> bool:
@@ -472,12 +388,3 @@ def _is_quick(leaf: Any) -> bool:
 
 def _quick_key(leaf: Any) -> tuple[Any, ...]:
     return (leaf.aval,) if type(leaf) is CONCRETE_ARRAY else (leaf.dtype, leaf.shape)
-
-
-def _leaked(path: str, leaf: Any) -> ModelError:
-    return ModelError(
-        "this argument is a traced value of a function that is over; it was kept in a list, an attribute or a global",
-        where=path,
-        received=describe(leaf),
-        fix="return the value from that function, or assign it to a Variable",
-    )

@@ -43,6 +43,9 @@ class InputSignature:
         self.specs = tuple(specs)
         self._parameters = parameters
         kinds = [item for item in parameters.signature.parameters.values() if item.kind is not item.VAR_KEYWORD]
+        # A method that is not bound yet: its object is no part of the signature.
+        self._skip = int(bool(kinds) and kinds[0].name in ("self", "cls"))
+        kinds = kinds[self._skip :]
         names = [item.name for item in kinds if item.kind not in (item.KEYWORD_ONLY, item.VAR_POSITIONAL)]
         rest = next((item.name for item in kinds if item.kind is item.VAR_POSITIONAL), None)
         if rest is not None:
@@ -65,6 +68,7 @@ class InputSignature:
         """
         bound = self._parameters.bind(args, kwargs)
         given, rest = self._parameters.unbind(bound)
+        objects, given = given[: self._skip], given[self._skip :]
         if len(given) < len(self.specs):
             raise ArgumentError(
                 "arguments are missing",
@@ -81,7 +85,7 @@ class InputSignature:
                 fix="add a spec for it",
             )
         checked = [match(*item) for item in zip(self.specs, given, self.names, strict=False)]
-        return (*checked, *extra), rest
+        return (*objects, *checked, *extra), rest
 
 
 def match(spec: Any, value: Any, path: str) -> Any:
@@ -119,6 +123,7 @@ def _wrong_structure(path: str, expected: str, value: Any) -> ArgumentError:
 
 
 def _match_leaf(spec: TensorSpec, value: Any, path: str) -> Any:
+    array: Any
     if isinstance(value, TensorSpec):
         array = value
     elif is_variable(value):

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax.extend import core as jex
 
 from mainstay.core import ModelError
+from mainstay.framework.functions.structures import shape_of
 from mainstay.framework.functions.tracing import Trace
 from mainstay.framework.jax_internals import open_program, runs_eagerly, subprograms
 from mainstay.framework.keras_internals import current_seed_generator, read_uncast
@@ -109,7 +110,9 @@ class Program:
     def _run_carefully(self, operands: Sequence[Any]) -> Any:
         """Run a program that calls back to Python: nothing is given away, and nothing assigned before it is done."""
         values = (*map(_value_of, (*self._donated, *self._readonly)), *self._captures, *operands)
-        outputs = jax.block_until_ready(self._undonated(*values))
+        outputs = self._undonated(*values)
+        for output in outputs:
+            output.block_until_ready()
         _exhaust(map(setattr, self._targets, repeat(_VALUE), outputs))
         return self._pack(outputs[len(self._targets) :])
 
@@ -144,7 +147,7 @@ class Program:
 
     def as_text(self) -> str:
         """Return the program as StableHLO text, with symbols for lengths that were left open."""
-        avals = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in self.trace.jaxpr.in_avals]
+        avals = [shape_of(aval) for aval in self.trace.jaxpr.in_avals]
         return str(jax.export.export(self._undonated)(*avals).mlir_module())
 
     @property

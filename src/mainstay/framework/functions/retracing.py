@@ -70,7 +70,7 @@ def _level_of_the_user() -> int:
     while frame is not None and is_hidden(frame.f_code.co_filename):
         frame = frame.f_back
         level += 1
-    return level - 1
+    return level
 
 
 def _difference(before: tuple[Mapping[str, str], str], after: tuple[Mapping[str, str], str]) -> str:

@@ -14,7 +14,7 @@ from mainstay.framework.keras_internals import set_stateless_scope, stateless_sc
 
 # Stands for the value of a variable in a traced program, where it becomes an input. It takes no operand: an array that
 # the user captured may be the very buffer of a variable, and must stay what it is when the variable moves on.
-read_p = jex.Primitive("read_variable")
+read_p: Any = jex.Primitive("read_variable")
 read_p.def_abstract_eval(lambda *, variable, aval: aval)
 
 

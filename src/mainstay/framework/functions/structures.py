@@ -11,9 +11,15 @@ from typing import Any
 import jax
 import numpy as np
 
-tree = jax.tree_util
+tree: Any = jax.tree_util
 
 ARRAYS = (jax.Array, np.ndarray, np.generic)
+
+
+def shape_of(value: Any, shape: Any = None) -> Any:
+    """Return the shape and dtype of a spec, or its dtype with another shape, as JAX takes them for tracing."""
+    make: Any = jax.ShapeDtypeStruct
+    return make(value.shape if shape is None else shape, value.dtype)
 
 
 def is_array(value: Any) -> bool:
@@ -21,7 +27,6 @@ def is_array(value: Any) -> bool:
     return isinstance(value, ARRAYS)
 
 
-@tree.register_pytree_with_keys_class
 class Fields:
     """The fields of a dataclass that JAX does not know, so that the arrays in them are found."""
 
@@ -38,7 +43,7 @@ class Fields:
 
     def close(self) -> Any:
         """Return the dataclass again; its ``__init__`` does not run."""
-        value = object.__new__(self.kind)
+        value: Any = object.__new__(self.kind)
         for name, item in zip(self.names, self.values, strict=True):
             object.__setattr__(value, name, closed(item))
         return value
@@ -51,7 +56,11 @@ class Fields:
     @classmethod
     def tree_unflatten(cls, rest: Any, values: Any) -> Fields:
         """Return the fields again."""
-        return cls(*rest, values)
+        kind, names = rest
+        return cls(kind, names, values)
+
+
+tree.register_pytree_with_keys_class(Fields)
 
 
 def is_opaque(leaf: Any) -> bool:
