@@ -190,7 +190,7 @@ def test_a_tape_frees_what_it_recorded() -> None:
         tape.gradient(z, x)
         return tape, watched
 
-    tape, watched = used_tape()
+    _tape, watched = used_tape()
     gc.collect()
     assert watched() is None
 

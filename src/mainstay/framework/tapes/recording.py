@@ -115,7 +115,8 @@ class Recording:
                 outputs, pull = run_with_pull(primitive, params, positions, operands, compiled=compiled)
             if programs:
                 place = user_frame()
-        self._keep(Record([*(operands[k] for k in positions), *closed_over], [o for o in outputs if is_inexact(o)], pull, place))
+        inputs = [*(operands[k] for k in positions), *closed_over]
+        self._keep(Record(inputs, [output for output in outputs if is_inexact(output)], pull, place))
         return outputs if primitive.multiple_results else outputs[0]
 
     def _keep(self, record: Record) -> None:
