@@ -1,0 +1,61 @@
+"""Puts the rewritten kernels behind Keras' layers and operations; the one file of kernels that touches `keras.src`."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import keras
+from keras.src import backend
+from keras.src.backend.jax.random import jax_draw_seed
+
+from mainstay.framework.kernels.convolution import conv_with
+from mainstay.framework.kernels.depthwise import depthwise_with
+from mainstay.framework.kernels.dropout import dropout_with
+from mainstay.framework.kernels.normalization import moments_with
+from mainstay.framework.kernels.pooling import average_pool, max_pool, pooled
+
+_CONV = ("inputs", "kernel", "strides", "padding", "data_format", "dilation_rate")
+_POOL = ("inputs", "pool_size", "strides", "padding", "data_format")
+_image_format = keras.config.image_data_format
+
+Replacement = tuple[ModuleType, str, tuple[str, ...], Callable[[Callable[..., Any]], Callable[..., Any]]]
+"""A module of Keras' backend, the name of a function there, its parameters, and what makes ours from Keras' own."""
+
+REPLACEMENTS: tuple[Replacement, ...] = (
+    (backend.nn, "conv", _CONV, lambda plain: conv_with(plain, _image_format)),
+    (backend.nn, "depthwise_conv", _CONV, lambda plain: depthwise_with(plain, _image_format)),
+    (backend.nn, "max_pool", _POOL, lambda plain: pooled(plain, max_pool, _image_format)),
+    (backend.nn, "average_pool", _POOL, lambda plain: pooled(plain, average_pool, _image_format)),
+    (backend.nn, "moments", ("x", "axes", "keepdims", "synchronized"), moments_with),
+    (
+        backend.random,
+        "dropout",
+        ("inputs", "rate", "noise_shape", "seed"),
+        lambda plain: dropout_with(plain, jax_draw_seed),
+    ),
+)
+
+
+def install_kernels() -> None:
+    """Put the rewritten kernels behind Keras' layers and operations; a second call does nothing.
+
+    A function of Keras whose parameters are not the expected ones is left as it is, with a warning.
+    """
+    for module, name, parameters, rewrite in REPLACEMENTS:
+        plain = getattr(module, name, None)
+        if getattr(plain, "plain_kernel", None) is not None:
+            continue
+        if plain is None or tuple(inspect.signature(plain).parameters) != parameters:
+            warnings.warn(
+                f"Keras {keras.__version__} defines {module.__name__}.{name} differently from what Mainstay knows; "
+                "it is used as it is, which is right but slower on a CPU",
+                stacklevel=2,
+            )
+            continue
+        ours: Any = rewrite(plain)
+        ours.plain_kernel = plain
+        setattr(module, name, ours)
