@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mainstay import keras
 from mainstay.framework import GradientTape, UnconnectedGradients, Variable, function, stop_gradient
 
 X = jnp.array([1.0, 2.0, 3.0])
@@ -292,6 +293,20 @@ def test_a_variable_assigned_from_another_is_not_taken_for_it() -> None:
         y = v * w
     gradients = tape.gradient(y, [v, w])
     assert [float(gradient) for gradient in gradients] == [3.0, 3.0]
+
+
+def test_the_values_of_a_stateless_scope_can_be_watched() -> None:
+    v = Variable(3.0)
+    value = jnp.float32(5.0)
+    with keras.StatelessScope(state_mapping=[(v, value)]), GradientTape() as tape:
+        tape.watch(value)
+        y = v * v
+    assert float(tape.gradient(y, value)) == 10.0
+    with GradientTape() as tape:
+        tape.watch(value)
+        with keras.StatelessScope(state_mapping=[(v, value)]):
+            y = v * v
+    assert float(tape.gradient(y, value)) == 10.0
 
 
 def test_a_variable_changed_by_assign_add_sums_its_reads() -> None:

@@ -38,7 +38,6 @@ _USED: dict[str, tuple[str, ...] | None] = {
     "core.Trace.process_custom_jvp_call": ("self", "primitive", "fun", "jvp", "tracers", "symbolic_zeros"),
     "core.Trace.process_custom_vjp_call": _CUSTOM_VJP,
     "core.Trace.process_primitive": ("self", "primitive", "tracers", "params"),
-    "core.Trace.stage_value": ("self", "val"),
     "core.Tracer": None,
     "core.eval_jaxpr": ("jaxpr", "consts", "args", "propagate_source_info"),
     "core.eval_trace": None,
@@ -148,7 +147,7 @@ class InterceptingTrace(core.Trace):
         self.requires_low = parent.requires_low
 
     def stage_value(self, val: Any) -> Any:
-        """Lift a value, as the parent does."""
+        """Lift a value, as the parent does; an older JAX never asks for it."""
         return self.parent.stage_value(val)
 
     def cur_qdd(self, x: Any) -> Any:
@@ -224,14 +223,12 @@ def run_program(program: Any, operands: Sequence[Any]) -> list[Any]:
     return outputs
 
 
-def jax_settings() -> Any:
-    """Return the settings of JAX that a traced program depends on, as one hashable value: x64, precision, mesh, …"""
-    return config.trace_context()
+jax_settings: Callable[[], Any] = config.trace_context
+"""Returns the settings of JAX that a traced program depends on, as one hashable value: x64, precision, mesh, …"""
 
+TRACE_CONTEXT, EAGER_TRACE = core.trace_ctx, core.EvalTrace
+"""``type(TRACE_CONTEXT.trace) is EAGER_TRACE`` is `runs_eagerly()` without the call."""
 
-def is_stale(value: Any) -> bool:
-    """Return whether a value is a tracer whose trace is over."""
-    return isinstance(value, core.Tracer) and not value._trace.is_valid()
 
 
 @functools.lru_cache(256)

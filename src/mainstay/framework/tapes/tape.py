@@ -68,6 +68,7 @@ class GradientTape:
         self._watches_reads = watch_accessed_variables
         self._recording = Recording()
         self._reads: dict[int, tuple[Any, list[Any]]] = {}
+        self._watched: set[int] = set()
         self._open = False
         self._used = False
         self._scope: Any = None
@@ -118,6 +119,7 @@ class GradientTape:
                 )
             elif self._is_differentiable(value, "watched"):
                 self._recording.track(value)
+                self._watched.add(id(value))
 
     def watched_variables(self) -> tuple[Any, ...]:
         """Return the variables that the tape watches, in the order in which they were first read or watched."""
@@ -140,9 +142,12 @@ class GradientTape:
 
     def reset(self) -> None:
         """Forget everything that was recorded and watched, as a new tape would start."""
-        self._recording.clear()
-        self._reads = {}
+        self._forget()
         self._used = False
+
+    def _forget(self) -> None:
+        self._recording.clear()
+        self._reads, self._watched = {}, set()
 
     def _on_read(self, variable: Any, value: Any) -> Any:
         """Watch a variable that is read; return a copy of its value if the tape knows the value as something else.
@@ -154,12 +159,19 @@ class GradientTape:
             return None
         if stateless_scope() is not self._scope and value is not variable._value:
             return None  # a scope that began inside of this tape put its own value there
-        _, own = self._reads.get(id(variable), (variable, []))
-        foreign = id(value) in self._recording.tracked and not any(known is value for known in own)
-        replacement = self._recording.untied(value) if foreign else None
+        replacement = self._recording.untied(value) if self._is_foreign(variable, value) else None
         if self._watches_reads and variable.trainable:
             self._watch_value(variable, value if replacement is None else replacement)
         return replacement
+
+    def _is_foreign(self, variable: Any, value: Any) -> bool:
+        """Return whether the tape knows the value of a variable as that of something else."""
+        if id(value) not in self._recording.tracked:
+            return False
+        if self._scope is not None and id(value) in self._watched:
+            return False  # the values of a stateless scope are watched in the place of the variables
+        _, own = self._reads.get(id(variable), (variable, []))
+        return not any(known is value for known in own)
 
     def _watch_value(self, variable: Any, value: Any) -> None:
         _, values = self._reads.setdefault(id(variable), (variable, []))
@@ -326,8 +338,7 @@ class GradientTape:
 
     def _finish(self) -> None:
         if not self._persistent:
-            self._recording.clear()
-            self._reads = {}
+            self._forget()
 
     def _consumed(self) -> ArgumentError:
         return ArgumentError(
