@@ -2,6 +2,7 @@
 
 from mainstay.framework import _setup  # noqa: F401  (first: it chooses the backend)
 from mainstay.framework.backend import require_jax_backend
+from mainstay.framework.compilation_cache import set_compilation_cache
 from mainstay.framework.config import (
     functions_run_eagerly,
     list_logical_devices,
@@ -11,6 +12,13 @@ from mainstay.framework.config import (
 from mainstay.framework.conversion import cast, constant, convert_to_tensor
 from mainstay.framework.functions import ConcreteFunction, Function, RetracingWarning, function
 from mainstay.framework.jax_internals import SUPPORTED_JAX
+from mainstay.framework.kernels import (
+    dropout_generator,
+    install_kernels,
+    kernels_enabled,
+    plain_kernels,
+    set_dropout_generator,
+)
 from mainstay.framework.tapes import GradientTape, UnconnectedGradients, custom_gradient, stop_gradient
 from mainstay.framework.variables import Variable
 
@@ -26,11 +34,16 @@ __all__ = [
     "constant",
     "convert_to_tensor",
     "custom_gradient",
+    "dropout_generator",
     "function",
     "functions_run_eagerly",
+    "install_kernels",
+    "kernels_enabled",
     "list_logical_devices",
     "list_physical_devices",
+    "plain_kernels",
     "require_jax_backend",
     "run_functions_eagerly",
+    "set_dropout_generator",
     "stop_gradient",
 ]

@@ -43,8 +43,10 @@ for _name in SUBMODULES:
 
 from mainstay.keras import _tensorflow_style  # noqa: E402
 from mainstay.keras.tensorboard import TensorBoard  # noqa: E402
+from mainstay.keras.terminate_on_nan import TerminateOnNaN  # noqa: E402
 from mainstay.keras.training import loops  # noqa: E402
 
 _tensorflow_style.install()
 loops.install()
 keras.callbacks.TensorBoard = TensorBoard  # Keras' own needs TensorFlow
+keras.callbacks.TerminateOnNaN = TerminateOnNaN

@@ -55,6 +55,7 @@ def save_model(
         _keras_save(model, filepath, overwrite=overwrite, zipped=zipped)
         return
     target = Path(filepath)
+    _build_optimizer(model)
     if _format(target, save_format) == "tf":
         save_artifact(model, target, overwrite=overwrite, include_optimizer=include_optimizer)
         return
@@ -112,6 +113,13 @@ def load_model(
     except (zipfile.BadZipFile, OSError, EOFError) as error:
         raise _damage(path, error) from error
     raise _damage(path, "something that is no archive")
+
+
+def _build_optimizer(model: keras.Model) -> None:
+    """Give the optimizer of a model that was never trained its variables: a loaded model has them too."""
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is not None and not optimizer.built and model.built:
+        optimizer.build(model.trainable_variables)
 
 
 def _damage(path: Path, received: object) -> IntegrityError:

@@ -14,9 +14,11 @@ from typing import Any
 import jax
 import keras
 import numpy as np
+from keras.src.backend.jax import trainer
 from keras.src.backend.jax.trainer import JAXEpochIterator, JAXTrainer
 from keras.src.trainers.data_adapters import array_slicing
 from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
+from keras.src.trainers.trainer import Trainer
 
 from mainstay.keras.training.several_steps import Run, current_run, listens, running, several, steps_for
 
@@ -95,10 +97,11 @@ def install() -> None:
     _install_steps()
     _install_attributes()
     _install_batches()
+    _install_transfers()
 
 
 def _install_steps() -> None:
-    make, compile_, enumerate_ = JAXTrainer._make_function, JAXTrainer.compile, JAXEpochIterator._enumerate_iterator
+    make, compile_, enumerate_ = JAXTrainer._make_function, Trainer.compile, JAXEpochIterator._enumerate_iterator
 
     @functools.wraps(make)
     def make_function(self: Any, step_function: Any, concatenate_outputs: bool = False) -> Any:
@@ -119,7 +122,7 @@ def _install_steps() -> None:
         compile_(self, *args, **kwargs)
 
     JAXTrainer._make_function = make_function
-    JAXTrainer.compile = compile_model
+    Trainer.compile = compile_model  # where Keras looks whether a model has a compile of its own
     JAXEpochIterator._enumerate_iterator = enumerate_iterator
 
 
@@ -148,3 +151,20 @@ def _install_batches() -> None:
         return iterator
 
     ArrayDataAdapter.get_jax_iterator = get_jax_iterator
+
+
+def _install_transfers() -> None:
+    """Let a compiled step take its arrays as they are, where it runs on the one CPU that holds them anyway."""
+    distribute = trainer._distribute_data
+
+    @functools.wraps(distribute)
+    def distribute_data(data: Any, layouts: Any = None) -> Any:
+        if layouts is None and jax.default_backend() == "cpu" and keras.distribution.distribution() is None:
+            return keras.tree.map_structure(_as_array, data)
+        return distribute(data, layouts)
+
+    trainer._distribute_data = distribute_data
+
+
+def _as_array(leaf: Any) -> Any:
+    return leaf if leaf is None or isinstance(leaf, (np.ndarray, jax.Array)) else jax.device_put(leaf)
