@@ -7,8 +7,10 @@ import subprocess
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import interop_env
 import numpy as np
@@ -17,8 +19,8 @@ import pytest
 _PATIENCE_SECONDS = 60
 
 
-def missing(what: str, fix: str) -> None:
-    """Skip the test, or fail it where everything has been set up for it."""
+def skip_without(what: str, fix: str) -> NoReturn:
+    """Skip the test, or fail it where everything should have been set up for it."""
     reason = f"{what} is missing; run: {fix}"
     if os.environ.get("MAINSTAY_INTEROP") == "required":
         pytest.fail(reason)
@@ -26,10 +28,16 @@ def missing(what: str, fix: str) -> None:
 
 
 @pytest.fixture(scope="session")
+def missing() -> Callable[[str, str], NoReturn]:
+    """Skips the test for want of something, or fails it where everything should have been set up for it."""
+    return skip_without
+
+
+@pytest.fixture(scope="session")
 def tensorboard_python() -> Path:
     """The Python of the environment with TensorBoard."""
     if not interop_env.is_current("tensorboard"):
-        missing(".interop/tensorboard", "python tools/interop_env.py tensorboard")
+        skip_without(".interop/tensorboard", "python tools/interop_env.py tensorboard")
     return interop_env.python_of("tensorboard")
 
 
@@ -71,11 +79,10 @@ class Board:
         raise AssertionError(f"{path} stayed {answer}")
 
 
-@pytest.fixture(scope="session", params=["fast loader", "slow loader"])
-def board(request: pytest.FixtureRequest, tensorboard_python: Path, logs: Path) -> Iterator[Board]:
-    """TensorBoard over the logs, once with each of its two readers of event files: in Rust and in Python."""
-    fast = str(request.param == "fast loader").lower()
-    command = [tensorboard_python, "-m", "tensorboard.main", "--logdir", logs, "--port", "0", "--load_fast", fast]
+@contextmanager
+def run_board(python: Path, folder: Path, load_fast: str) -> Iterator[Board]:
+    """TensorBoard over a folder."""
+    command = [python, "-m", "tensorboard.main", "--logdir", folder, "--port", "0", "--load_fast", load_fast]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TENSORBOARD"))}
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
@@ -90,12 +97,32 @@ def board(request: pytest.FixtureRequest, tensorboard_python: Path, logs: Path) 
                 raise AssertionError("".join(said))
             # What it says later must not fill the pipe and stop it.
             threading.Thread(target=process.stderr.read, daemon=True).start()
-            found = Board(match[0])
-            runs = {"run", "run/train", "run/validation", "notes", "trials", "trials/0", "trials/1"}
-            found.wait_for("runs", lambda names: runs - {"run"} <= set(names))
-            yield found
+            runs = {file.parent.relative_to(folder).as_posix() for file in folder.rglob("*tfevents*")}
+            board = Board(match[0])
+            board.wait_for("runs", lambda names: runs <= set(names))
+            yield board
         finally:
             process.terminate()
+
+
+@pytest.fixture(scope="session")
+def start_board(tensorboard_python: Path) -> Callable[[Path, str], AbstractContextManager[Board]]:
+    """Starts TensorBoard over a folder, with its reader of event files in Rust ("true") or in Python ("false")."""
+    return partial(run_board, tensorboard_python)
+
+
+@pytest.fixture(scope="session", params=["true", "false"], ids=["fast loader", "slow loader"])
+def board(request: pytest.FixtureRequest, start_board, logs: Path) -> Iterator[Board]:
+    """TensorBoard over the logs, once with each of its readers."""
+    with start_board(logs, request.param) as board:
+        yield board
+
+
+@pytest.fixture(scope="session")
+def slow_board(start_board, logs: Path) -> Iterator[Board]:
+    """TensorBoard over the logs, with its reader in Python."""
+    with start_board(logs, "false") as board:
+        yield board
 
 
 @pytest.fixture(scope="session")
