@@ -103,7 +103,16 @@ def test_custom_rules_arrive_with_their_functions() -> None:
         behaves(float(y) == 6.0, f"{name} does not run")
 
 
-def test_rules_of_jax_itself_are_known_and_those_of_users_are_not() -> None:
+def half(x, static):
+    return x * 0.5
+
+
+half.__module__ = "mainstay.framework.kernels"
+softened = jax.custom_jvp(half, nondiff_argnums=(1,))
+softened.defjvp(lambda static, primals, tangents: (primals[0] * 0.5, tangents[0] * 0.5))
+
+
+def test_rules_of_jax_and_mainstay_are_known_and_those_of_users_are_not() -> None:
     keys = []
     for x in (jnp.ones(3), jnp.zeros(3), jnp.ones(2)):
         seen, _ = intercepted(jax.nn.relu, x)
@@ -111,6 +120,15 @@ def test_rules_of_jax_itself_are_known_and_those_of_users_are_not() -> None:
     behaves(None not in keys, "jax.nn.relu is not known")
     assert keys[0] == keys[1] != keys[2]
     assert hash(keys[0]) == hash(keys[1])
+    seen, _ = intercepted(softened, jnp.ones(3), (2, "a"))
+    keys = [internals.known_rule(seen[0][2], seen[0][1])]
+    for static in ((2, "a"), (3, "a")):
+        again, _ = intercepted(softened, jnp.ones(3), static)
+        keys.append(internals.known_rule(again[0][2], again[0][1]))
+    behaves(None not in keys, "arguments that are not differentiated are wrapped in another way")
+    assert keys[0] == keys[1] != keys[2]
+    seen, _ = intercepted(softened, jnp.ones(3), [jnp.ones(3)])
+    assert internals.known_rule(seen[0][2], seen[0][1]) is None
     users = jax.custom_jvp(lambda x: x)
     users.defjvp(lambda primals, tangents: (primals[0], tangents[0]))
     seen, _ = intercepted(users, jnp.ones(3))

@@ -230,7 +230,6 @@ TRACE_CONTEXT, EAGER_TRACE = core.trace_ctx, core.EvalTrace
 """``type(TRACE_CONTEXT.trace) is EAGER_TRACE`` is `runs_eagerly()` without the call."""
 
 
-
 @functools.lru_cache(256)
 def _is_inexact_dtype(dtype: Any) -> bool:
     return bool(jnp.issubdtype(dtype, jnp.inexact))
@@ -280,7 +279,7 @@ def is_abstract(value: object) -> bool:
 
 
 class KnownRule:
-    """The parameters of a call of one of JAX' own functions with its own derivative (`jax.nn.relu`), as a cache's key.
+    """The parameters of a call of a well-known function with its own derivative (`jax.nn.relu`), as a cache's key.
 
     Every call brings new function objects that do the same; two rules are equal if they belong to the same function
     and kinds of arguments. Iterating gives the parameters as pairs.
@@ -303,7 +302,7 @@ class KnownRule:
 
 
 def known_rule(params: dict[str, Any], operands: Sequence[Any]) -> KnownRule | None:
-    """Return the key of a call of a `custom_jvp` function of JAX itself, or None for another call.
+    """Return the key of a call of a `custom_jvp` function of JAX or Mainstay, or None for another call.
 
     A user's function is not known: it may do something else next time, and its arrays would be kept alive.
 
@@ -314,10 +313,24 @@ def known_rule(params: dict[str, Any], operands: Sequence[Any]) -> KnownRule | N
     if len(params["subfuns"]) != 2 or any(isinstance(operand, core.Tracer) for operand in operands):
         return None
     fun = params["subfuns"][0]
-    plain = len(fun.transforms) == 1 and "<locals>" not in getattr(fun.f, "__qualname__", "<locals>")
-    if not plain or not getattr(fun.f, "__module__", "").startswith("jax."):
+    if "<locals>" in getattr(fun.f, "__qualname__", "<locals>"):
+        return None
+    if not getattr(fun.f, "__module__", "").startswith(("jax.", "mainstay.")):
         return None
     if not all(isinstance(operand, jax.Array) for operand in operands):
         return None
     kinds = tuple((operand.shape, operand.dtype, operand.weak_type) for operand in operands)
-    return KnownRule((fun.f, fun.transforms[0][1], params["symbolic_zeros"], kinds), params)
+    key = (fun.f, tuple(_plain(arguments) for _, arguments in fun.transforms), params["symbolic_zeros"], kinds)
+    try:
+        hash(key)
+    except TypeError:  # an array among the arguments that are not differentiated
+        return None
+    return KnownRule(key, params)
+
+
+def _plain(arguments: Any) -> Any:
+    """Return static arguments with their types, and without JAX' wrapping, which makes them unhashable."""
+    if type(arguments) is tuple:
+        return tuple(_plain(argument) for argument in arguments)
+    value = arguments.val if type(arguments).__name__ == "Unhashable" else arguments
+    return _plain(value) if type(value) is tuple else (type(value), value)

@@ -22,7 +22,7 @@ from mainstay.framework.jax_internals import (
     user_frame,
 )
 from mainstay.framework.tapes.programs import constants
-from mainstay.framework.tapes.rules import Pull, is_light, pull_light, run_with_pull
+from mainstay.framework.tapes.rules import Pull, is_light, may_lack_pullback, pull_light, run_with_pull
 
 
 class Record:
@@ -113,7 +113,7 @@ class Recording:
             else:
                 compiled = "subfuns" not in params and not constants(programs)
                 outputs, pull = run_with_pull(primitive, params, positions, operands, compiled=compiled)
-            if programs:
+            if may_lack_pullback(primitive, programs):
                 place = user_frame()
         inputs = [*(operands[k] for k in positions), *closed_over]
         self._keep(Record(inputs, [output for output in outputs if is_inexact(output)], pull, place))

@@ -33,6 +33,11 @@ def is_light(primitive: Any, programs: Sequence[Any]) -> bool:
     return primitive.name == "while" or (primitive.name == "jit" and facts(programs[0]).is_light)
 
 
+def may_lack_pullback(primitive: Any, programs: Sequence[Any]) -> bool:
+    """Return whether a primitive may be, or hold, a loop of unknown length."""
+    return bool(programs) and (primitive.name != "jit" or facts(programs[0]).names is None)
+
+
 def _bind(primitive: Any, params: dict[str, Any], positions: tuple[int, ...], operands: Sequence[Any]) -> Any:
     """Return the primitive as a function of the tracked operands that returns (inexact outputs, all outputs)."""
 
