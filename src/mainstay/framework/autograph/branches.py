@@ -71,12 +71,12 @@ class _Merge:
         same, value = same_object(one, other)
         if same:
             return value
-        kinds = kind_of_leaf(one), kind_of_leaf(other)
-        if kinds[0] is None or kinds[1] is None:
+        a, b = kind_of_leaf(one), kind_of_leaf(other)
+        if a is None or b is None:
             raise self._mismatch(name, describe(one), describe(other))
-        kind = common_kind(*kinds)
-        if kind is None and self.truthful and kinds[0].shape == kinds[1].shape:
-            kind = Kind(kinds[0].shape, jnp.dtype(bool), False)
+        kind = common_kind(a, b)
+        if kind is None and self.truthful and a.shape == b.shape:
+            kind = Kind(a.shape, jnp.dtype(bool), False)
         if kind is None:
             raise self._mismatch(name, describe(one), describe(other))
         return self.pair(one, other, kind)

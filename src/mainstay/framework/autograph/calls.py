@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import inspect
 import os
 import sys
 import sysconfig
@@ -47,7 +48,7 @@ def converted_call(function: Any, caller: str) -> Any:
         return function
     if isinstance(function, _CallableObject):
         return _KerasCall(function, caller)
-    method = getattr(type(function), "__call__", None)
+    method = inspect.getattr_static(type(function), "__call__", None)
     if isinstance(method, FunctionType) and is_users(method, caller):
         return MethodType(convert_function(method), function)
     return function
@@ -126,8 +127,7 @@ def _parts(target: Any) -> list[Any]:
     """Return an object of Keras and what it holds that may have code of the user's."""
     if not isinstance(target, keras.Layer):
         return [target]
-    layers = list(target._flatten_layers())
-    return layers
+    return list(target._flatten_layers())
 
 
 def _replacements(part: Any, caller: str) -> Iterator[tuple[str, Any]]:

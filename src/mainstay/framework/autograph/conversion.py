@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import __future__
-
 import ast
 import functools
 import threading
@@ -21,7 +19,7 @@ from mainstay.framework.autograph.rewriting import NAME, rewrite
 from mainstay.framework.autograph.source import NotConvertibleError, definition
 
 OPERATORS = "ag__"
-_FUTURES = sum({getattr(__future__, name).compiler_flag for name in __future__.all_feature_names})
+_FUTURES = annotations.compiler_flag
 _lock = threading.RLock()
 _T = TypeVar("_T", bound=Callable[..., Any])
 
@@ -76,9 +74,7 @@ def convert_function(function: FunctionType) -> Callable[..., Any]:
     cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
     cells[OPERATORS] = CellType(converted.operators)
     closure = tuple(cells[name] for name in converted.code.co_freevars)
-    result = FunctionType(
-        converted.code, function.__globals__, function.__name__, function.__defaults__, closure
-    )
+    result = FunctionType(converted.code, function.__globals__, function.__name__, function.__defaults__, closure)
     result.__kwdefaults__ = function.__kwdefaults__
     return functools.update_wrapper(result, function)
 
@@ -135,13 +131,11 @@ def _compile(tree: ast.FunctionDef, code: CodeType) -> CodeType:
     class_name = _class_name(code)
     if class_name is not None:
         # Inside of a class the compiler gives `__name` the name that the user's methods know.
-        inner = ast.ClassDef(class_name, [], [], [tree], [])  # type: ignore[call-overload]
-    factory = ast.FunctionDef("ag__factory", arguments, [inner], [])  # type: ignore[call-overload]
+        inner = ast.ClassDef(class_name, [], [], [tree], [])
+    factory = ast.FunctionDef("ag__factory", arguments, [inner], [])
     module = ast.Module([ast.copy_location(factory, tree)], [])
     flags = code.co_flags & _FUTURES
-    compiled = compile(
-        ast.fix_missing_locations(module), code.co_filename, "exec", flags=flags, dont_inherit=True
-    )
+    compiled = compile(ast.fix_missing_locations(module), code.co_filename, "exec", flags=flags, dont_inherit=True)
     found = _find(compiled)
     if found is None:
         raise RuntimeError("the compiled function is not where it was put")

@@ -40,6 +40,7 @@ class Range(Staged):
         return "range(...) of tensors"
 
     def rounds(self) -> Rounds:
+        """Return its rounds."""
         dtype = jnp.result_type(self.start, self.stop, self.step)
         start, stop, step = (jnp.asarray(item, dtype) for item in (self.start, self.stop, self.step))
         # The sign of the step may be known at run time only.
@@ -55,6 +56,7 @@ class Rows(Staged):
     array: Any
 
     def rounds(self) -> Rounds:
+        """Return its rounds."""
         return Rounds(lambda index, row: row, self.array.shape[0], (self.array,))
 
 
@@ -69,6 +71,7 @@ class Enumerated(Staged):
         return f"enumerate({self.items})"
 
     def rounds(self) -> Rounds:
+        """Return its rounds."""
         inner = self.items.rounds()
         return Rounds(lambda index, *rows: (index + self.start, inner.items(index, *rows)), inner.number, inner.rows)
 
@@ -84,6 +87,7 @@ class Zipped(Staged):
         return f"zip({', '.join(map(str, self.parts))})"
 
     def rounds(self) -> Rounds:
+        """Return its rounds."""
         inner = [part.rounds() for part in self.parts]
         known = [item.number for item in inner if isinstance(item.number, int)]
         if self.strict and (len(known) < len(inner) or len(set(known)) > 1):

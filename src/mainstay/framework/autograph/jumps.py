@@ -15,6 +15,8 @@ from mainstay.framework.autograph.source import NotConvertibleError
 
 DONE = "ag__done"
 VALUE = "ag__value"
+BROKEN = "ag__broken_"
+SKIPPED = "ag__skipped_"
 _Nested = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _Loop = (ast.For, ast.While)
 
@@ -47,6 +49,11 @@ def lower_jumps(body: list[ast.stmt]) -> list[ast.stmt]:
         [],
     )
     return [_at(first, assign(DONE, False)), *lowered, _at(last, ast.Return(end))]
+
+
+def ends_loop(name: str) -> bool:
+    """Return whether a name is a flag that ends a loop when it is set."""
+    return name == DONE or name.startswith(BROKEN)
 
 
 def operator(name: str) -> ast.Attribute:
@@ -178,7 +185,9 @@ class _Lowering:
         if not rest:
             return []
         test = ast.Call(operator("proceed"), [_load(flag) for flag in leaving], [])
-        return [_at(rest[0], ast.If(test, self.block(rest, flags), []))]
+        # In there the flags are known, and what looks at them again is decided by Python.
+        known = [_at(rest[0], assign(flag, False)) for flag in leaving]
+        return [_at(rest[0], ast.If(test, [*known, *self.block(rest, flags)], []))]
 
     def _statement(self, node: ast.stmt, flags: _Flags) -> list[ast.stmt]:
         if isinstance(node, _Loop):
@@ -212,8 +221,8 @@ class _Lowering:
         if isinstance(node, ast.While):
             self._move_test(node)
         self._count += 1
-        broken = f"ag__broken_{self._count}" if _own_jump(node.body, ast.Break) else None
-        skipped = f"ag__skipped_{self._count}" if _own_jump(node.body, ast.Continue) else None
+        broken = f"{BROKEN}{self._count}" if _own_jump(node.body, ast.Break) else None
+        skipped = f"{SKIPPED}{self._count}" if _own_jump(node.body, ast.Continue) else None
         returns = flags.returns and _own_jump(node.body, ast.Return)
         inner = _Flags(broken, skipped, flags.returns)
         body = self.block(node.body, inner)

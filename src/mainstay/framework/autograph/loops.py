@@ -19,7 +19,7 @@ from jax import lax
 
 from mainstay.core import ArgumentError, ModelError
 from mainstay.framework.autograph.branches import outlives, truth
-from mainstay.framework.autograph.jumps import VALUE
+from mainstay.framework.autograph.jumps import VALUE, ends_loop
 from mainstay.framework.autograph.staging import (
     Block,
     Kind,
@@ -33,9 +33,10 @@ from mainstay.framework.autograph.staging import (
     leaf_value,
     plain,
     same_object,
+    struct,
     trace_block,
 )
-from mainstay.framework.autograph.state import UNDEFINED, Place, Variables
+from mainstay.framework.autograph.state import UNDEFINED, Contents, Place, Variables
 from mainstay.framework.functions.scope import current_scope
 
 _ROUNDS = 8
@@ -104,10 +105,9 @@ class Rounds:
     number: Any
     rows: Sequence[Any] = ()
 
-    def structs(self) -> list[jax.ShapeDtypeStruct]:
+    def structs(self) -> list[Any]:
         """Return what `items` takes."""
-        rows = [jax.ShapeDtypeStruct(row.shape[1:], row.dtype) for row in self.rows]
-        return [jax.ShapeDtypeStruct((), jnp.int32), *rows]
+        return [struct((), jnp.int32), *(struct(row.shape[1:], row.dtype) for row in self.rows)]
 
 
 @dataclass
@@ -144,8 +144,16 @@ class _Loop:
                 if kind is not None:
                     self.slots.append(_Slot(number, index, plain(leaf), kind))
 
-    def enter(self, *arguments: Any) -> tuple[Any, ...]:
+    def enter_round(self, *arguments: Any) -> tuple[Any, ...]:
         """Put what goes round into the places and variables; return the arguments of the body."""
+        item = self.enter(*arguments)
+        for place in self.kept:
+            if ends_loop(place.name):
+                place.write(False)  # or there would be no further round
+        return item
+
+    def enter(self, *arguments: Any) -> tuple[Any, ...]:
+        """Do that before the test."""
         leaves = [list(tree.leaves) if tree is not UNDEFINED else [] for tree in self.before]
         for slot, value in zip(self.slots, arguments, strict=False):
             leaves[slot.place][slot.leaf] = value
@@ -184,7 +192,7 @@ class _Loop:
     def _round(self) -> Block:
         try:
             return trace_block(
-                self.body, self.places, self.kept, self.where, inputs=self.inputs(), enter=self.enter
+                self.body, self.places, self.kept, self.where, inputs=self.inputs(), enter=self.enter_round
             )
         except NameError as error:
             undefined = {p.name for p, tree in zip(self.kept, self.before, strict=True) if tree is UNDEFINED}
@@ -218,7 +226,11 @@ class _Loop:
             f"{subject} is {before} before a round of a loop over a tensor and {after} after it",
             where=self.where,
             expected="the same structure, shape and dtype in every round; Python numbers adapt to the other's dtype",
-            fix="start from a value of the shape and dtype that the loop gives",
+            fix=(
+                "a list or dictionary cannot grow in there: write to an array, as in `x = x.at[i].set(row)`"
+                if any(isinstance(place, Contents) and place.name == name for place in self.kept)
+                else "start from a value of the shape and dtype that the loop gives"
+            ),
         )
 
     def late(self, block: Block) -> dict[int, Tree]:
@@ -276,7 +288,7 @@ def staged_loop(
             )
     late = loop.late(block)
     results = _Program(loop, block, question, late, where).run(options.maximum_iterations)
-    _leave(loop, block, late, results)
+    _leave(loop, late, results)
 
 
 @dataclass
@@ -330,7 +342,7 @@ class _Program:
         known = number if isinstance(number, int) else None
         length = most if known is None else known if most is None else min(known, most)
         if length is None:
-            return list(lax.while_loop(self.goes_on, self.round, carry))
+            return list(lax.while_loop(lambda c: self.goes_on(list(c)), lambda c: self.round(list(c)), carry))
         always = known is not None and self.question is None
 
         def step(carry: list[Any], rows: list[Any]) -> tuple[list[Any], None]:
@@ -342,7 +354,7 @@ class _Program:
         return list(lax.scan(step, carry, rows, length=length)[0])
 
 
-def _leave(loop: _Loop, block: Block, late: dict[int, Tree], results: Sequence[Any]) -> None:
+def _leave(loop: _Loop, late: dict[int, Tree], results: Sequence[Any]) -> None:
     """Write what the loop gives into the places and variables."""
     leaves = [list(tree.leaves) if tree is not UNDEFINED else [] for tree in loop.before]
     for slot, value in zip(loop.slots, results, strict=False):

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+# Methods that change a list or a dictionary.
 _MUTATORS = frozenset(
-    "append extend insert pop popitem remove clear update setdefault sort reverse".split()  # of list and dict
+    ("append", "extend", "insert", "pop", "popitem", "remove", "clear", "update", "setdefault", "sort", "reverse")
 )
 
 
@@ -97,27 +98,27 @@ class _Collector(ast.NodeVisitor):
     def __init__(self) -> None:
         self.names = Names()
 
-    def visit_Name(self, node: ast.Name) -> None:  # noqa: N802
+    def visit_Name(self, node: ast.Name) -> None:
         (self.names.read if isinstance(node.ctx, ast.Load) else self.names.bound).add(node.id)
 
-    def visit_AugAssign(self, node: ast.AugAssign) -> None:  # noqa: N802
+    def visit_AugAssign(self, node: ast.AugAssign) -> None:
         if isinstance(node.target, ast.Name):
             self.names.read.add(node.target.id)
         self.generic_visit(node)
 
-    def visit_Attribute(self, node: ast.Attribute) -> None:  # noqa: N802
+    def visit_Attribute(self, node: ast.Attribute) -> None:
         place = place_of(node)
         if place is not None and not isinstance(node.ctx, ast.Load):
             self.names.attributes.add(place)
         self.visit(node.value)
 
-    def visit_Subscript(self, node: ast.Subscript) -> None:  # noqa: N802
+    def visit_Subscript(self, node: ast.Subscript) -> None:
         place = place_of(node.value)
         if place is not None and not isinstance(node.ctx, ast.Load):
             self.names.contents.add(place)
         self.generic_visit(node)
 
-    def visit_Call(self, node: ast.Call) -> None:  # noqa: N802
+    def visit_Call(self, node: ast.Call) -> None:
         function = node.func
         if isinstance(function, ast.Attribute) and function.attr in _MUTATORS:
             place = place_of(function.value)
@@ -125,7 +126,7 @@ class _Collector(ast.NodeVisitor):
                 self.names.contents.add(place)
         self.generic_visit(node)
 
-    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:  # noqa: N802
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         self.names.bound.add(node.name)
         self._nested(node)
         for outside in (*node.decorator_list, node.returns):
@@ -134,7 +135,7 @@ class _Collector(ast.NodeVisitor):
 
     visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815
 
-    def visit_Lambda(self, node: ast.Lambda) -> None:  # noqa: N802
+    def visit_Lambda(self, node: ast.Lambda) -> None:
         self._nested(node)
 
     def _nested(self, node: Scope) -> None:
@@ -146,7 +147,7 @@ class _Collector(ast.NodeVisitor):
             if default is not None:
                 self.visit(default)
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> None:  # noqa: N802
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
         inner = names_of(node.body)
         self.names.bound.add(node.name)
         self.names.read |= inner.read
@@ -170,19 +171,19 @@ class _Collector(ast.NodeVisitor):
     def visit_alias(self, node: ast.alias) -> None:
         self.names.bound.add((node.asname or node.name).split(".")[0])
 
-    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:  # noqa: N802
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
         if node.name is not None:
             self.names.bound.add(node.name)
         self.generic_visit(node)
 
-    def visit_MatchAs(self, node: ast.MatchAs | ast.MatchStar) -> None:  # noqa: N802
+    def visit_MatchAs(self, node: ast.MatchAs | ast.MatchStar) -> None:
         if node.name is not None:
             self.names.bound.add(node.name)
         self.generic_visit(node)
 
     visit_MatchStar = visit_MatchAs  # noqa: N815
 
-    def visit_MatchMapping(self, node: ast.MatchMapping) -> None:  # noqa: N802
+    def visit_MatchMapping(self, node: ast.MatchMapping) -> None:
         if node.rest is not None:
             self.names.bound.add(node.rest)
         self.generic_visit(node)

@@ -14,6 +14,7 @@ from mainstay.core import ModelError
 from mainstay.framework.autograph.branches import staged_if, staged_value, truth
 from mainstay.framework.autograph.calls import converted_call
 from mainstay.framework.autograph.iteration import rounds_of
+from mainstay.framework.autograph.jumps import ends_loop
 from mainstay.framework.autograph.loops import staged_loop
 from mainstay.framework.autograph.staging import is_traced, plain
 from mainstay.framework.autograph.state import Place, find_places
@@ -97,15 +98,27 @@ class Operators:
             for item in plain(items):
                 body(item)
         else:
-            self._for_until(plain(items), test, body, found, line)
+            self._for_until(plain(items), test, body, found, live, line)
 
     def _for_until(
-        self, items: Iterable[Any], test: Thunk, body: Callable[[Any], None], places: Sequence[Place], line: int
+        self,
+        items: Iterable[Any],
+        test: Thunk,
+        body: Callable[[Any], None],
+        places: Sequence[Place],
+        live: Sequence[str],
+        line: int,
     ) -> None:
         """Unroll a Python loop that `break` or `return` may end: rounds after a traced one are conditional."""
         sized, where = hasattr(items, "__len__"), self._where(line)
-        names = [place.name for place in places]
         conditional = 0
+
+        def go_on(item: Any) -> None:
+            for place in places:
+                if ends_loop(place.name):
+                    place.write(False)  # known in here
+            body(item)
+
         for item in items:
             going = test()
             if is_traced(going):
@@ -116,7 +129,7 @@ class Operators:
                         where=where,
                         fix="loop over `range(n)`, a tensor, or `while True:`",
                     )
-                staged_if(going, (lambda item=item: body(item), _nothing), places, names, where)  # type: ignore[misc]
+                staged_if(going, (lambda item=item: go_on(item), _nothing), places, live, where)  # type: ignore[misc]
             elif going:
                 body(item)
             else:
@@ -179,7 +192,7 @@ class Operators:
         if line not in self._warned:
             self._warned.add(line)
             warnings.warn_explicit(
-                "an assertion about a traced value is not checked: its number is not known while the function is traced",
+                "an assertion about a traced value is not checked: the value is not known while the function is traced",
                 UserWarning,
                 self.filename,
                 line,
@@ -213,5 +226,3 @@ class Operators:
 
 def _nothing() -> None:
     """The `else` that was not written."""
-
-

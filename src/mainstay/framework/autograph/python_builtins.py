@@ -140,4 +140,3 @@ def overload_of(function: Any) -> Callable[..., Any] | None:
         return _OVERLOADS.get(function)
     except TypeError:  # not hashable
         return None
-

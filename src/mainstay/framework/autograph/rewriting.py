@@ -16,8 +16,9 @@ from mainstay.framework.autograph.names import Names, declared, is_static_test, 
 from mainstay.framework.autograph.source import Definition
 
 NAME = "ag__function"
+# Functions that look at the scope that calls them, or that only answer questions about Python objects.
 _NEVER_CONVERTED = frozenset(
-    "super isinstance issubclass hasattr callable type locals globals vars dir eval exec".split()  # these look around
+    ("super", "locals", "globals", "vars", "dir", "eval", "exec", "isinstance", "issubclass", "hasattr", "callable")
 )
 _COMPARISONS = {
     ast.Eq: "==",
@@ -42,7 +43,7 @@ def rewrite(node: Definition, class_name: str | None) -> ast.FunctionDef:
     """
     if isinstance(node, ast.Lambda):
         body: list[ast.stmt] = [ast.copy_location(ast.Return(node.body), node.body)]
-        node = ast.copy_location(ast.FunctionDef(NAME, node.args, body, []), node)  # type: ignore[call-overload]
+        node = ast.copy_location(ast.FunctionDef(NAME, node.args, body, []), node)
     _rewrite_scope(node, class_name)
     node.name, node.decorator_list, node.returns = NAME, [], None
     node.args.defaults, node.args.kw_defaults = [], [None] * len(node.args.kwonlyargs)
@@ -92,18 +93,18 @@ class _Plain(ast.NodeTransformer):
                 node.body = [ast.copy_location(ast.Pass(), node)]  # type: ignore[union-attr]
         return node
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.stmt | None:  # noqa: N802
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.stmt | None:
         if node.value is None:
             return None
         return ast.copy_location(ast.Assign([node.target], node.value), node)
 
-    def visit_Global(self, node: ast.Global) -> None:  # noqa: N802
+    def visit_Global(self, node: ast.Global) -> None:
         return None
 
-    def visit_Nonlocal(self, node: ast.Nonlocal) -> None:  # noqa: N802
+    def visit_Nonlocal(self, node: ast.Nonlocal) -> None:
         return None
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # noqa: N802
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         return node
 
     visit_AsyncFunctionDef = visit_ClassDef = visit_Lambda = visit_FunctionDef  # type: ignore[assignment] # noqa: N815
@@ -129,7 +130,7 @@ class _Rewriter(ast.NodeTransformer):
 
     # Statements
 
-    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:  # noqa: N802
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
         if is_static_test(node.test):
             return self.generic_visit(node)
         names = names_of((*node.body, *node.orelse))
@@ -145,7 +146,7 @@ class _Rewriter(ast.NodeTransformer):
         functions: list[ast.stmt] = [then, otherwise] if otherwise else [then]
         return [ast.copy_location(item, node) for item in (*functions, ast.Expr(call))]
 
-    def visit_While(self, node: ast.While) -> list[ast.stmt]:  # noqa: N802
+    def visit_While(self, node: ast.While) -> list[ast.stmt]:
         names = names_of(node.body)
         flags: list[str] = node.flags  # type: ignore[attr-defined]
         test = self.visit(node.test)
@@ -162,7 +163,7 @@ class _Rewriter(ast.NodeTransformer):
         )
         return [ast.copy_location(item, node) for item in (body, ast.Expr(call))]
 
-    def visit_For(self, node: ast.For) -> list[ast.stmt]:  # noqa: N802
+    def visit_For(self, node: ast.For) -> list[ast.stmt]:
         names = names_of((node.target, *node.body))
         flags: list[str] = node.flags  # type: ignore[attr-defined]
         take = ast.copy_location(ast.Assign([node.target], ast.Name("ag__item", ast.Load())), node.target)
@@ -176,12 +177,12 @@ class _Rewriter(ast.NodeTransformer):
         )
         return [ast.copy_location(item, node) for item in (body, ast.Expr(call))]
 
-    def visit_Assert(self, node: ast.Assert) -> ast.AST:  # noqa: N802
+    def visit_Assert(self, node: ast.Assert) -> ast.AST:
         self.generic_visit(node)
         node.test = ast.copy_location(self._operator("checked", node.test, ast.Constant(node.lineno)), node.test)
         return node
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # noqa: N802
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         node.decorator_list = [self.visit(item) for item in node.decorator_list]
         self._defaults(node.args)
         decorators = {ast.unparse(item).split(".")[-1].split("(")[0] for item in node.decorator_list}
@@ -189,10 +190,10 @@ class _Rewriter(ast.NodeTransformer):
             _rewrite_scope(node, self._class)
         return node
 
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:  # noqa: N802
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
         return node
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:  # noqa: N802
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         return node
 
     def _function(self, kind: str, body: list[ast.stmt], names: Names, *arguments: str) -> ast.FunctionDef:
@@ -207,7 +208,7 @@ class _Rewriter(ast.NodeTransformer):
         parameters = ast.arguments([], [ast.arg(name) for name in arguments], None, [], [], None, [])
         name = f"ag__{kind}_{self._count}"
         inner = [ast.copy_location(item, body[0]) for item in head] + self.block(body)
-        function: ast.FunctionDef = ast.FunctionDef(name, parameters, inner, [])  # type: ignore[call-overload]
+        function: ast.FunctionDef = ast.FunctionDef(name, parameters, inner, [])
         return ast.copy_location(function, body[0])
 
     def _places(self, node: ast.If | ast.While | ast.For, names: Names) -> list[ast.expr]:
@@ -225,7 +226,7 @@ class _Rewriter(ast.NodeTransformer):
 
     # Expressions
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802
+    def visit_Call(self, node: ast.Call) -> ast.AST:
         name = node.func.id if isinstance(node.func, ast.Name) else None
         if name == "super" and not node.args and self._first is not None:
             # Inside of a generated function Python would not find these two.
@@ -236,20 +237,20 @@ class _Rewriter(ast.NodeTransformer):
             node.func = ast.copy_location(self._operator("call", node.func), node.func)
         return node
 
-    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:  # noqa: N802
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
         if is_static_test(node) or _binds(node.values[1:]):
             return self.generic_visit(node)
         first, *others = [self.visit(item) for item in node.values]
         name = "and_" if isinstance(node.op, ast.And) else "or_"
         return self._operator(name, first, *map(thunk, others), ast.Constant(node.lineno), at=node)
 
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:  # noqa: N802
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
         self.generic_visit(node)
         if isinstance(node.op, ast.Not) and not is_static_test(node):
             return self._operator("not_", node.operand, ast.Constant(node.lineno), at=node)
         return node
 
-    def visit_Compare(self, node: ast.Compare) -> ast.AST:  # noqa: N802
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
         if len(node.ops) == 1 or is_static_test(node) or _binds(node.comparators):
             return self.generic_visit(node)
         self.generic_visit(node)
@@ -258,7 +259,7 @@ class _Rewriter(ast.NodeTransformer):
             "compare", node.left, signs, *map(thunk, node.comparators), ast.Constant(node.lineno), at=node
         )
 
-    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:  # noqa: N802
+    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
         if is_static_test(node.test) or _binds((node.body, node.orelse)):
             return self.generic_visit(node)
         self.generic_visit(node)
@@ -266,7 +267,7 @@ class _Rewriter(ast.NodeTransformer):
             "if_exp", node.test, thunk(node.body), thunk(node.orelse), ast.Constant(node.lineno), at=node
         )
 
-    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:  # noqa: N802
+    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
         self._defaults(node.args)
         if not _yields([node.body]):
             node.body = self.visit(node.body)
@@ -303,5 +304,3 @@ def _yields(body: Sequence[ast.AST]) -> bool:
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
             pending.extend(ast.iter_child_nodes(node))
     return False
-
-

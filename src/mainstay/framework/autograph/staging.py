@@ -27,6 +27,10 @@ def is_traced(value: Any) -> bool:
     return is_abstract(plain(value))
 
 
+# JAX gives its class no types.
+struct: Callable[..., Any] = jax.ShapeDtypeStruct
+
+
 @dataclass(frozen=True)
 class Kind:
     """Shape and dtype of an array; weak for what came from a Python number alone."""
@@ -38,9 +42,9 @@ class Kind:
     def __str__(self) -> str:
         return f"{self.dtype}[{','.join(map(str, self.shape))}]"
 
-    def struct(self) -> jax.ShapeDtypeStruct:
+    def struct(self) -> Any:
         """Return it as JAX has it."""
-        return jax.ShapeDtypeStruct(self.shape, self.dtype, weak_type=self.weak)
+        return struct(self.shape, self.dtype, weak_type=self.weak)
 
     def sample(self) -> Any:
         """Return something that promotes as an array of this kind does."""
@@ -223,7 +227,7 @@ def describe_tree(tree: Any) -> str:
     """Return what a place holds, for messages."""
     if tree is UNDEFINED:
         return "not defined"
-    if jax.tree_util.treedef_is_leaf(tree.structure):
+    if tree.structure.num_leaves == 1 and jax.tree_util.treedef_is_leaf(tree.structure):
         return describe(tree.leaves[0])
     return str(jax.tree.unflatten(tree.structure, [_Text(describe(leaf)) for leaf in tree.leaves]))
 

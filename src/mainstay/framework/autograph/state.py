@@ -61,9 +61,11 @@ class Attribute(Place):
         self._attribute = attribute
 
     def read(self) -> Any:
+        """Return the value."""
         return getattr(self._owner, self._attribute, UNDEFINED)
 
     def write(self, value: Any) -> None:
+        """Set the value, or unset it."""
         if value is not UNDEFINED:
             # Unchanged attributes stay untouched: some objects watch what is assigned to them, or are read-only.
             if self.read() is not value:
@@ -80,9 +82,11 @@ class Contents(Place):
         self._container = container
 
     def read(self) -> Any:
+        """Return the value."""
         return dict(self._container) if isinstance(self._container, dict) else list(self._container)
 
     def write(self, value: Any) -> None:
+        """Set the value, or unset it."""
         if _same_items(self.read(), value):
             return
         if isinstance(self._container, dict):
