@@ -176,3 +176,33 @@ def test_a_value_tracked_deep_inside_a_loop_is_not_lost_in_silence() -> None:
     with pytest.raises(ModelError, match="closes over") as error:
         tape.gradient(y, X)
     assert "argument" in error.value.fix
+
+
+def on_the_host(x):
+    return jax.pure_callback(np.sin, jax.ShapeDtypeStruct(x.shape, x.dtype), x)
+
+
+@pytest.mark.parametrize("fun", [on_the_host, jax.jit(on_the_host)], ids=["eager", "jitted"])
+def test_an_operation_without_a_derivative_is_a_fault_only_if_a_gradient_needs_it(fun) -> None:
+    with GradientTape(persistent=True) as tape:
+        tape.watch(X)
+        y = fun(X)
+        z = X * 2.0 + stop_gradient(y)
+    assert tape.gradient(z, X).tolist() == [2.0, 2.0]
+    with pytest.raises(ModelError, match="an operation that has none") as error:
+        tape.gradient(y, X)
+    assert "custom_gradient" in error.value.fix
+
+
+def test_what_a_function_prints_is_printed_once(capfd) -> None:
+    @jax.jit
+    def f(x):
+        jax.debug.print("seen {}", x)
+        return jnp.sin(x)
+
+    with GradientTape() as tape:
+        tape.watch(X)
+        y = f(X)
+    tape.gradient(y, X)
+    jax.effects_barrier()
+    assert capfd.readouterr().out.count("seen") == 1

@@ -32,6 +32,7 @@ _USED: dict[str, tuple[str, ...] | None] = {
     "core.ClosedJaxpr.consts": None,
     "core.ClosedJaxpr.jaxpr": None,
     "core.EvalTrace": None,
+    "core.Jaxpr.effects": None,
     "core.Jaxpr.eqns": None,
     "core.Trace.is_valid": ("self",),
     "core.Trace.process_call": ("self", "call_primitive", "f", "tracers", "params"),
@@ -213,7 +214,7 @@ def subprograms(params: Mapping[str, Any]) -> list[Any]:
 
 
 def open_program(program: Any) -> tuple[Any, Sequence[Any]]:
-    """Return a program's open form (with ``.eqns``) and the constants that it closes over."""
+    """Return a program's open form (with ``.eqns`` and ``.effects``) and the constants that it closes over."""
     return (program.jaxpr, program.consts) if isinstance(program, core.ClosedJaxpr) else (program, ())
 
 

@@ -83,7 +83,7 @@ def _without_reverse(record: Record, error: Exception) -> Exception:
             fix="bound it: `for i in range(n)` with a Python number n, maximum_iterations, or `jax.lax.scan`;"
             " or wrap its result in stop_gradient if no gradient should go through it",
         )
-    if isinstance(error, NotImplementedError):
+    if isinstance(error, NotImplementedError) or "do not support JVP" in str(error):
         return ModelError(
             "the gradient goes through an operation that has none",
             where=record.place,

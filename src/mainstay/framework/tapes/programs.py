@@ -33,7 +33,8 @@ class Facts(NamedTuple):
 
     Attributes:
         constants: The arrays that it closes over, at any depth.
-        names: The names of its primitives, at any depth of `jit`; None if one is a loop, a branch or a custom rule.
+        names: The names of its primitives, at any depth of `jit`; None if one is a loop, a branch or a custom rule, or
+            has an effect, as printing.
     """
 
     constants: tuple[Any, ...]
@@ -67,7 +68,7 @@ def constants(programs: Sequence[Any]) -> tuple[Any, ...]:
 
 def _found(program: Any) -> Facts:
     opened, closed_over = open_program(program)
-    arrays, names, plain = list(closed_over), [], True
+    arrays, names, plain = list(closed_over), [], not opened.effects
     for equation in opened.eqns:
         inner = subprograms(equation.params)
         if not inner:

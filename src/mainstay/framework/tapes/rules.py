@@ -130,7 +130,12 @@ def run_with_pull(
             compiled = False
     if not compiled:
         forward = _forward(primitive, params, positions)
-    outputs, vjp = forward(operands)
+    try:
+        outputs, vjp = forward(operands)
+    except (NotImplementedError, ValueError) as error:
+        if "subfuns" in params:  # the user's own functions, which have said what is wrong
+            raise
+        return _without_pull(primitive, params, operands, error)
     inexact = [output for output in outputs if is_inexact(output)]
 
     def pull(cotangents: Cotangents) -> Any:
@@ -138,3 +143,15 @@ def run_with_pull(
         return _apply(vjp, seeds) if compiled else vjp(seeds)
 
     return outputs, pull
+
+
+def _without_pull(
+    primitive: Any, params: dict[str, Any], operands: Sequence[Any], error: Exception
+) -> tuple[list[Any], Pull]:
+    """Run a primitive that has no derivative, which is a fault only if a gradient needs it."""
+    outputs = primitive.bind(*operands, **params)
+
+    def pull(_: Cotangents) -> Any:
+        raise error
+
+    return list(outputs) if primitive.multiple_results else [outputs], pull
