@@ -51,6 +51,7 @@ def test_64_bits_are_kept_where_jax_has_them() -> None:
         assert constant(2**40).dtype == "int64"
         assert constant(np.float64(1)).dtype == "float64"
         assert constant(1.0).dtype == "float32"
+        assert constant(1j).dtype == "complex128"
         assert constant(1.0, "float64").dtype == "float64"
         assert cast(jnp.float32(1), "float64").dtype == "float64"
 

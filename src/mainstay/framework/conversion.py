@@ -14,7 +14,7 @@ import numpy as np
 from mainstay.core import ArgumentError
 from mainstay.framework.keras_internals import is_variable
 
-_PYTHON_DTYPES: dict[Any, str] = {bool: "bool", int: "int32", float: "float32", complex: "complex64"}
+_PYTHON_DTYPES: dict[Any, str] = {bool: "bool", int: "int32", float: "float32", complex: "complex128"}
 _INT32 = np.iinfo(np.int32)
 
 
@@ -207,7 +207,7 @@ def _with_python_dtype(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     if array.dtype.kind == "i" and (not array.size or (array.min() >= _INT32.min and array.max() <= _INT32.max)):
         return array.astype(np.int32)
     with np.errstate(over="ignore"):
-        return array.astype({"f": np.float32, "c": np.complex64}.get(array.dtype.kind, array.dtype))
+        return array.astype(np.float32) if array.dtype.kind == "f" else array
 
 
 def _checked(array: np.ndarray[Any, Any], wanted: np.dtype[Any] | None) -> np.ndarray[Any, Any]:
