@@ -239,3 +239,21 @@ with writer.as_default(step=0):
     assert len(lines) == 3
     assert all("File too large" in line for line in lines)
     assert [value[1] for value in read_values(tmp_path)] == [0]
+
+
+def test_a_failure_that_was_raised_is_not_shown_again_when_python_ends(tmp_path: Path) -> None:
+    code = """
+import os, sys
+from mainstay import summary
+from mainstay.core import StorageError
+writer = summary.create_file_writer(sys.argv[1])
+writer.set_as_default(step=3)
+summary.scalar('a', 1.0)
+[os.unlink(entry.path) for entry in os.scandir(sys.argv[1])]
+try:
+    summary.flush()
+except StorageError:
+    print("seen")
+"""
+    done = run(code, tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "seen\n", "")

@@ -162,3 +162,25 @@ def test_the_conceptual_graph_is_the_models_json_with_plain_dtypes(tmp_path: Pat
     assert (tag, plugin) == ("keras", "graph_keras_model")
     config = json.loads(array.item())
     assert config["config"]["layers"][1]["config"]["dtype"] == "bfloat16"
+
+
+def test_a_compiled_function_is_traced_and_leaves_its_variables_alone(record) -> None:
+    from mainstay import TensorSpec, Variable, function
+
+    weight = Variable(jnp.ones((3, 2)))
+
+    @function
+    def step(x):
+        weight.assign_add(weight)
+        return jnp.tanh(x @ weight.value)
+
+    nodes = record(step, TensorSpec((None, 3), "float32"))
+    assert {"dot_general", "tanh"} <= set(nodes)
+    assert [dim.size for dim in nodes["tanh"].attr["_output_shapes"].list.shape[0].dim] == [-1, 2]
+    assert float(weight.value[0, 0]) == 1.0
+
+
+def test_a_concrete_function_is_taken(record) -> None:
+    from mainstay import TensorSpec, function
+
+    assert "sin" in record(function(jnp.sin).get_concrete_function(TensorSpec((2,), "float32")))

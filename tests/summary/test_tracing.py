@@ -122,3 +122,39 @@ def test_an_eager_gradient_records_at_once(writer, tmp_path: Path, read_values) 
     jax.grad(lambda x: (summary.scalar("python value", 3.0, step=0), x)[1])(1.0)
     writer.flush()
     assert points(read_values(tmp_path / "first")) == [("python value", 0, 3.0)]
+
+
+def test_a_training_step_in_tensorflows_style_records_each_call(writer, tmp_path: Path, read_values) -> None:
+    import mainstay as tf
+
+    weight = tf.Variable(2.0)
+    count = tf.Variable(0, dtype="int32", trainable=False)
+
+    @tf.function
+    def step(x):
+        with tf.GradientTape() as tape:
+            loss = weight * weight * x
+            tf.summary.scalar("loss", loss, step=count)
+        gradient = tape.gradient(loss, weight)
+        tf.summary.scalar("gradient", gradient)
+        weight.assign_sub(0.25 * gradient)
+        count.assign_add(1)
+        return loss
+
+    with writer.as_default(step=5):
+        assert [float(step(np.float32(1.0))) for _ in range(3)] == [4.0, 1.0, 0.25]
+    writer.flush()
+    expected = [("gradient", 5, 1.0), ("gradient", 5, 2.0), ("gradient", 5, 4.0)]
+    assert points(read_values(tmp_path / "first")) == [*expected, ("loss", 0, 4.0), ("loss", 1, 1.0), ("loss", 2, 0.25)]
+
+
+def test_a_tape_records_at_once(writer, tmp_path: Path, read_values) -> None:
+    import mainstay as tf
+
+    weight = tf.Variable(2.0)
+    with tf.GradientTape() as tape:
+        loss = weight * weight
+        assert tf.summary.scalar("loss", loss, step=0)
+    assert float(tape.gradient(loss, weight)) == 4.0
+    writer.flush()
+    assert points(read_values(tmp_path / "first")) == [("loss", 0, 4.0)]

@@ -12,7 +12,7 @@ _CHECKSUM = struct.Struct("<I")
 
 def _masked_crc32c(data: bytes) -> int:
     """Return the CRC-32C of `data`, rotated and offset: checksums of data that holds checksums stay strong."""
-    crc = google_crc32c.value(data)
+    crc: int = google_crc32c.value(data)
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 

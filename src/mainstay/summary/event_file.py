@@ -67,6 +67,7 @@ class EventFile:
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._failure: StorageError | None = None
+        self._is_reported = False
         self._descriptor: int | None = None
         self._size = 0
 
@@ -123,13 +124,17 @@ class EventFile:
         Raises:
             StorageError: The file system refused, now or before. The file is closed all the same.
         """
-        with self._changed:
-            if self._closed:
-                return
-            self._closed = True
-            self._changed.notify_all()
-        self._finish()
-        self._raise_failure()
+        if self._end():
+            self._raise_failure()
+
+    def close_at_exit(self) -> None:
+        """Close the file; raise a failure only where no caller has seen it yet.
+
+        Raises:
+            StorageError: The file system refused.
+        """
+        if self._end() and not self._is_reported:
+            self._raise_failure()
 
     def abandon(self) -> None:
         """Let the writing thread close the file; the garbage collector, which calls this, may interrupt anything."""
@@ -153,10 +158,20 @@ class EventFile:
                 finished = self._closed
             if finished:
                 self._finish()
-                if self._abandoned:
+                if self._abandoned and not self._is_reported:
                     self._raise_failure()  # shown by threading.excepthook: nobody else will ask
                 return
             self._write_pending()
+
+    def _end(self) -> bool:
+        """Close the file; return whether it was open."""
+        with self._changed:
+            if self._closed:
+                return False
+            self._closed = True
+            self._changed.notify_all()
+        self._finish()
+        return True
 
     def _finish(self) -> None:
         self._write_pending()
@@ -197,7 +212,7 @@ class EventFile:
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
-            error = self._failure
+            error, self._is_reported = self._failure, True
             raise StorageError(error.summary, where=error.where, fix=error.fix) from error
 
     def _forget(self) -> None:
@@ -216,7 +231,7 @@ def _close_files() -> None:
     wait_for_compiled_summaries()
     with contextlib.ExitStack() as stack:  # closes each one, also after another has failed
         for file in list(_open_files):
-            stack.callback(file.close)
+            stack.callback(file.close_at_exit)
 
 
 atexit.register(_close_files)

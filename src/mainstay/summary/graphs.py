@@ -15,9 +15,10 @@ def graph(source: Any, *arguments: Any) -> bool:
     """Record the graph of operations of a run; a run has one, and the last one counts.
 
     Args:
-        source: A built Keras model, whose layers become scopes; a traced program (`jax.make_jaxpr(…)(…)`, or
-            `jax.jit(…).trace(…)`); a function, with arguments to trace it with; or a `GraphDef` message or its bytes.
-        arguments: What the function is called with: arrays, variables or `jax.ShapeDtypeStruct`, also in structures.
+        source: A built Keras model, whose layers become scopes; a function, compiled or not, with arguments to trace it
+            with; a traced program, such as a `ConcreteFunction`, `jax.make_jaxpr(…)(…)` or `jax.jit(…).trace(…)`; or a
+            `GraphDef` message or its bytes.
+        arguments: What the function is called with: arrays or specs, also in structures.
 
     Returns:
         Whether it was recorded: there is a default writer, and `record_if` allows it.
@@ -73,6 +74,8 @@ def _graph_bytes(source: Any, arguments: tuple[Any, ...]) -> bytes:
 
     from mainstay.summary.jaxpr_graph import graph_of_jaxpr
 
+    if hasattr(source, "get_concrete_function"):
+        source = source.get_concrete_function(*arguments)
     if isinstance(source, ClosedJaxpr) or isinstance(getattr(source, "jaxpr", None), ClosedJaxpr):
         program = source if isinstance(source, ClosedJaxpr) else source.jaxpr
         names = [f"inputs/input_{number}" for number in range(len(program.jaxpr.invars))]
