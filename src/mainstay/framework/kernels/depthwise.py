@@ -76,7 +76,8 @@ def _output(image: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
         products = [(tap * weight[:, 0])[..., None] for tap, weight in shifted]
     else:
         products = [tap[..., None] * weight for tap, weight in shifted]
-    return functools.reduce(lax.add, products)
+    output: jax.Array = functools.reduce(lax.add, products)
+    return output
 
 
 def _kernel(image: jax.Array, cotangent: jax.Array, window: Window, _shapes: Any) -> jax.Array:
