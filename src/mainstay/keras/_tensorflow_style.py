@@ -13,6 +13,7 @@ from typing import Any
 import keras
 
 from mainstay.core import ArgumentError
+from mainstay.keras import inputs
 from mainstay.keras.artifacts import export_artifact
 from mainstay.keras.saving import save_model
 
@@ -111,3 +112,4 @@ def install() -> None:
     keras.Sequential.add = _add
     keras.Model.save = _save
     keras.Model.export = _export
+    inputs.install()

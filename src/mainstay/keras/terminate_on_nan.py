@@ -25,7 +25,8 @@ class TerminateOnNaN(keras.callbacks.TerminateOnNaN):
         >>> import numpy as np
         >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
         >>> model.compile("sgd", "mse")
-        >>> _ = model.fit(np.array([[np.nan]]), np.ones((1, 1)), verbose=0, callbacks=[TerminateOnNaN(raise_error=True)])
+        >>> stop = TerminateOnNaN(raise_error=True)
+        >>> _ = model.fit(np.array([[np.nan]]), np.ones((1, 1)), verbose=0, callbacks=[stop])
         Traceback (most recent call last):
         mainstay.core.errors.ModelError: epoch 1, batch 1: the loss is not finite
         ...

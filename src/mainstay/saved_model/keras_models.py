@@ -61,6 +61,8 @@ def from_keras_model(
     order = list(weights)
 
     def _call(weights: Arrays, inputs: Arrays) -> dict[str, Any]:
+        from mainstay.framework import plain_kernels
+
         values = [weights[name] for name in order]
         given = [inputs[name] for name in names]
         if keys is not None:
@@ -68,7 +70,8 @@ def from_keras_model(
         else:
             arguments = given if nested else given[0]
         split = len(trainable)
-        outputs, _ = model.stateless_call(values[:split], values[split:], arguments, training=False)
+        with plain_kernels():
+            outputs, _ = model.stateless_call(values[:split], values[split:], arguments, training=False)
         return _named(outputs, getattr(model, "_outputs_struct", None), results)
 
     return ServingFunction(_call, specs, weights, prefix, suffix)
