@@ -14,6 +14,7 @@ from jax import lax
 from mainstay.core import ModelError
 from mainstay.framework.autograph.jumps import VALUE
 from mainstay.framework.autograph.staging import (
+    GROWN,
     Block,
     Kind,
     Output,
@@ -60,6 +61,8 @@ class _Merge:
 
     def place(self, name: str, one: Any, other: Any) -> Any:
         """Return the `Tree` of a place after the `if`; its `Output`s count in `pairs`."""
+        if one is GROWN or other is GROWN:
+            return GROWN
         if one is UNDEFINED or other is UNDEFINED:
             return self._half(name, one, other)
         if one.structure != other.structure:
@@ -105,7 +108,7 @@ class _Merge:
         return Tree(tree.structure, leaves)
 
     def _mismatch(self, name: str, one: str, other: str) -> ModelError:
-        subject = "the returned value" if name == VALUE else f"'{name}'"
+        subject = "the returned value" if name == VALUE else name if name.startswith("the ") else f"'{name}'"
         undefined = "not defined" in (one, other)
         return ModelError(
             f"{subject} is {one} after the if-branch and {other} after the else-branch of a condition on a tensor",
@@ -156,7 +159,8 @@ def staged_if(
     outputs = {key: _merge_write(merge, key, variable, blocks, variables) for key, variable in written.items()}
     results = _choose(predicate, blocks, merge.pairs)
     for place, tree in zip(kept, merged, strict=True):
-        place.write(unpack(tree, results))
+        if tree is not GROWN:
+            place.write(unpack(tree, results))
     for key, output in outputs.items():
         variables.put(key, written[key], results[output.index])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import functools
 import inspect
 import os
@@ -38,8 +37,12 @@ def converted_call(function: Any, caller: str) -> Any:
     overload = overload_of(function)
     if overload is not None:
         return overload
+    if isinstance(function, FunctionType) and is_users(function, caller):
+        return convert_function(function)
+    if _takes_functions(function):
+        return _with_converted_arguments(function, caller)
     if isinstance(function, FunctionType):
-        return convert_function(function) if is_users(function, caller) else function
+        return function
     if isinstance(function, MethodType):
         return _method(function, caller)
     if isinstance(function, functools.partial) and type(function) is functools.partial:
@@ -89,6 +92,26 @@ def _installed_package(filename: str) -> str | None:
         if part in ("site-packages", "dist-packages"):
             return parts[number + 1]
     return None
+
+
+def _takes_functions(function: Any) -> bool:
+    """Return whether a function is one of JAX or Keras, or one of Python's own, that may call its arguments."""
+    if any(function is known for known in (map, filter, functools.reduce)):
+        return True
+    return isinstance(function, FunctionType) and _under(function.__code__.co_filename, *_library_folders())
+
+
+def _with_converted_arguments(function: Callable[..., Any], caller: str) -> Callable[..., Any]:
+    """Return a function that hands on converted functions, as in `jax.vmap(f)` and `ops.map(f, xs)`."""
+
+    def convert_argument(value: Any) -> Any:
+        return convert_function(value) if isinstance(value, FunctionType) and is_users(value, caller) else value
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        named = {name: convert_argument(value) for name, value in kwargs.items()}
+        return function(*map(convert_argument, args), **named)
+
+    return call
 
 
 def _method(method: MethodType, caller: str) -> Any:
@@ -206,7 +229,5 @@ def convert(function: Callable[..., Any]) -> Callable[..., Any]:
         return MethodType(convert_function(function.__func__), function.__self__)
     if isinstance(function, functools.partial):
         return functools.partial(convert(function.func), *function.args, **function.keywords)
-    if function in vars(builtins).values():
-        return function
     converted: Callable[..., Any] = converted_call(function, "")
     return converted

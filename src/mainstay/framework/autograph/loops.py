@@ -21,6 +21,7 @@ from mainstay.core import ArgumentError, ModelError
 from mainstay.framework.autograph.branches import outlives, truth
 from mainstay.framework.autograph.jumps import VALUE, ends_loop
 from mainstay.framework.autograph.staging import (
+    GROWN,
     Block,
     Kind,
     Output,
@@ -139,10 +140,30 @@ class _Loop:
             value = place.read()
             tree = UNDEFINED if value is UNDEFINED else _tree(value)
             self.before.append(tree)
-            for index, leaf in enumerate(() if tree is UNDEFINED else tree.leaves):
-                kind = kind_of_leaf(plain(leaf))
-                if kind is not None:
-                    self.slots.append(_Slot(number, index, plain(leaf), kind))
+            if tree is not UNDEFINED and not self._is_python(place, tree):
+                self._add_slots(number)
+
+    @staticmethod
+    def _is_python(place: Place, tree: Tree) -> bool:
+        """Return whether a list or dictionary holds no array: it may be there for side effects only."""
+        return isinstance(place, Contents) and not any(isinstance(plain(leaf), jax.Array) for leaf in tree.leaves)
+
+    def _add_slots(self, number: int) -> None:
+        for index, leaf in enumerate(self.before[number].leaves):
+            kind = kind_of_leaf(plain(leaf))
+            if kind is not None:
+                self.slots.append(_Slot(number, index, plain(leaf), kind))
+
+    def _add_changed(self, block: Block) -> bool:
+        """Let what a list or dictionary of Python values holds go round after all, if a round changes it."""
+        known, count = {slot.place for slot in self.slots}, len(self.slots)
+        for number, (before, tree) in enumerate(zip(self.before, block.values, strict=True)):
+            if number in known or not isinstance(self.kept[number], Contents) or tree is GROWN:
+                continue
+            pairs = zip(before.leaves, tree.leaves, strict=False)
+            if tree.structure == before.structure and not all(same_object(a, b)[0] for a, b in pairs):
+                self._add_slots(number)
+        return len(self.slots) > count
 
     def enter_round(self, *arguments: Any) -> tuple[Any, ...]:
         """Put what goes round into the places and variables; return the arguments of the body."""
@@ -157,9 +178,8 @@ class _Loop:
         leaves = [list(tree.leaves) if tree is not UNDEFINED else [] for tree in self.before]
         for slot, value in zip(self.slots, arguments, strict=False):
             leaves[slot.place][slot.leaf] = value
-        for place, tree, values in zip(self.kept, self.before, leaves, strict=True):
-            if tree is not UNDEFINED:
-                place.write(jax.tree.unflatten(tree.structure, values))
+        for number in {slot.place: None for slot in self.slots}:
+            self.kept[number].write(jax.tree.unflatten(self.before[number].structure, leaves[number]))
         variables = Variables()
         for (key, variable), value in zip(self.written.items(), arguments[len(self.slots) :], strict=False):
             variables.put(key, variable, value)
@@ -183,7 +203,7 @@ class _Loop:
             block = self._round()
             again = [self._settle(block, slot) for slot in self.slots]
             new = {key: variable for key, (variable, _) in block.writes.items() if key not in self.written}
-            if not new and not any(again):
+            if not new and not self._add_changed(block) and not any(again):
                 return block
             self.written |= new
             known |= new
@@ -245,7 +265,7 @@ class _Loop:
         """Raise if a round changes a Python value that is not a number."""
         slots = {(slot.place, slot.leaf) for slot in self.slots}
         for number, (before, tree) in enumerate(zip(self.before, block.values, strict=True)):
-            if before is UNDEFINED:
+            if before is UNDEFINED or tree is GROWN:
                 continue
             name = self.kept[number].name
             if tree is UNDEFINED or tree.structure != before.structure:
@@ -359,9 +379,8 @@ def _leave(loop: _Loop, late: dict[int, Tree], results: Sequence[Any]) -> None:
     leaves = [list(tree.leaves) if tree is not UNDEFINED else [] for tree in loop.before]
     for slot, value in zip(loop.slots, results, strict=False):
         leaves[slot.place][slot.leaf] = value
-    for number, (place, tree) in enumerate(zip(loop.kept, loop.before, strict=True)):
-        if tree is not UNDEFINED:
-            place.write(jax.tree.unflatten(tree.structure, leaves[number]))
+    for number in {slot.place: None for slot in loop.slots}:
+        loop.kept[number].write(jax.tree.unflatten(loop.before[number].structure, leaves[number]))
     variables, position = Variables(), len(loop.slots)
     for key, variable in loop.written.items():
         variables.put(key, variable, results[position])

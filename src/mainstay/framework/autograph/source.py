@@ -8,6 +8,7 @@ import inspect
 import linecache
 import tokenize
 from types import CodeType, FunctionType
+from typing import Any
 
 Definition = ast.FunctionDef | ast.Lambda
 
@@ -59,12 +60,17 @@ def _lambda(code: CodeType, text: str) -> ast.Lambda | None:
         for node in _parsed(text)
         if node.lineno <= code.co_firstlineno <= (node.end_lineno or node.lineno) and _fits(node, code)
     ]
-    # (line, end line, column, end column) of what the code returns.
-    positions = set(code.co_positions())
-    bodies = [(b.lineno, b.end_lineno, b.col_offset, b.end_col_offset) for b in (node.body for node in candidates)]
-    exact = [node for node, body in zip(candidates, bodies, strict=True) if body in positions]
-    chosen = exact if len(candidates) > 1 else candidates
-    return chosen[0] if len(chosen) == 1 else None
+    if len(candidates) < 2:
+        return candidates[0] if candidates else None
+    # The innermost that holds everything that the code does.
+    places = [place for place in code.co_positions() if None not in place and place[2] != place[3]]
+    around = [node for node in candidates if places and all(_holds(node, *place) for place in places)]
+    return max(around, key=lambda node: (node.lineno, node.col_offset), default=None)
+
+
+def _holds(node: ast.Lambda, line: Any, end_line: Any, column: Any, end_column: Any) -> bool:
+    starts = (node.lineno, node.col_offset) <= (line, column)
+    return starts and (end_line, end_column) <= (node.end_lineno or line, node.end_col_offset or end_column)
 
 
 @functools.lru_cache(maxsize=8)

@@ -12,7 +12,7 @@ import numpy as np
 from jax.extend import core as jex
 
 from mainstay.core import ModelError
-from mainstay.framework.autograph.state import UNDEFINED, Place, Variables, refuse_losses
+from mainstay.framework.autograph.state import UNDEFINED, Contents, Place, Variables, refuse_losses
 from mainstay.framework.jax_internals import is_abstract
 from mainstay.framework.keras_internals import is_variable
 
@@ -84,6 +84,13 @@ def as_kind(value: Any, kind: Kind) -> jax.Array:
     return array + kind.sample() if kind.weak else jax.lax.convert_element_type(array, kind.dtype)
 
 
+class Grown:
+    """What happened to a list that got Python values while a block was traced: a side effect, which stays."""
+
+
+GROWN = Grown()
+
+
 @dataclass(frozen=True)
 class Output:
     """An array that a traced block gives; `same` is the object from outside of the block that it simply passes on."""
@@ -107,7 +114,7 @@ class Block:
 
     Attributes:
         program: The jaxpr; values from outside are its constants.
-        values: What each place holds after the block: a `Tree`, or `UNDEFINED`.
+        values: What each place holds after the block: a `Tree`, `UNDEFINED`, or `GROWN`.
         writes: The variables that it assigns, by key, and the output that is the new value.
         result: What the block itself returned, as a `Tree`.
     """
@@ -153,7 +160,9 @@ def trace_block(
         snapshot = variables.snapshot()
         result = body(*entered)
         outputs: list[Any] = []
-        block.values = [_pack(place.read(), outputs, outside) for place in kept]
+        packed = [_pack(place.read(), outputs, outside) for place in kept]
+        old = dict(zip(map(id, places), before, strict=True))
+        block.values = [_grown(place, old[id(place)], tree) for place, tree in zip(kept, packed, strict=True)]
         block.result = _pack(result, outputs, outside)
         refuse_losses(variables, snapshot, where)
         for key, variable in variables.written_since(snapshot).items():
@@ -165,8 +174,10 @@ def trace_block(
         try:
             block.program = jax.make_jaxpr(program)(*inputs)
         finally:
+            grown = {id(place) for place, value in zip(kept, block.values, strict=False) if value is GROWN}
             for place, value in zip(places, before, strict=True):
-                place.write(value)
+                if id(place) not in grown:
+                    place.write(value)
     return block
 
 
@@ -191,6 +202,13 @@ def _pack(value: Any, outputs: list[Any], outside: set[int]) -> Any:
         else:
             packed.append(leaf)
     return Tree(structure, packed)
+
+
+def _grown(place: Place, before: Any, tree: Any) -> Any:
+    """Return `GROWN` for a list or dictionary that got or lost items of which none is traced, or the tree."""
+    if not isinstance(place, Contents) or tree.structure == jax.tree.structure(before):
+        return tree
+    return tree if any(isinstance(leaf, Output) and leaf.same is None for leaf in tree.leaves) else GROWN
 
 
 def kind_of_leaf(leaf: Any) -> Kind | None:
