@@ -183,10 +183,16 @@ _original_global_seed_generator = seed_generator.global_seed_generator
 seed_generator.global_seed_generator = global_seed_generator
 
 
-def default_float() -> str:
-    """Return the dtype of floats where none is said, as `keras.config.floatx` does."""
-    default: str = keras_config._FLOATX
-    return default
+def call_settings() -> tuple[Any, ...]:
+    """Return what `keras_settings` comes from, unread and in less time: first the stateless scope, then the autocast."""
+    get = global_state.GLOBAL_STATE_TRACKER.__dict__.get
+    return (
+        get("stateless_scope"),
+        get("autocast_scope"),
+        get("distribution"),
+        get("dtype_policy"),
+        keras_config._FLOATX,
+    )
 
 
 def replace_cond(function: Callable[..., Any]) -> None:

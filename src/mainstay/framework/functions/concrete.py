@@ -70,7 +70,7 @@ class ConcreteFunction:
         checked = [self._checked(*item) for item in zip(self._leaves, leaves, self._paths, strict=True)]
         if self._call is not None:
             return self._call(closed(treedef.unflatten(checked)))
-        return self._program([leaf for leaf in checked if is_array(leaf)])
+        return self._program.run([leaf for leaf in checked if is_array(leaf)])
 
     def _checked(self, traced: Any, leaf: Any, path: str) -> Any:
         if isinstance(traced, TensorSpec):
@@ -114,6 +114,11 @@ class ConcreteFunction:
     def captured_inputs(self) -> list[Any]:
         """What the program takes besides its arguments: its variables, then the arrays that it captured."""
         return [*self.variables, *self._program.trace.captures]
+
+    @property
+    def jaxpr(self) -> Any:
+        """The traced program, as `jax.make_jaxpr` gives it; it takes its variables and captures before its arrays."""
+        return self._program.trace.jaxpr
 
     def lower(self) -> Any:
         """Return the program lowered for the default device, as `jax.jit(…).lower` does.

@@ -24,7 +24,7 @@ from mainstay.framework.functions.structures import Structure, is_array, is_opaq
 from mainstay.framework.functions.tracing import trace
 from mainstay.framework.functions.varying import VaryingNumbers
 from mainstay.framework.jax_internals import CONCRETE_ARRAY, jax_settings
-from mainstay.framework.keras_internals import default_float, keras_settings, thread_settings
+from mainstay.framework.keras_internals import call_settings, keras_settings
 
 
 class Switch:
@@ -65,25 +65,18 @@ class Function:
         # arrays alone, under the settings in its head.
         self._programs: dict[Any, Program] = {}
         self._by_call: dict[Any, tuple[Program, list[int]]] = {}
-        self._quick: tuple[Any, ...] = (None, None, None, None, {})
-        self._quick_tables: dict[Any, dict[Any, Program]] = {}
+        self._quick: tuple[Any, Any, dict[Any, Any]] = (None, None, {})
+        self._quick_tables: dict[Any, dict[Any, Any]] = {}
         self._identified: dict[int, Any] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the function, tracing and compiling it first if it has not met arguments of this kind."""
-        settings = thread_settings()
-        if settings.get("stateless_scope") is not None or switch.is_eager:
+        settings = call_settings()
+        if settings[0] is not None or switch.is_eager:
             return self._run_python(args, kwargs)
         try:
-            context, distribution, policy, default, table = self._quick
-            if (
-                not kwargs
-                and settings.get("autocast_scope") is None
-                and settings.get("distribution") is distribution
-                and settings.get("dtype_policy") is policy
-                and jax_settings() == context
-                and default_float() is default
-            ):
+            quick, context, table = self._quick
+            if not kwargs and settings == quick and jax_settings() == context:
                 key: list[Any] = []
                 for arg in args:
                     kind = type(arg)
@@ -95,11 +88,11 @@ class Function:
                     else:
                         break
                 else:
-                    program = table.get(tuple(key))
-                    if program is not None:
+                    run = table.get(tuple(key))
+                    if run is not None:
                         if self._watch.is_alert:
                             self._watch.add_hit()
-                        return program(args)
+                        return run(args)
             return self._call_any(args, kwargs)
         except Exception as error:
             raise explained(error, self.__name__, self._shown(args, kwargs))  # noqa: B904  (it has its own cause)
@@ -119,12 +112,12 @@ class Function:
             if self._watch.is_alert:
                 self._watch.add_hit()
             program, order = found
-            return program([leaves[index] for index in order])
+            return program.run([leaves[index] for index in order])
         if any(isinstance(leaf, keras.KerasTensor) for leaf in leaves):
             return self._run_python(args, kwargs)
         program, operands = self._program(self._bound(args, kwargs), settings)
         self._remember(key, leaves, treedef, program, operands)
-        return program(operands)
+        return program.run(operands)
 
     def _run_python(self, args: Any, kwargs: Any) -> Any:
         """Run as a part of a trace that is going on, or as plain Python where that is asked for."""
@@ -154,12 +147,12 @@ class Function:
         if [id(leaves[index]) for index in order] != list(map(id, operands)):
             return
         self._by_call[key] = (program, order)
-        now = thread_settings()
+        settings = call_settings()
         is_flat = treedef == tree.tree_structure(((0,) * len(leaves), {})) and order == list(range(len(leaves)))
-        if is_flat and all(map(_is_quick, leaves)) and now.get("autocast_scope") is None:
+        if is_flat and all(map(_is_quick, leaves)) and settings[1] is None:
             table = self._quick_tables.setdefault(key[0], {})
-            table[tuple(part for leaf in leaves for part in _quick_key(leaf))] = program
-            self._quick = (key[0][0], now.get("distribution"), now.get("dtype_policy"), default_float(), table)
+            table[tuple(part for leaf in leaves for part in _quick_key(leaf))] = program.run
+            self._quick = (settings, key[0][0], table)
 
     def _program(self, arguments: OrderedDict[str, Any], settings: Any) -> tuple[Program, list[Any]]:
         """Return the program for bound arguments, traced if there is none, with its operands."""
@@ -266,7 +259,7 @@ class Function:
 
     def _run_bound(self, arguments: OrderedDict[str, Any]) -> Any:
         program, operands = self._program(arguments, (jax_settings(), keras_settings()))
-        return program(operands)
+        return program.run(operands)
 
     def experimental_get_tracing_count(self) -> int:
         """Return how often the function was traced."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, repeat, starmap
 from operator import attrgetter
 from sys import getrefcount
@@ -18,11 +18,11 @@ from jax.extend import core as jex
 from mainstay.core import ModelError
 from mainstay.framework.functions.structures import shape_of
 from mainstay.framework.functions.tracing import Trace
-from mainstay.framework.jax_internals import open_program, runs_eagerly, subprograms
+from mainstay.framework.jax_internals import EAGER_TRACE, TRACE_CONTEXT, open_program, subprograms
 from mainstay.framework.keras_internals import current_seed_generator, read_uncast
 
-_VALUE = "_value"
-_value_of = attrgetter(_VALUE)
+_value_of = attrgetter("_value")
+_NAMES = repeat("_value")
 _exhaust = deque[None](maxlen=0).extend
 
 # Between looking whether somebody else holds the old value of a variable and giving the variable its new one, no other
@@ -74,32 +74,45 @@ class Program:
             return run(*values)
 
         program.__name__ = program.__qualname__ = name
-        self._is_safe = not _calls_python(trace.jaxpr.jaxpr)
         self._undonated = jax.jit(program)
-        donated = tuple(range(len(trace.donated))) if self._is_safe else ()
+        donated = tuple(range(len(trace.donated)))
         self._compiled = jax.jit(program, donate_argnums=donated) if donated else self._undonated
+        self._has_constants = bool(trace.readonly or trace.captures)
         self._pack = trace.results.packer()
+        self._is_single = trace.results.is_one_leaf
+        self._run = self._choose()
+        self.run = self._run if self._seed_state is None else self._run_seeded
 
-    def __call__(self, operands: Sequence[Any]) -> Any:
-        """Run the program on its traced arguments; its variables get their new values."""
-        if not runs_eagerly():
-            return self._run_inside(operands)
-        if self._seed_state is not None:
-            self._follow_seed()
+    def _choose(self) -> Callable[[Sequence[Any]], Any]:
         if not self._targets:
-            return self._pack(self._compiled(*map(_value_of, self._readonly), *self._captures, *operands))
-        if not self._is_safe:
-            return self._run_carefully(operands)
+            return self._run_pure
+        return self._run_carefully if _calls_python(self.trace.jaxpr.jaxpr) else self._run_stateful
+
+    # `run` takes the traced arguments and is one of these four. They are on the way of every call: microseconds count.
+
+    def _run_pure(self, operands: Sequence[Any]) -> Any:
+        if type(TRACE_CONTEXT.trace) is not EAGER_TRACE:
+            return self._run_inside(operands)
+        if self._has_constants:
+            operands = (*map(_value_of, self._readonly), *self._captures, *operands)
+        outputs = self._compiled(*operands)
+        return outputs[0] if self._is_single else self._pack(outputs)
+
+    def _run_stateful(self, operands: Sequence[Any]) -> Any:
+        if type(TRACE_CONTEXT.trace) is not EAGER_TRACE:
+            return self._run_inside(operands)
         with _LAUNCH:
-            donated = list(map(_value_of, self._donated))
-            if donated and max(map(getrefcount, donated)) > _UNSHARED:
-                self._copy_shared(donated)
-            values = (*donated, *map(_value_of, self._readonly), *self._captures, *operands)
-            del donated
-            # One call of C from the launch to the last assignment: an interrupt or a thread cannot come between.
+            values = list(map(_value_of, self._donated))
+            if values and max(map(getrefcount, values)) > _UNSHARED:
+                self._copy_shared(values)
+            if self._has_constants:
+                values += map(_value_of, self._readonly)
+                values += self._captures
+            values += operands
+            # One call of C from the launch to the last assignment: no interrupt and no thread can come between.
             outputs = chain.from_iterable(starmap(self._compiled, (values,)))
-            _exhaust(map(setattr, self._targets, repeat(_VALUE), outputs))
-            return self._pack(list(outputs))
+            _exhaust(map(setattr, self._targets, _NAMES, outputs))
+            return next(outputs) if self._is_single else self._pack(list(outputs))
 
     def _copy_shared(self, donated: list[Any]) -> None:
         """Replace the values that somebody else holds too, so that theirs stay alive."""
@@ -109,19 +122,32 @@ class Program:
 
     def _run_carefully(self, operands: Sequence[Any]) -> Any:
         """Run a program that calls back to Python: nothing is given away, and nothing assigned before it is done."""
-        values = (*map(_value_of, (*self._donated, *self._readonly)), *self._captures, *operands)
-        outputs = self._undonated(*values)
-        for output in outputs:
-            output.block_until_ready()
-        _exhaust(map(setattr, self._targets, repeat(_VALUE), outputs))
-        return self._pack(outputs[len(self._targets) :])
+        if type(TRACE_CONTEXT.trace) is not EAGER_TRACE:
+            return self._run_inside(operands)
+        with _LAUNCH:
+            outputs = self._undonated(*self._state(), *operands)
+            for output in outputs:
+                output.block_until_ready()
+            _exhaust(map(setattr, self._targets, _NAMES, outputs))
+            return self._pack(outputs[len(self._targets) :])
+
+    def _run_seeded(self, operands: Sequence[Any]) -> Any:
+        """Run a program that draws from the global seed generator; `keras.utils.set_random_seed` makes a new one."""
+        state = current_seed_generator().state
+        with _LAUNCH:
+            if state is not self._seed_state:
+                for variables in (self._donated, self._readonly, self._targets):
+                    variables[:] = [state if item is self._seed_state else item for item in variables]
+                self._seed_state = state
+            return self._run(operands)
+
+    def _state(self) -> Iterator[Any]:
+        return chain(map(_value_of, self._donated), map(_value_of, self._readonly), self._captures)
 
     def _run_inside(self, operands: Sequence[Any]) -> Any:
         """Run under a tape or another transformation: differentiable, with nothing given away."""
-        if self._seed_state is not None:
-            self._follow_seed()
-        values = (*map(read_uncast, (*self._donated, *self._readonly)), *self._captures, *operands)
-        outputs = self._undonated(*values)
+        values = map(read_uncast, (*self._donated, *self._readonly))
+        outputs = self._undonated(*values, *self._captures, *operands)
         for variable, value in zip(self._targets, outputs, strict=False):
             if isinstance(value, jax.core.Tracer):
                 raise ModelError(
@@ -129,21 +155,12 @@ class Program:
                     " (jit, vmap, grad, …), which cannot carry the new value out",
                     fix="call it outside of the transformation, or make the outer function a mainstay.function",
                 )
-        _exhaust(map(setattr, self._targets, repeat(_VALUE), outputs))
+        _exhaust(map(setattr, self._targets, _NAMES, outputs))
         return self._pack(outputs[len(self._targets) :])
-
-    def _follow_seed(self) -> None:
-        """Use the global seed generator of now: `keras.utils.set_random_seed` replaces it."""
-        state = current_seed_generator().state
-        if state is not self._seed_state:
-            for variables in (self._donated, self._readonly, self._targets):
-                variables[:] = [state if item is self._seed_state else item for item in variables]
-            self._seed_state = state
 
     def lower(self, operands: Sequence[Any]) -> Any:
         """Return the program lowered to StableHLO, as `jax.jit(...).lower` does."""
-        values = (*map(_value_of, (*self._donated, *self._readonly)), *self._captures, *operands)
-        return self._compiled.lower(*values)
+        return self._compiled.lower(*self._state(), *operands)
 
     def as_text(self) -> str:
         """Return the program as StableHLO text, with symbols for lengths that were left open."""

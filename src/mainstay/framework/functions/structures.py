@@ -152,12 +152,17 @@ class Structure:
         filled = in_order_of(self.template, self.treedef.unflatten(leaves))
         return closed(filled) if self.has_fields else filled
 
+    @property
+    def is_one_leaf(self) -> bool:
+        """Whether the structure is nothing but one dynamic leaf."""
+        return not self.has_fields and bool(self.places) and self.treedef == tree.tree_structure(0)
+
     def packer(self) -> Callable[[list[Any]], Any]:
         """Return the quickest function that does what `fill` does."""
         count = len(self.leaves)
         if self.has_fields or len(self.places) != count:
             return self.fill
-        if self.treedef == tree.tree_structure(0):
+        if self.is_one_leaf:
             return lambda values: values[0]
         if self.treedef == tree.tree_structure((0,) * count):
             return tuple
