@@ -33,14 +33,14 @@ _NAMES = {
     "TensorSpec": "mainstay.core",
     "UnconnectedGradients": "mainstay.framework",
     "Variable": "mainstay.framework",
-    "autograph": "mainstay.framework",
+    "autograph": "mainstay.framework.autograph",
     "cast": "mainstay.framework",
-    "config": "mainstay.framework",
+    "config": "mainstay.framework.config",
     "constant": "mainstay.framework",
     "convert_to_tensor": "mainstay.framework",
     "custom_gradient": "mainstay.framework",
     "function": "mainstay.framework",
-    "ops": "mainstay.keras",
+    "ops": "mainstay.keras.ops",
     "stop_gradient": "mainstay.framework",
 }
 
@@ -68,7 +68,8 @@ def __getattr__(name: str) -> object:
     if name in _ROOMS:
         return import_module(f"mainstay.{name}")
     if name in _NAMES:
-        value = _named(name)
+        place = import_module(_NAMES[name])
+        value = place if _NAMES[name].endswith(f".{name}") else getattr(place, name)
     elif name in _DTYPES:
         value = _dtype(name)
     else:
@@ -79,15 +80,6 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-def _named(name: str) -> object:
-    for place in (_NAMES[name], *(f"mainstay.framework.{part}" for part in ("functions", "tapes", "variables"))):
-        try:
-            return getattr(import_module(place), name)
-        except (AttributeError, ModuleNotFoundError):
-            continue
-    return import_module(f"{_NAMES[name]}.{name}")
 
 
 def _dtype(name: str) -> object:

@@ -44,6 +44,7 @@ __all__ = [
     "plain_kernels",
     "require_jax_backend",
     "run_functions_eagerly",
+    "set_compilation_cache",
     "set_dropout_generator",
     "stop_gradient",
 ]

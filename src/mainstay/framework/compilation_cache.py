@@ -16,10 +16,11 @@ import secrets
 import sys
 import threading
 import warnings
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import jax
-import jaxlib
 
 from mainstay.core import ArgumentError
 from mainstay.framework.jax_internals import set_program_cache
@@ -181,13 +182,17 @@ def set_compilation_cache(folder: str | os.PathLike[str] | None, *, max_size: in
 
     reset_cache()
     if folder is None:
-        jax.config.update("jax_compilation_cache_dir", None)
+        _configure("jax_compilation_cache_dir", None)
         return
     own = Path(folder).absolute() / _machine()
     set_program_cache(lambda path: CompilationCache(own, max_size) if path == str(own) else None)
-    jax.config.update("jax_compilation_cache_dir", str(own))
+    _configure("jax_compilation_cache_dir", str(own))
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", MIN_SECONDS)
+        _configure("jax_persistent_cache_min_compile_time_secs", MIN_SECONDS)
+
+
+def _configure(name: str, value: Any) -> None:
+    jax.config.update(name, value)  # type: ignore[no-untyped-call]
 
 
 def _machine() -> str:
@@ -196,13 +201,13 @@ def _machine() -> str:
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         features += sorted({line for line in lines if line.startswith(("flags", "Features", "model name", "CPU part"))})
-    return f"jaxlib-{jaxlib.__version__}-{hashlib.sha256(chr(10).join(features).encode()).hexdigest()[:12]}"
+    return f"jaxlib-{metadata.version('jaxlib')}-{hashlib.sha256(chr(10).join(features).encode()).hexdigest()[:12]}"
 
 
 def _start() -> None:
     """Switch the cache on, unless the user chose another one through JAX's own settings."""
     folder = default_folder()
-    if folder is not None and jax.config.jax_compilation_cache_dir is None:
+    if folder is not None and jax.config.values["jax_compilation_cache_dir"] is None:
         set_compilation_cache(folder)
 
 

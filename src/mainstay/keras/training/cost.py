@@ -37,6 +37,6 @@ def _operations(equation: Any) -> float:
         if isinstance(item, (ClosedJaxpr, Jaxpr))
     ]
     if inner:
-        times = equation.params.get("length", 1) if name == "scan" else 1
-        return times * (max(inner) if name == "cond" else sum(inner))
+        times = float(equation.params["length"]) if name == "scan" else 1.0
+        return float(times * (max(inner) if name == "cond" else sum(inner)))
     return float(sum(math.prod(variable.aval.shape) for variable in equation.outvars))

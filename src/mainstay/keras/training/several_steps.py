@@ -123,7 +123,7 @@ def _undisturbed(run: Run) -> bool:
 
 
 def _abstract(shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(shape, jax.dtypes.canonicalize_dtype(dtype))
+    return jax.ShapeDtypeStruct(shape, jax.dtypes.canonicalize_dtype(dtype))  # type: ignore[no-untyped-call]
 
 
 def _cost(model: Any, kind: str, batch: Any) -> float:
