@@ -135,6 +135,17 @@ def test_an_optimizer_from_outside_is_refused_at_fit(strategy: MirroredStrategy)
         model.fit(X, Y, verbose=0)
 
 
+def test_clearing_the_session_inside_of_a_scope_is_refused(strategy: MirroredStrategy) -> None:
+    with strategy.scope():
+        keras.utils.clear_session()
+        with pytest.raises(
+            ModelError, match=r"changed or cleared inside of the scope(.|\n)*before the scope is entered"
+        ):
+            make()
+    with strategy.scope():
+        assert on_mesh(make())
+
+
 def test_saving_loading_and_copying_work_under_a_strategy(strategy: MirroredStrategy, tmp_path: object) -> None:
     with strategy.scope():
         model = make()

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import keras
+
 from mainstay.core import ModelError
 from mainstay.distribute import contexts
 from mainstay.distribute.keras_internals import variables_of
@@ -22,10 +24,21 @@ def owner_of(model: Any) -> Strategy | None:
 
 
 def remember_strategy(model: Any) -> None:
-    """Tie a model that is being created to the running strategy: it builds and steps under it from now on."""
+    """Tie a model that is being created to the running strategy: it builds and steps under it from now on.
+
+    Raises:
+        ModelError: Keras would not create variables on the devices of that strategy.
+    """
     running = contexts.innermost()
     if running is None or running.strategy.placement is None or owner_of(model) is not None:
         return
+    if getattr(keras.distribution.distribution(), "devices", None) != running.strategy.placement.devices:
+        raise ModelError(
+            "Keras' distribution was changed or cleared inside of the scope of a strategy",
+            expected=repr(running.strategy.placement),
+            received=repr(keras.distribution.distribution()),
+            fix="call keras.utils.clear_session or keras.distribution.set_distribution before the scope is entered",
+        )
     setattr(model, _OWNER, running.strategy)
     for name in ("build", "_maybe_build"):
         setattr(model, name, _in_scope(running.strategy, getattr(model, name)))
@@ -70,7 +83,7 @@ def check_variables(model: Any, owner: Strategy) -> None:
                 f"the variable {variable.path!r} was created outside of the scope of the model's strategy",
                 where=model.name,
                 expected=f"every variable on the devices of {owner!r}",
-                received=f"a variable on {sorted(str(device) for device in variable.value.sharding.device_set)}",
+                received="a variable of no strategy" if variable._layout is None else "a variable of another one",
                 fix="create layers, optimizers and metrics inside of `with strategy.scope():`, as the model",
             )
 

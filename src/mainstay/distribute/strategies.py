@@ -62,8 +62,8 @@ class Strategy:
     def scope(self) -> Iterator[Strategy]:
         """Create models, variables, metrics and optimizers on the devices of this strategy while the body runs.
 
-        A model remembers the strategy it was created under: `fit` and the like need no scope. Variables take two
-        conditions: they are created in the thread that entered the scope, and before it is left.
+        A model remembers the strategy it was created under: `fit` and the like need no scope. Other threads are not
+        inside of the scope.
 
         Raises:
             ArgumentError: Another strategy's scope is running in this thread, or this is inside of `run`.
@@ -172,7 +172,9 @@ class Strategy:
     def _keras_scope(self, *, as_replica: bool = False) -> contextlib.AbstractContextManager[Any]:
         if self._placement is None:
             return contextlib.nullcontext()
-        return self._placement.as_replica.scope() if as_replica else self._placement.scope()
+        placement = self._placement.as_replica if as_replica else self._placement
+        scope: contextlib.AbstractContextManager[Any] = placement.scope()
+        return scope
 
 
 class OneDeviceStrategy(Strategy):
