@@ -6,10 +6,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import keras
 import numpy as np
 import pytest
 
+from mainstay import keras
 from mainstay.framework import GradientTape, Variable, function
 from mainstay.framework.autograph import convert, set_loop_options
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import keras
 import numpy as np
 import pytest
 
+from mainstay import keras
 from mainstay.core import ArgumentError, ModelError
 from mainstay.framework import function
 from mainstay.framework.autograph import convert, do_not_convert, to_code
