@@ -77,7 +77,7 @@ def assert_near(actual, expected, eps):
         np.testing.assert_allclose(np.asarray(a, "float64"), np.asarray(e, "float64"), rtol=0, atol=32 * eps * scale)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(steps=steps, values=arrays)
 def test_a_tape_agrees_with_grad_on_any_program(steps, values) -> None:
     x, y = jnp.asarray(values, "float32")
