@@ -41,6 +41,9 @@ def test_any_length_is_accepted_where_the_spec_says_none() -> None:
         (TensorSpec([], "bool"), True, "bool"),
         (TensorSpec([None], "int32"), np.ones(2, "int64"), "int32"),
         (TensorSpec([None], "float32"), [], "float32"),
+        (TensorSpec([None], "int64"), jnp.ones(2, "int32"), "int32"),
+        (TensorSpec([None], "int64"), [1, 2], "int32"),
+        (TensorSpec([None], "float64"), np.ones(2), "float32"),
         (TensorSpec([], "bfloat16"), 1.5, "bfloat16"),
         (TensorSpec([None], "float16"), [1, 2], "float16"),
     ],
@@ -181,6 +184,12 @@ def test_a_concrete_function_is_traced_without_running_and_says_what_it_is() -> 
     assert (out["y"].tolist(), out["training"], float(v.value)) == ([[8.0] * 3] * 2, True, 3)
     assert len(runs) == 1
     assert step.pretty_printed_concrete_signatures() == "step(float32[2,3], float32[])"
+
+
+def test_a_concrete_function_of_64_bits_holds_what_jax_holds() -> None:
+    concrete = function(doubled, input_signature=[TensorSpec([2], "int64")]).get_concrete_function()
+    assert concrete.structured_outputs == TensorSpec([2], "int32")
+    assert concrete(np.array([1, 2])).tolist() == [2, 4]
 
 
 def test_a_concrete_function_refuses_arguments_of_another_kind() -> None:

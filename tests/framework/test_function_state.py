@@ -269,28 +269,23 @@ def test_a_dropout_layer_draws_a_new_mask_on_every_call() -> None:
 
 def test_metrics_statistics_and_losses_of_layers_are_state_like_any_other() -> None:
     inputs = keras.Input((4,))
-    x = keras.layers.Dense(4, kernel_regularizer="l2")(inputs)
-    x = keras.layers.ActivityRegularization(l2=0.1)(keras.layers.BatchNormalization()(x))
-    model = keras.Model(inputs, x)
+    x = keras.layers.BatchNormalization(gamma_regularizer="l2")(inputs)
+    model = keras.Model(inputs, keras.layers.ActivityRegularization(l2=0.1)(x))
     twin = keras.models.clone_model(model)
-    twin.set_weights(model.get_weights())
+    twin.compile(keras.optimizers.SGD(0.0))
     mean = keras.metrics.Mean()
 
-    def step_of(network):
-        def step(batch):
-            network(batch, training=True)
-            loss = sum(network.losses)
-            mean.update_state(loss)
-            return loss
-
-        return step
+    @function
+    def step(batch):
+        model(batch, training=True)
+        loss = sum(model.losses)
+        mean.update_state(loss)
+        return loss
 
     data = np.random.default_rng(0).random((3, 8, 4), dtype="float32")
-    compiled = function(step_of(model))
-    losses = [float(compiled(batch)) for batch in data]
+    losses = [float(step(batch)) for batch in data]
     assert np.isclose(float(mean.result()), np.mean(losses))
-    expected = [float(step_of(twin)(batch)) for batch in data]
-    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+    np.testing.assert_allclose(losses, [twin.train_on_batch(batch) for batch in data], rtol=1e-5)
     for ours, theirs in zip(model.weights, twin.weights, strict=True):
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-5, atol=1e-6)
     mean.reset_state()
@@ -307,24 +302,30 @@ OPTIMIZERS = {
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)
-def test_a_compiled_step_trains_as_the_plain_one_does(kind: str) -> None:
-    def run(wrap):
+def test_a_compiled_step_trains_as_keras_own_loop_does(kind: str) -> None:
+    x, y = np.ones((4, 3), "float32"), np.ones((4, 1), "float32")
+
+    def start():
         keras.utils.set_random_seed(0)
-        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, "tanh"), keras.layers.Dense(1)])
-        optimizer = OPTIMIZERS[kind]()
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, "tanh")])
+        return model, OPTIMIZERS[kind]()
 
-        def step(x):
-            with GradientTape() as tape:
-                loss = optimizer.scale_loss(keras.ops.mean((model(x) - 1) ** 2))
-            optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+    model, optimizer = start()
 
-        wrapped = wrap(step)
-        for _ in range(5):
-            wrapped(np.ones((4, 3), "float32"))
-        return [v.numpy() for v in (*model.weights, *optimizer.variables)]
+    @function
+    def step(x, y):
+        with GradientTape() as tape:
+            loss = optimizer.scale_loss(keras.ops.mean((model(x) - y) ** 2))
+        optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
 
-    for ours, theirs in zip(run(function), run(lambda step: step), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=1e-6)
+    twin, theirs = start()
+    twin.compile(theirs, "mse")
+    for _ in range(5):
+        step(x, y)
+        twin.train_on_batch(x, y)
+    pairs = zip((*model.weights, *optimizer.variables), (*twin.weights, *theirs.variables), strict=True)
+    for ours, expected in pairs:
+        np.testing.assert_allclose(ours.numpy(), expected.numpy(), rtol=2e-5, atol=1e-6)
 
 
 def test_a_change_of_the_learning_rate_needs_no_trace() -> None:

@@ -132,7 +132,7 @@ def _match_leaf(spec: TensorSpec, value: Any, path: str) -> Any:
         array = value
     else:
         array = _converted(spec, value, path)
-    if _dtype_name(array) != spec.dtype:
+    if _held_dtype(array) != _held_dtype(spec):
         raise _wrong(spec, array, path, "dtype")
     fits = len(array.shape) == len(spec.shape) and all(
         wanted in (None, got) for wanted, got in zip(spec.shape, array.shape, strict=True)
@@ -142,8 +142,9 @@ def _match_leaf(spec: TensorSpec, value: Any, path: str) -> Any:
     return array
 
 
-def _dtype_name(array: Any) -> str:
-    return array.dtype if isinstance(array.dtype, str) else str(array.dtype.name)
+def _held_dtype(value: Any) -> Any:
+    """Return the dtype in which JAX holds a value: without `jax_enable_x64` that of 64 bits is the one of 32."""
+    return value.dtype if value.dtype == "string" else jax.dtypes.canonicalize_dtype(value.dtype)
 
 
 def _converted(spec: TensorSpec, value: Any, path: str) -> Any:
