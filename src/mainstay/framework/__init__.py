@@ -1,6 +1,7 @@
 """TensorFlow's programming model over JAX and Keras variables."""
 
 from mainstay.framework import _setup  # noqa: F401  (first: it chooses the backend)
+from mainstay.framework.autograph import do_not_convert
 from mainstay.framework.backend import require_jax_backend
 from mainstay.framework.compilation_cache import set_compilation_cache
 from mainstay.framework.config import (
@@ -34,6 +35,7 @@ __all__ = [
     "constant",
     "convert_to_tensor",
     "custom_gradient",
+    "do_not_convert",
     "dropout_generator",
     "function",
     "functions_run_eagerly",

@@ -29,7 +29,7 @@ def _operations(equation: Any) -> float:
     if name == "dot_general":
         (contracted, _), _ = equation.params["dimension_numbers"]
         depth = math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
-        return 2.0 * depth * math.prod(equation.outvars[0].aval.shape)
+        return float(2 * depth * math.prod(equation.outvars[0].aval.shape))
     inner = [
         operations(item)
         for value in equation.params.values()
