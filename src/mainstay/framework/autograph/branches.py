@@ -240,6 +240,7 @@ def _is_trivial(jaxpr: Any, limit: int = _MANY) -> bool:
                 return False
         elif not _is_trivial(inner.jaxpr, limit):
             return False
-        if not all(_is_small(Kind(tuple(v.aval.shape), v.aval.dtype, False)) for v in equation.outvars):
+        arrays = [variable.aval for variable in (*equation.invars, *equation.outvars)]
+        if not all(_is_small(Kind(tuple(aval.shape), aval.dtype, False)) for aval in arrays):
             return False
     return True

@@ -90,15 +90,14 @@ class Operators:
         line: int,
     ) -> None:
         """Run `for item in items: body(item)`, as long as `test()` holds before each round."""
-        found = find_places(places, body, test)
         rounds = rounds_of(items)
         if rounds is not None:
-            staged_loop(test, body, found, live, self._where(line), rounds)
+            staged_loop(test, body, find_places(places, body, test), live, self._where(line), rounds)
         elif test is None:
             for item in plain(items):
                 body(item)
         else:
-            self._for_until(plain(items), test, body, found, live, line)
+            self._for_until(plain(items), test, body, find_places(places, body, test), live, line)
 
     def _for_until(
         self,
