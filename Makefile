@@ -10,7 +10,7 @@ CHOOSE := for p in python3.13 python3.12 python3.11 python3.14 python3 python; d
 	&& echo $$p && exit; done
 PYTHON ?= $(shell $(CHOOSE))
 
-.PHONY: setup demo test lint types docs bench lock clean
+.PHONY: setup demo test interop oldest lint types docs bench lock clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -22,6 +22,15 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+
+# Installs the real TensorBoard and a browser, in places of their own; `make test` then compares with them too.
+interop: $(VENV)/.ready-dev
+	$(BIN)/python tools/interop_env.py tensorboard
+	tools/install_chromium.sh
+
+# The programming model on the oldest JAX that pyproject.toml admits.
+oldest: $(VENV)/.ready-dev
+	$(BIN)/python tests/interop/oldest_jax.py
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
@@ -41,7 +50,7 @@ lock: $(VENV)/.ready-lock
 	$(BIN)/python tools/pins.py lock $(if $(UPGRADE),--upgrade)
 
 clean:
-	rm -rf $(VENV) site dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* .interop site dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # pip verifies every file against the hashes of constraints.txt; the project itself is installed without dependencies.
 INSTALL = $(BIN)/python tools/pins.py select $(1) > $(VENV)/requirements.txt \
