@@ -12,7 +12,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -77,6 +76,7 @@ class Browser:
         self._command = [chromium, *FLAGS, f"--window-size={width},{height}", "--remote-debugging-pipe"]
         self._received = b""
         self._number = 0
+        self._loaded: set[str] = set()
         self._session: str | None = None
         self._stack = contextlib.ExitStack()
 
@@ -99,6 +99,7 @@ class Browser:
             target = self._call("Target.createTarget", url="about:blank")["targetId"]
             self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
             self._call("Page.enable")
+            self._call("Page.setLifecycleEventsEnabled", enabled=True)
             self._stack = stack.pop_all()
         return self
 
@@ -110,15 +111,25 @@ class Browser:
     def open(self, address: str, *wanted: str, seconds: float = 60.0) -> str:
         """Open a page and wait until it shows every one of some texts, or time is over; return what it shows."""
         for target in ("about:blank", address):  # else an address that differs in its fragment only is no new page
-            self._call("Page.navigate", url=target)
-            self._receive(lambda message: message.get("method") == "Page.loadEventFired")
+            self._loaded.clear()
+            loader = self._call("Page.navigate", url=target)["loaderId"]
+            while loader not in self._loaded:
+                self._receive()
         script = _WAIT % {"milliseconds": 1000 * seconds, "wanted": json.dumps(wanted), "text": _SHOWN_TEXT.strip()}
         result = self._call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         return str(result["result"]["value"])
 
     def picture(self) -> bytes:
-        """Return the page as it is shown, as a PNG file."""
-        return base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"])
+        """Return the page as it is shown once it has come to rest, or after some seconds, as a PNG file."""
+        before = b""
+        for _ in range(20):
+            now = base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"])
+            if now == before:
+                break
+            before = now
+            pause = "new Promise((resolve) => setTimeout(resolve, 400))"
+            self._call("Runtime.evaluate", expression=pause, awaitPromise=True)
+        return before
 
     def _call(self, method: str, **parameters: Any) -> Any:
         self._number += 1
@@ -127,14 +138,16 @@ class Browser:
             message["sessionId"] = self._session
         os.write(self._to, json.dumps(message).encode() + b"\0")
         number = self._number
-        answer = self._receive(lambda message: message.get("id") == number)
+        while (answer := self._receive()).get("id") != number:
+            pass
         if "error" in answer:
             raise RuntimeError(f"{method}: {answer['error']}")
         return answer["result"]
 
-    def _receive(self, wanted: Callable[[Any], bool]) -> Any:
-        while not wanted(message := json.loads(self._read())):
-            pass
+    def _receive(self) -> Any:
+        message = json.loads(self._read())
+        if message.get("method") == "Page.lifecycleEvent" and message["params"]["name"] == "load":
+            self._loaded.add(message["params"]["loaderId"])
         return message
 
     def _read(self) -> bytes:

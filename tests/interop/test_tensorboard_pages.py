@@ -28,7 +28,7 @@ PAGES = {
     "hparams": ("", ["optimizer", "rate", "Accuracy", "adam", "0.50000", "0.94000"]),
     "projector": (
         "",
-        ["vocabulary/embeddings", "Points: 50", "Dimension: 8"],
+        ["vocabulary/embeddings", "Points: 50", "Dimension: 8", "Total variance described"],
     ),
 }
 

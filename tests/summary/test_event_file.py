@@ -171,7 +171,12 @@ def test_a_write_that_fails_half_way_leaves_whole_records(tmp_path: Path, read_e
 
 
 def run(code: str, folder: Path) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code, str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 def test_what_waits_when_python_ends_is_written(tmp_path: Path, read_values) -> None:

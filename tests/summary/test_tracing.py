@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mainstay import summary
+from mainstay.summary.state import current_state
 
 
 @pytest.fixture
@@ -158,3 +159,22 @@ def test_a_tape_records_at_once(writer, tmp_path: Path, read_values) -> None:
     assert float(tape.gradient(loss, weight)) == 4.0
     writer.flush()
     assert points(read_values(tmp_path / "first")) == [("loss", 0, 4.0)]
+
+
+def test_a_default_step_that_is_not_computed_yet_is_an_error_and_no_deadlock(writer, monkeypatch) -> None:
+    class Pending:
+        def is_ready(self) -> bool:
+            return False
+
+    @jax.jit
+    def step(x):
+        summary.scalar("x", x)
+        return x
+
+    with writer.as_default(step=0):
+        step(1.0)
+        jax.effects_barrier()
+        monkeypatch.setattr(current_state(), "step", Pending())
+        with pytest.raises(Exception, match="still being computed"):
+            step(2.0)
+            jax.effects_barrier()

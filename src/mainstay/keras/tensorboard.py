@@ -8,7 +8,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import keras
@@ -16,8 +16,10 @@ import numpy as np
 
 from mainstay import summary
 from mainstay.core import ArgumentError, MainstayError, ModelError
-from mainstay.keras.tensorboard_embeddings import Projector
 from mainstay.keras.tensorboard_profile import ProfileWindow
+
+if TYPE_CHECKING:
+    from mainstay.keras.tensorboard_embeddings import Projector
 
 
 class TensorBoard(keras.callbacks.Callback):
@@ -106,6 +108,8 @@ class TensorBoard(keras.callbacks.Callback):
         super().set_model(model)
         self._undo_defaults(0)
         if self.embeddings_freq:
+            from mainstay.keras.tensorboard_embeddings import Projector  # loads Arrow
+
             self._projector = Projector(model, self.log_dir, self.embeddings_metadata)
         if self.write_graph and (self._drawn is None or self._drawn() is not model):
             self._drawn = weakref.ref(model)

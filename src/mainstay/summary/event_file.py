@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mainstay.core import ArgumentError, StorageError, message_class, storage_errors
-from mainstay.io import frame_record
 from mainstay.summary.tracing import wait_for_compiled_summaries
 
 _MOST_PENDING_BYTES = 64 << 20
@@ -72,6 +71,9 @@ class EventFile:
         self._size = 0
 
     def _open(self) -> None:
+        from mainstay.io import frame_record  # loads Arrow, which importing this room alone need not
+
+        self._frame = frame_record
         host = socket.gethostname().replace("/", "_")
         with storage_errors(self.folder, "write events into"):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -84,7 +86,7 @@ class EventFile:
             self.path = self.folder / name
             event = message_class("tensorflow.Event")(wall_time=now, file_version="brain.Event:2")
             event.source_metadata.writer = "mainstay.summary"
-            self._write(frame_record(event.SerializeToString()))
+            self._write(self._frame(event.SerializeToString()))
         threading.Thread(target=self._write_when_due, name=f"writer of {name}", daemon=True).start()
 
     def add(self, record: bytes) -> None:
@@ -188,7 +190,7 @@ class EventFile:
             try:
                 if records and self._failure is None:
                     with storage_errors(self.path or self.folder, "write the summaries to"):
-                        self._write(b"".join(map(frame_record, records)))
+                        self._write(b"".join(map(self._frame, records)))
             except StorageError as error:
                 self._failure = error
             with self._changed:

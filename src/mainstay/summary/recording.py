@@ -82,6 +82,13 @@ def _record_on_each_run(
     def on_run(*arrays: Any) -> None:
         *rest, ran_step, ran_condition = arrays
         used_step = ran_step if own_step else read(state.step)
+        if hasattr(used_step, "is_ready") and not used_step.is_ready():
+            # Waiting for it here would wait for ever where it comes from the very run that waits for this summary.
+            raise ArgumentError(
+                "the default step is still being computed while a compiled function records a summary",
+                where=tag,
+                fix="pass the step to the compiled function and name it: step=...",
+            )
         used_condition = ran_condition if own_condition else state.condition
         if state.writer is not None and used_step is not None:
             _record_now(state, tag, encode, rest, used_step, used_condition, metadata)
