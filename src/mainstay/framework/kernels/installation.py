@@ -39,19 +39,23 @@ REPLACEMENTS: tuple[Replacement, ...] = (
     ),
 )
 
+_left_alone: set[str] = set()
+
 
 def install_kernels() -> None:
     """Put the rewritten kernels behind Keras' layers and operations; a second call does nothing.
 
-    A function of Keras whose parameters are not the expected ones is left as it is, with a warning.
+    A function of Keras whose parameters are not the expected ones is left as it is, with one warning.
     """
     for module, name, parameters, rewrite in REPLACEMENTS:
         plain = getattr(module, name, None)
-        if getattr(plain, "plain_kernel", None) is not None:
+        full_name = f"{module.__name__}.{name}"
+        if full_name in _left_alone or getattr(plain, "plain_kernel", None) is not None:
             continue
         if plain is None or tuple(inspect.signature(plain).parameters) != parameters:
+            _left_alone.add(full_name)
             warnings.warn(
-                f"Keras {keras.__version__} defines {module.__name__}.{name} differently from what Mainstay knows; "
+                f"Keras {keras.__version__} defines {full_name} differently from what Mainstay knows; "
                 "it is used as it is, which is right but slower on a CPU",
                 stacklevel=2,
             )

@@ -84,7 +84,8 @@ def pooled(
                 window = window_of(inputs.shape, axes, size=size, strides=steps, padding=padding)
                 if all(count > 0 for count in window.output_sizes(inputs.shape)):
                     return rewrite(inputs, window)
-        return plain(inputs, pool_size, strides, padding, data_format)
+        # Keras' own default for the strides counts batch and channels twice.
+        return plain(inputs, pool_size, pool_size if strides is None else strides, padding, data_format)
 
     return pool
 

@@ -1,0 +1,277 @@
+"""The rewritten kernels give what Keras' own functions give: values, derivatives of both modes and orders, batches."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import mainstay.keras as keras
+from mainstay.framework import install_kernels
+
+install_kernels()
+
+from keras.src import backend  # noqa: E402
+
+# The numbers do not depend on it, the time to compile does.
+compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
+
+def pair(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    ours = getattr(backend.nn, name)
+    return ours, ours.plain_kernel
+
+
+def noise(seed: int, *shape: int, dtype: Any = np.float32) -> jax.Array:
+    return jnp.asarray(np.random.default_rng(seed).standard_normal(shape).astype(dtype))
+
+
+def assert_close(ours: Any, plain: Any, tolerance: float = 2e-5) -> None:
+    for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(plain), strict=True):
+        assert one.dtype == other.dtype
+        scale = float(np.abs(np.asarray(other, np.float64)).max(initial=0.0))
+        np.testing.assert_allclose(
+            np.asarray(one, np.float64),
+            np.asarray(other, np.float64),
+            rtol=tolerance,
+            atol=tolerance * max(scale, 1e-3),
+        )
+
+
+def first_order(function: Callable[..., Any], *arguments: jax.Array) -> Any:
+    """The value, the derivative forward and the derivative backward, with fixed directions."""
+    tangents = tuple(jnp.cos(argument) for argument in arguments)
+    value, moved = jax.jvp(function, arguments, tangents)
+    cotangent = jax.tree.map(lambda item: jnp.sin(3 * item), value)
+    return value, moved, jax.vjp(function, *arguments)[1](cotangent)
+
+
+def second_order(function: Callable[..., Any], *arguments: jax.Array) -> Any:
+    positions = tuple(range(len(arguments)))
+
+    def loss(*arguments: jax.Array) -> Any:
+        return sum(jnp.sum(jnp.sin(item)) for item in jax.tree.leaves(function(*arguments)))
+
+    def of_gradients(*arguments: jax.Array) -> Any:
+        return sum(jnp.sum(item**3) for item in jax.grad(loss, positions)(*arguments))
+
+    return jax.grad(of_gradients, positions)(*arguments)
+
+
+def assert_same(name: str, arguments: tuple[jax.Array, ...], orders: Any = (first_order,), **settings: Any) -> None:
+    ours, plain = (functools.partial(function, **settings) for function in pair(name))
+
+    @compiled
+    def both(*arguments: jax.Array) -> Any:
+        return [(order(ours, *arguments), order(plain, *arguments)) for order in orders]
+
+    for one, other in both(*arguments):
+        assert_close(one, other)
+
+
+def operations(function: Callable[..., Any], *arguments: Any) -> str:
+    return str(jax.make_jaxpr(function)(*arguments))
+
+
+CONVOLUTIONS = [
+    ((2, 9, 8, 3), (3, 3, 3, 5), {"strides": 1, "padding": "same"}),
+    ((2, 9, 8, 1), (3, 3, 1, 4), {"strides": 2, "padding": "valid"}),
+    ((2, 9, 8, 6), (3, 2, 6, 4), {"strides": (2, 1), "padding": "same"}),
+    ((2, 9, 8, 6), (3, 3, 6, 4), {"strides": 1, "padding": "valid", "dilation_rate": 2}),
+    ((2, 9, 8, 6), (1, 1, 6, 4), {"strides": 2, "padding": "same"}),
+    ((2, 9, 8, 6), (1, 1, 6, 4), {"strides": 1, "padding": "valid"}),
+    ((2, 9, 6), (3, 6, 4), {"strides": 2, "padding": "same"}),
+    ((2, 9, 6), (1, 6, 4), {"strides": 3, "padding": "valid"}),
+    ((2, 5, 4, 4, 2), (2, 2, 2, 2, 3), {"strides": 1, "padding": "same"}),
+]
+
+
+@pytest.mark.parametrize(("image", "kernel", "options"), CONVOLUTIONS)
+def test_a_convolution_equals_keras_own_in_value_and_derivatives(image: Any, kernel: Any, options: Any) -> None:
+    assert_same("conv", (noise(0, *image), noise(1, *kernel)), **options)
+
+
+@pytest.mark.parametrize("case", [0, 2, 4])
+def test_a_convolution_has_second_derivatives(case: int) -> None:
+    image, kernel, options = CONVOLUTIONS[case]
+    assert_same("conv", (noise(0, *image), noise(1, *kernel)), (second_order,), **options)
+
+
+@pytest.mark.parametrize(
+    ("image", "kernel", "options"),
+    [
+        ((2, 9, 8, 6), (3, 3, 3, 4), {}),
+        ((2, 6, 9, 8), (3, 3, 6, 4), {"data_format": "channels_first"}),
+        ((2, 9, 8, 6), (5, 5, 6, 4), {}),
+        ((2, 9, 8, 6), (3, 3, 6, 4), {"dtype": jnp.bfloat16}),
+    ],
+    ids=["groups", "channels-first", "large-window", "bfloat16"],
+)
+def test_a_convolution_outside_the_rewrite_is_keras_own(image: Any, kernel: Any, options: Any) -> None:
+    dtype = options.pop("dtype", jnp.float32)
+    ours, plain = (functools.partial(function, **options) for function in pair("conv"))
+    arguments = (noise(0, *image).astype(dtype), noise(1, *kernel).astype(dtype))
+    assert operations(ours, *arguments) == operations(plain, *arguments)
+
+
+@settings(max_examples=8)
+@given(
+    spatial=st.tuples(st.integers(4, 8), st.integers(4, 8)),
+    size=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    strides=st.sampled_from([(1, 1), (2, 2), (3, 3)]),
+    dilation=st.sampled_from([1, 2]),
+    padding=st.sampled_from(["same", "valid"]),
+    multiplier=st.integers(1, 2),
+)
+def test_a_depthwise_convolution_equals_keras_own(
+    spatial: Any, size: Any, strides: Any, dilation: int, padding: str, multiplier: int
+) -> None:
+    if padding == "valid" and any((length - 1) * dilation >= room for length, room in zip(size, spatial, strict=True)):
+        return
+    arguments = (noise(2, 2, *spatial, 3), noise(3, *size, 3, multiplier))
+    dilation = dilation if strides == (1, 1) else 1
+    assert_same("depthwise_conv", arguments, strides=strides, padding=padding, dilation_rate=dilation)
+
+
+@pytest.mark.parametrize("options", [{"strides": 1, "padding": "same"}, {"strides": 2, "padding": "valid"}])
+def test_a_depthwise_convolution_has_second_derivatives(options: Any) -> None:
+    assert_same("depthwise_conv", (noise(4, 2, 7, 6, 3), noise(5, 3, 3, 3, 2)), (second_order,), **options)
+
+
+def test_one_dimensional_depthwise_convolutions_are_covered() -> None:
+    assert_same("depthwise_conv", (noise(4, 2, 11, 3), noise(5, 3, 3, 2)), strides=2, padding="same")
+
+
+@pytest.mark.parametrize(
+    ("name", "kernel"), [("conv", (3, 3, 3, 4)), ("depthwise_conv", (3, 3, 3, 1))], ids=["conv", "depthwise"]
+)
+@pytest.mark.parametrize("axes", [(0, 0), (0, None), (None, 0)], ids=str)
+def test_vmap_gives_what_keras_own_gives(name: str, kernel: Any, axes: Any) -> None:
+    shapes = ((2, 6, 5, 3), kernel)
+    arguments = [noise(6 + i, *(() if axis is None else (2,)), *shapes[i]) for i, axis in enumerate(axes)]
+    ours, plain = (functools.partial(function, padding="same") for function in pair(name))
+
+    def batched(function: Any) -> Any:
+        return jax.vmap(functools.partial(first_order, function), axes)
+
+    def outside(function: Any) -> Any:
+        return lambda *arguments: second_order(jax.vmap(function, axes), *arguments)
+
+    run = compiled(lambda *a: [(batched(ours)(*a), outside(ours)(*a)), (batched(plain)(*a), outside(plain)(*a))])
+    assert_close(*run(*arguments), tolerance=1e-4)
+
+
+@settings(max_examples=10)
+@given(
+    spatial=st.tuples(st.integers(3, 9), st.integers(3, 9)),
+    size=st.tuples(st.integers(1, 3), st.integers(2, 3)),
+    strides=st.sampled_from([1, 2, (1, 3)]),
+    padding=st.sampled_from(["same", "valid"]),
+    data_format=st.sampled_from(["channels_last", "channels_first"]),
+    name=st.sampled_from(["max_pool", "average_pool"]),
+)
+def test_pooling_equals_keras_own(
+    spatial: Any, size: Any, strides: Any, padding: str, data_format: str, name: str
+) -> None:
+    # Few different numbers: the gradient of a tie must go to the same element.
+    shape = (2, *spatial, 3) if data_format == "channels_last" else (2, 3, *spatial)
+    image = jnp.round(noise(7, *shape))
+    options = {"strides": strides, "padding": padding, "data_format": data_format}
+    assert_same(name, (image,), pool_size=size, **options)
+
+
+@pytest.mark.parametrize("name", ["max_pool", "average_pool"])
+@pytest.mark.parametrize("shape", [(2, 9, 3), (2, 5, 6, 4, 2)], ids=str)
+def test_pooling_of_sequences_and_volumes_is_covered_to_the_second_order(name: str, shape: Any) -> None:
+    options = {"pool_size": 2, "strides": 1, "padding": "same"}
+    assert_same(name, (noise(8, *shape),), (first_order, second_order), **options)
+
+
+def test_max_pooling_is_equal_to_the_last_bit_also_where_the_window_loop_of_xla_is_used(monkeypatch: Any) -> None:
+    from mainstay.framework.kernels import pooling
+
+    image = noise(9, 2, 9, 9, 3)
+    ours, plain = pair("max_pool")
+    expected = plain(image, 3, 2, "same")
+    np.testing.assert_array_equal(ours(image, 3, 2, "same"), expected)
+    monkeypatch.setattr(pooling, "_BEYOND_CACHE", 0)
+    jax.clear_caches()
+    assert "reduce_window_max" in operations(lambda x: ours(x, 3, 2, "same"), image)
+    for name in ("max_pool", "average_pool"):
+        assert_same(name, (image,), pool_size=3, strides=2, padding="same")
+    jax.clear_caches()
+
+
+def test_a_nan_or_an_infinity_comes_out_of_a_window_as_from_keras_own() -> None:
+    image = noise(10, 1, 6, 6, 2).at[0, 1, 1, 0].set(jnp.nan).at[0, 4, 4, 1].set(jnp.inf).at[0, 0, 4, 1].set(-jnp.inf)
+    for name in ("max_pool", "average_pool"):
+        ours, plain = pair(name)
+        np.testing.assert_allclose(ours(image, 2, 1, "same"), plain(image, 2, 1, "same"), rtol=1e-6, atol=1e-6)
+    kernel = noise(11, 3, 3, 2, 1)
+    ours, plain = pair("depthwise_conv")
+    ours_nan, plain_nan = (jnp.isfinite(function(image, kernel)) for function in (ours, plain))
+    np.testing.assert_array_equal(ours_nan, plain_nan)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16], ids=["bfloat16", "float16"])
+def test_max_pooling_of_short_floats_is_exact(dtype: Any) -> None:
+    image = noise(12, 2, 6, 6, 3).astype(dtype)
+    assert_same("max_pool", (image,), pool_size=2, strides=2, padding="valid")
+
+
+@pytest.mark.parametrize(("axes", "keepdims"), [((0, 1, 2), False), ([0], True), (1, False)], ids=str)
+def test_the_moments_of_a_batch_equal_keras_own(axes: Any, keepdims: bool) -> None:
+    ours, plain = pair("moments")
+    batch = noise(13, 3, 4, 5, 6) + 2
+    # Keras' own leaves a single axis and a list alone that JAX refuses.
+    plain_axes = tuple(axes) if isinstance(axes, list) else axes
+
+    @compiled
+    def both(batch: jax.Array) -> Any:
+        def run(function: Any, axes: Any) -> Any:
+            moments = functools.partial(function, axes=axes, keepdims=keepdims)
+            return first_order(moments, batch), second_order(moments, batch)
+
+        return run(ours, axes), run(plain, plain_axes)
+
+    assert_close(*both(batch), tolerance=1e-4)
+
+
+def test_a_batch_without_examples_is_left_to_keras() -> None:
+    empty = jnp.zeros((0, 6, 6, 3))
+    for name, arguments in (("max_pool", (2, 2)), ("depthwise_conv", (noise(1, 3, 3, 3, 1),))):
+        ours, plain = pair(name)
+        assert ours(empty, *arguments).shape == plain(empty, *arguments).shape
+
+
+def test_the_errors_of_keras_stay_keras_errors() -> None:
+    image, kernel = noise(0, 1, 5, 5, 4), noise(1, 3, 3, 3, 1)
+    for name in ("conv", "depthwise_conv"):
+        ours, plain = pair(name)
+        messages = []
+        for function in (ours, plain):
+            with pytest.raises(ValueError, match="channels") as caught:
+                function(image, kernel)
+            messages.append(str(caught.value))
+        assert messages[0] == messages[1]
+    small = noise(0, 1, 2, 2, 3)
+    with pytest.raises(ValueError, match="empty output"):
+        keras.ops.conv(small, noise(1, 3, 3, 3, 1))
+
+
+def test_a_kernel_works_under_remat_and_scan() -> None:
+    image, kernel = noise(14, 2, 6, 6, 3), noise(15, 3, 3, 3, 1)
+    ours, plain = (functools.partial(function, padding="same") for function in pair("depthwise_conv"))
+
+    def loss(function: Any) -> Any:
+        def step(carry: Any, _: Any) -> Any:
+            return jnp.tanh(jax.checkpoint(function)(carry, kernel)), None
+
+        return lambda image: jnp.sum(jax.lax.scan(step, image, length=3)[0] ** 2)
+
+    assert_close(jax.grad(loss(ours))(image), jax.grad(loss(plain))(image))
