@@ -70,10 +70,11 @@ def explained(error: Exception, name: str, arguments: str) -> Exception:
     else:
         note = f"in the function {name}({arguments})"
         error.__notes__ = notes if note in notes or isinstance(error, MainstayError) else [*notes, note]
+    traceback = error.__traceback__
     if keras.config.is_traceback_filtering_enabled():
-        shown.__traceback__ = _filtered(error.__traceback__)
-    else:
-        shown.__traceback__ = error.__traceback__
+        users = _only_users(traceback)
+        traceback = users if users is not None or isinstance(shown, MainstayError) else traceback
+    shown.__traceback__ = traceback
     return shown
 
 
@@ -88,13 +89,10 @@ def is_hidden(filename: str) -> bool:
     return filename.startswith((*_HIDDEN, "<frozen"))
 
 
-def _filtered(traceback: TracebackType | None) -> TracebackType | None:
-    """Return a traceback with the user's lines only; the whole one where there are none."""
-    kept = [item for item in _frames(traceback) if not is_hidden(item.tb_frame.f_code.co_filename)]
-    if not kept:
-        return None if traceback is None else traceback
+def _only_users(traceback: TracebackType | None) -> TracebackType | None:
+    """Return a traceback with the user's lines alone; None where there are none."""
     result = None
-    for item in reversed(kept):
+    for item in reversed([item for item in _frames(traceback) if not is_hidden(item.tb_frame.f_code.co_filename)]):
         result = TracebackType(result, item.tb_frame, item.tb_lasti, item.tb_lineno)
     return result
 
