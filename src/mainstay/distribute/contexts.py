@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
+import keras
+
 from mainstay.core import ArgumentError
 from mainstay.distribute.reductions import ReduceOp, check_reduce_op
 
@@ -38,7 +40,11 @@ def innermost() -> Entered | None:
 
 @contextmanager
 def entered(strategy: Strategy, *, as_replica: bool) -> Iterator[None]:
-    """Work under a strategy; another one than the running strategy is refused, as in TensorFlow."""
+    """Work under a strategy, and let Keras do so; another one than the running strategy is refused, as in TensorFlow.
+
+    Raises:
+        ArgumentError: Another strategy is running in this thread.
+    """
     running = innermost()
     if running is not None and running.strategy is not strategy:
         raise ArgumentError(
@@ -47,11 +53,16 @@ def entered(strategy: Strategy, *, as_replica: bool) -> Iterator[None]:
             received=f"another {type(strategy).__name__}",
             fix="leave its scope first: strategies cannot be mixed",
         )
+    before = keras.distribution.distribution()
+    placement = strategy.placement
+    if placement is not None:
+        keras.distribution.set_distribution(placement.as_replica if as_replica else placement)
     _stack.entered.append(Entered(strategy, as_replica))
     try:
         yield
     finally:
         _stack.entered.pop()
+        keras.distribution.set_distribution(before)
 
 
 def has_strategy() -> bool:

@@ -38,6 +38,7 @@ class BatchParallel(keras.distribution.DataParallel):
         # Not the initialisation of `DataParallel`, which takes meshes of more than one axis for a mistake.
         super(keras.distribution.DataParallel, self).__init__(mesh, self._axes[0], auto_shard_dataset=False)
         self._everywhere = self._sharding()
+        self._by_parts: dict[int, NamedSharding] = {}
         # Set as Keras' distribution inside of `run`: a function that is traced in `run` and in a scope, where it may
         # read another number of replicas, needs a program for each, and the distribution tells them apart.
         self.as_replica = copy.copy(self)
@@ -61,24 +62,22 @@ class BatchParallel(keras.distribution.DataParallel):
             DataError: An array has no batch axis, or the arrays differ in their number of rows.
         """
         sharding = self._rows_over_devices(check_rows(batch, where))
-
-        def place(leaf: Any) -> Any:
-            # The parts of a sparse array have no batch axis, so it goes to every device as a whole.
-            return jax.device_put(leaf, self._everywhere if isinstance(leaf, JAXSparse) else sharding)
-
-        return jax.tree.map(place, batch, is_leaf=lambda leaf: isinstance(leaf, JAXSparse))
+        leaves, structure = jax.tree.flatten(batch, is_leaf=_is_sparse)
+        # The parts of a sparse array have no batch axis, so it goes to every device as a whole.
+        shardings = [self._everywhere if _is_sparse(leaf) else sharding for leaf in leaves]
+        return jax.tree.unflatten(structure, jax.device_put(leaves, shardings))
 
     def bring(self, values: Any) -> Any:
         """Return a structure whose arrays of other devices are copied to every device; all else stays as it is."""
-        devices = set(self.devices)
+        if not any(map(self._is_elsewhere, jax.tree.leaves(values))):
+            return values
+        return jax.tree.map(
+            lambda leaf: jax.device_put(leaf, self._everywhere) if self._is_elsewhere(leaf) else leaf, values
+        )
 
-        def bring_one(leaf: Any) -> Any:
-            elsewhere = isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer)
-            if elsewhere and leaf.sharding.device_set != devices:
-                return jax.device_put(leaf, self._everywhere)
-            return leaf
-
-        return jax.tree.map(bring_one, values)
+    def _is_elsewhere(self, leaf: Any) -> bool:
+        is_concrete = isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer)
+        return is_concrete and leaf.sharding.device_set != self._everywhere.device_set
 
     def replicate(self, values: Any) -> Any:
         """Return a structure of arrays with each array whole on every device."""
@@ -90,12 +89,15 @@ class BatchParallel(keras.distribution.DataParallel):
         return mesh is not None and tuple(mesh.devices.flat) == self.devices
 
     def _rows_over_devices(self, rows: int) -> NamedSharding:
-        axes, parts = [], math.gcd(rows, len(self.devices))
-        for axis, size in zip(self._axes, self._sizes, strict=True):
-            if parts % size == 0:
-                axes.append(axis)
-                parts //= size
-        return self._sharding(tuple(axes)) if axes else self._everywhere
+        parts = math.gcd(rows, len(self.devices))
+        if parts not in self._by_parts:
+            axes, rest = [], parts
+            for axis, size in zip(self._axes, self._sizes, strict=True):
+                if rest % size == 0:
+                    axes.append(axis)
+                    rest //= size
+            self._by_parts[parts] = self._sharding(tuple(axes)) if axes else self._everywhere
+        return self._by_parts[parts]
 
     def _sharding(self, *spec: tuple[str, ...]) -> NamedSharding:
         return NamedSharding(self.device_mesh.backend_mesh, PartitionSpec(*spec))  # type: ignore[no-untyped-call]
@@ -134,25 +136,34 @@ def check_rows(batch: Any, where: str | None = None) -> int:
     Raises:
         DataError: The batch is empty, an array has no batch axis, or the arrays differ in their number of rows.
     """
-    leaves = jax.tree_util.tree_leaves_with_path(batch, is_leaf=lambda leaf: isinstance(leaf, JAXSparse))
+    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(batch, is_leaf=_is_sparse)]
+    if shapes and all(shapes) and len({shape[0] for shape in shapes}) == 1:
+        return int(shapes[0][0])
+    raise _unfit(batch, "batch" if where is None else where)
+
+
+def _unfit(batch: Any, where: str) -> DataError:
+    """Return the error that says why a batch has no number of rows."""
+    leaves = jax.tree_util.tree_leaves_with_path(batch, is_leaf=_is_sparse)
     shapes = {f"${jax.tree_util.keystr(path)}": np.shape(leaf) for path, leaf in leaves}
-    where = "batch" if where is None else where
     if not shapes:
-        raise DataError("a batch has no arrays", where=where, expected="a structure of arrays", received=repr(batch))
+        return DataError("a batch has no arrays", where=where, expected="a structure of arrays", received=repr(batch))
     for name, shape in shapes.items():
         if not shape:
-            raise DataError(
+            return DataError(
                 "a value of the batch has no batch axis",
                 where=f"{where}: {name}",
                 expected="an array whose first axis is the batch",
                 received="a scalar",
                 fix="give the dataset batches, not single examples",
             )
-    if len({shape[0] for shape in shapes.values()}) > 1:
-        raise DataError(
-            "the arrays of a batch differ in their number of rows",
-            where=where,
-            expected="the same first axis in all of them",
-            received=", ".join(f"{name} {list(shape)}" for name, shape in shapes.items()),
-        )
-    return int(next(iter(shapes.values()))[0])
+    return DataError(
+        "the arrays of a batch differ in their number of rows",
+        where=where,
+        expected="the same first axis in all of them",
+        received=", ".join(f"{name} {list(shape)}" for name, shape in shapes.items()),
+    )
+
+
+def _is_sparse(leaf: Any) -> bool:
+    return isinstance(leaf, JAXSparse)

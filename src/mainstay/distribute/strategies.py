@@ -73,7 +73,7 @@ class Strategy:
             raise ArgumentError(
                 "a scope cannot be entered inside of run", fix="enter the scope around run, or create variables before"
             )
-        with contexts.entered(self, as_replica=False), self._keras_scope():
+        with contexts.entered(self, as_replica=False):
             yield self
 
     def run(self, fn: Callable[..., T], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> T:
@@ -98,10 +98,10 @@ class Strategy:
         running = contexts.innermost()
         if running is not None and running.as_replica:
             raise ArgumentError("run cannot be called inside of run", fix="call the function itself")
-        with contexts.entered(self, as_replica=True), self._keras_scope(as_replica=True):
-            given, named = (args, dict(kwargs or {}))
+        with contexts.entered(self, as_replica=True):
+            given, named = tuple(args), dict(kwargs or {})
             if self._placement is not None:
-                given, named = self._placement.bring((tuple(given), named))
+                given, named = self._placement.bring((given, named))
             return fn(*given, **named)
 
     def reduce(self, reduce_op: ReduceOp | str, value: Any, axis: int | None) -> Any:
@@ -168,13 +168,6 @@ class Strategy:
         count = self.num_replicas_in_sync
         dataset = check_dataset(dataset_fn(InputContext(num_replicas_in_sync=count)))
         return self.experimental_distribute_dataset(dataset if count == 1 else JoinedBatches(dataset, count))
-
-    def _keras_scope(self, *, as_replica: bool = False) -> contextlib.AbstractContextManager[Any]:
-        if self._placement is None:
-            return contextlib.nullcontext()
-        placement = self._placement.as_replica if as_replica else self._placement
-        scope: contextlib.AbstractContextManager[Any] = placement.scope()
-        return scope
 
 
 class OneDeviceStrategy(Strategy):
