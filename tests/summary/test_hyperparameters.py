@@ -100,6 +100,11 @@ def test_a_wrong_interval_is_refused(bounds: tuple) -> None:
         summary.Interval(*bounds)
 
 
+def test_an_unknown_kind_of_data_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="training, validation or None"):
+        summary.Metric("loss", dataset_type="test")
+
+
 def test_an_unknown_status_is_refused(writer) -> None:
     with pytest.raises(ArgumentError, match="success, failure, running"):
         summary.hparams_end("done")

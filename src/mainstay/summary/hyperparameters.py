@@ -93,7 +93,10 @@ class Metric:
         group: The folder of the series under that of the trial, such as `validation`.
         display_name: What the page shows in place of the name.
         description: Markdown.
-        dataset_type: Which data it was measured on.
+        dataset_type: Which data it was measured on: `"training"` or `"validation"`.
+
+    Raises:
+        ArgumentError: The kind of data is unknown.
     """
 
     tag: str
@@ -101,6 +104,15 @@ class Metric:
     display_name: str | None = None
     description: str | None = None
     dataset_type: Literal["training", "validation"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.dataset_type not in _DATASETS:
+            raise ArgumentError(
+                "the kind of data of a metric is unknown",
+                where="dataset_type",
+                expected="training, validation or None",
+                received=repr(self.dataset_type),
+            )
 
 
 def hparams(

@@ -41,13 +41,15 @@ def image(name: str, data: Any, step: Any = None, *, max_outputs: int = 3, descr
             "the number of images is wrong", where=name, expected="a whole number from 0 on", received=repr(max_outputs)
         )
 
-    def encode(value: Any) -> Any:
-        pixels = _checked(value, name)
-        height, width = pixels.shape[1:3]
-        encoded = [encode_png(to_bytes(single)) for single in pixels[:max_outputs]]
-        return string_tensor([str(width).encode(), str(height).encode(), *encoded], [2 + len(encoded)])
+    metadata = plugin_metadata("images", BLOB_SEQUENCE, description)
+    return record(name, lambda value: _encode(name, value, max_outputs), (data,), step, metadata)
 
-    return record(name, encode, (data,), step, plugin_metadata("images", BLOB_SEQUENCE, description))
+
+def _encode(name: str, value: Any, max_outputs: int) -> Any:
+    pixels = _checked(value, name)
+    height, width = pixels.shape[1:3]
+    encoded = [encode_png(to_bytes(single)) for single in pixels[:max_outputs]]
+    return string_tensor([str(width).encode(), str(height).encode(), *encoded], [2 + len(encoded)])
 
 
 def _checked(value: Any, name: str) -> np.ndarray[Any, Any]:

@@ -25,21 +25,20 @@ def scalar(name: str, data: Any, step: Any = None, description: str | None = Non
         ArgumentError: The name, the value or the step is wrong.
         StorageError: The event file could not be written.
     """
+    metadata = plugin_metadata("scalars", SCALAR, description)
+    return record(name, lambda value: _encode(name, value), (data,), step, metadata)
 
-    def encode(value: Any) -> Any:
-        if type(value) is float:
-            number = value
-        else:
-            array = host_numbers(value, name)
-            if array.shape != ():
-                raise ArgumentError(
-                    "the value of a scalar summary is not a scalar",
-                    where=name,
-                    expected="shape []",
-                    received=f"shape {list(array.shape)}",
-                    fix="reduce it first, for example to its mean, or use summary.histogram",
-                )
-            number = float(array)
-        return float_tensor(number)
 
-    return record(name, encode, (data,), step, plugin_metadata("scalars", SCALAR, description))
+def _encode(name: str, value: Any) -> Any:
+    if type(value) is float:
+        return float_tensor(value)
+    array = host_numbers(value, name)
+    if array.shape != ():
+        raise ArgumentError(
+            "the value of a scalar summary is not a scalar",
+            where=name,
+            expected="shape []",
+            received=f"shape {list(array.shape)}",
+            fix="reduce it first, for example to its mean, or use summary.histogram",
+        )
+    return float_tensor(float(array))
