@@ -47,6 +47,7 @@ from mainstay.keras.terminate_on_nan import TerminateOnNaN  # noqa: E402
 from mainstay.keras.training import loops  # noqa: E402
 
 _tensorflow_style.install()
-loops.install()
+if not keras.config.is_nnx_enabled():
+    loops.install()
 keras.callbacks.TensorBoard = TensorBoard  # Keras' own needs TensorFlow
 keras.callbacks.TerminateOnNaN = TerminateOnNaN
