@@ -277,3 +277,32 @@ def test_random_numbers_in_a_loop_differ_from_round_to_round() -> None:
 
     first, last = draw(jnp.int32(3))
     assert float(first) != float(last)
+
+
+def test_control_flow_of_a_layer_works_in_a_functional_model_and_in_fit() -> None:
+    def halved_if_small(y_true, y_pred):
+        error = keras.ops.mean(keras.ops.square(y_true - y_pred))
+        if error < 1000:
+            return error / 2
+        return error
+
+    class Plain(keras.layers.Layer):
+        """Keras builds it by tracing its call."""
+
+        def __init__(self):
+            super().__init__()
+            self.inner = keras.layers.Dense(2, kernel_initializer="ones")
+
+        def call(self, x):
+            if keras.ops.sum(x) > 0:
+                return self.inner(x)
+            return self.inner(x) * 2
+
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, Plain()(inputs))
+    model.compile(optimizer=keras.optimizers.SGD(0.0), loss=halved_if_small)
+    rows = np.repeat(ROW, 4, axis=0)
+    history = model.fit(rows, np.zeros((4, 2), "float32"), epochs=1, verbose=0)
+    assert history.history["loss"] == [4.5]
+    assert model.predict(-rows, verbose=0)[0, 0] == -6.0
+    assert np.asarray(model(rows))[0, 0] == 3.0
