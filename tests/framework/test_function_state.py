@@ -35,6 +35,15 @@ def test_variables_are_found_read_and_assigned_without_being_listed() -> None:
     assert step.experimental_get_tracing_count() == 1
 
 
+def test_a_variable_made_of_a_python_number_does_not_compile_twice() -> None:
+    v = keras.Variable(0.0)
+    step = function(lambda x: v.assign_add(x))
+    for _ in range(3):
+        step(ONE)
+    (program,) = step._programs.values()
+    assert program._compiled._cache_size() == 1
+
+
 def test_a_value_that_somebody_holds_survives_the_next_step() -> None:
     v = keras.Variable(jnp.arange(4.0))
     held = [v.value]
@@ -46,10 +55,10 @@ def test_a_value_that_somebody_holds_survives_the_next_step() -> None:
     for _ in range(3):
         step()
         held.append(v.value)
-    views = np.asarray(v.value)
+    views = [np.asarray(v.value), np.from_dlpack(v.value), jax.device_put(v.value), v.value.addressable_data(0)]
     step()
     assert [float(value[0]) for value in held] == [0, 1, 2, 3]
-    assert views.tolist() == [3, 4, 5, 6]
+    assert [np.asarray(view).tolist() for view in views] == [[3, 4, 5, 6]] * 4
     assert float(v.value[0]) == 4
 
 

@@ -59,9 +59,13 @@ class FunctionScope(keras.StatelessScope):
     def _lift(self, variable: Any) -> Any:
         if variable._value is None:
             lift_initialization(variable)
+        if variable._value.weak_type:
+            # Keras makes such a value of a Python number. The first assignment would change it, and compile anew.
+            with jax.ensure_compile_time_eval():
+                variable._value = jax.numpy.asarray(variable._value, variable._value.dtype)
         # At the level of the function, also when a loop or a branch reads first: its tracer would not outlive it.
         with running_in(self.trace):
-            value = read_p.bind(variable=id(variable), aval=jax.typeof(variable._value).update(weak_type=False))
+            value = read_p.bind(variable=id(variable), aval=jax.typeof(variable._value))
         self._lifted[id(variable)] = value
         self.reads[id(variable)] = (variable, variable._value)
         return value
