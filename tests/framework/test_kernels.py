@@ -1,6 +1,7 @@
 """The rewritten kernels give what Keras' own functions give: values, derivatives of both modes and orders, batches."""
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -242,6 +243,47 @@ def test_the_moments_of_a_batch_equal_keras_own(axes: Any, keepdims: bool) -> No
     assert_close(*both(batch), tolerance=1e-4)
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"is_causal": True}, {"scale": 0.3, "mask": True}, {"is_causal": True, "mask": True}], ids=str
+)
+def test_attention_equals_keras_own(options: Any) -> None:
+    mask = jnp.asarray(np.random.default_rng(16).random((2, 1, 5, 5)) < 0.7).at[0, 0, 0].set(False)
+    options = options | ({"mask": mask} if "mask" in options else {})
+    assert_same("dot_product_attention", tuple(noise(17 + i, 2, 5, 3, 4) for i in range(3)), **options)
+
+
+def test_attention_has_second_derivatives() -> None:
+    assert_same("dot_product_attention", tuple(noise(17 + i, 1, 3, 2, 2) for i in range(3)), (second_order,))
+
+
+def test_attention_with_groups_a_bias_or_other_shapes_is_keras_own() -> None:
+    ours, plain = pair("dot_product_attention")
+    query, key, bias = noise(1, 2, 5, 4, 3), noise(2, 2, 6, 2, 3), noise(3, 2, 4, 5, 6)
+    for arguments in ((query, key, key), (query, query, query, bias[..., :5]), (query.astype(jnp.bfloat16),) * 3):
+        assert operations(ours, *arguments) == operations(plain, *arguments)
+
+
+@settings(max_examples=10)
+@given(
+    values=st.lists(
+        st.floats(width=32) | st.sampled_from([0.0, -0.0, math.inf, -math.inf, math.nan]), min_size=12, max_size=12
+    )
+)
+def test_sorting_equals_numpy(values: list[float]) -> None:
+    x = np.asarray(values, np.float32).reshape(3, 4)
+    for axis in (-1, 0):
+        np.testing.assert_array_equal(keras.ops.sort(x, axis), np.sort(x, axis))
+    np.testing.assert_array_equal(keras.ops.sort(np.arange(5)[::-1]), np.arange(5))
+
+
+def test_a_sort_has_the_derivatives_of_keras_own() -> None:
+    ours = backend.numpy.sort
+    x = jnp.round(noise(18, 4, 6), 1)
+    for axis in (0, -1):
+        one, other = (first_order(functools.partial(sort, axis=axis), x) for sort in (ours, ours.plain_kernel))
+        assert_close(one, other)
+
+
 def test_a_batch_without_examples_is_left_to_keras() -> None:
     empty = jnp.zeros((0, 6, 6, 3))
     for name, arguments in (("max_pool", (2, 2)), ("depthwise_conv", (noise(1, 3, 3, 3, 1),))):
@@ -275,3 +317,30 @@ def test_a_kernel_works_under_remat_and_scan() -> None:
         return lambda image: jnp.sum(jax.lax.scan(step, image, length=3)[0] ** 2)
 
     assert_close(jax.grad(loss(ours))(image), jax.grad(loss(plain))(image))
+
+
+def test_an_lstm_has_derivatives_of_both_modes_and_orders(monkeypatch: Any) -> None:
+    from mainstay.framework.kernels import recurrent
+
+    monkeypatch.setattr(recurrent, "_LEAST_UNITS", 1)
+    tanh, sigmoid = keras.activations.tanh, keras.activations.sigmoid
+    arguments = tuple(
+        noise(20 + i, *shape) for i, shape in enumerate([(2, 4, 3), (2, 2), (2, 2), (3, 8), (2, 8), (8,)])
+    )
+
+    def ours(x: Any, h: Any, c: Any, kernel: Any, recurrent_kernel: Any, bias: Any) -> Any:
+        return backend.lstm(x, h, c, None, kernel, recurrent_kernel, bias, tanh, sigmoid, return_sequences=True)
+
+    def loop(x: Any, h: Any, c: Any, kernel: Any, recurrent_kernel: Any, bias: Any) -> Any:
+        def step(x: Any, states: Any) -> Any:
+            enter, forget, new, leave = jnp.split(x @ kernel + states[0] @ recurrent_kernel + bias, 4, -1)
+            cell = sigmoid(forget) * states[1] + sigmoid(enter) * tanh(new)
+            output = sigmoid(leave) * tanh(cell)
+            return output, [output, cell]
+
+        return backend.rnn(step, x, [h, c])
+
+    assert "custom_jvp_call" in operations(ours, *arguments)
+    run = compiled(lambda *a: [(order(ours, *a), order(loop, *a)) for order in (first_order, second_order)])
+    for one, other in run(*arguments):
+        assert_close(one, other, tolerance=1e-4)

@@ -2,7 +2,7 @@
 
 import sys
 
-from mainstay.framework import require_jax_backend
+from mainstay.framework import install_kernels, require_jax_backend
 
 require_jax_backend()
 
@@ -47,6 +47,7 @@ from mainstay.keras.terminate_on_nan import TerminateOnNaN  # noqa: E402
 from mainstay.keras.training import loops  # noqa: E402
 
 _tensorflow_style.install()
+install_kernels()
 if not keras.config.is_nnx_enabled():
     loops.install()
 keras.callbacks.TensorBoard = TensorBoard  # Keras' own needs TensorFlow

@@ -20,6 +20,7 @@ import keras
 import numpy as np
 
 from mainstay.core import ArgumentError, ArtifactError, FormatError, ModelError, StorageError, install
+from mainstay.framework import plain_kernels
 from mainstay.keras._internals import load_state, save_state, sharing_scope
 from mainstay.keras.inputs import functional_form
 
@@ -254,7 +255,8 @@ def _write(path: str | os.PathLike[str], overwrite: bool, write: Callable[[Path]
         beside = tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.")
     except OSError as error:
         raise StorageError("cannot write it", where=path, received=error, fix="choose another folder") from error
-    with beside:
+    # What is saved runs on other devices too, and is read by other compilers.
+    with beside, plain_kernels():
         write(Path(beside.name) / "model")
         install(Path(beside.name) / "model", target, replace=overwrite)
 

@@ -12,13 +12,41 @@ import keras
 from keras.src import backend
 from keras.src.backend.jax.random import jax_draw_seed
 
+from mainstay.framework.kernels.attention import attention_with
 from mainstay.framework.kernels.convolution import conv_with
 from mainstay.framework.kernels.depthwise import depthwise_with
 from mainstay.framework.kernels.dropout import dropout_with
 from mainstay.framework.kernels.normalization import moments_with
 from mainstay.framework.kernels.pooling import average_pool, max_pool, pooled
+from mainstay.framework.kernels.recurrent import lstm_with
+from mainstay.framework.kernels.sorting import sort_with
 
 _CONV = ("inputs", "kernel", "strides", "padding", "data_format", "dilation_rate")
+_ATTENTION = (
+    "query",
+    "key",
+    "value",
+    "bias",
+    "mask",
+    "scale",
+    "is_causal",
+    "flash_attention",
+    "attn_logits_soft_cap",
+)
+_LSTM = (
+    "inputs",
+    "initial_state_h",
+    "initial_state_c",
+    "mask",
+    "kernel",
+    "recurrent_kernel",
+    "bias",
+    "activation",
+    "recurrent_activation",
+    "return_sequences",
+    "go_backwards",
+    "unroll",
+)
 _POOL = ("inputs", "pool_size", "strides", "padding", "data_format")
 _image_format = keras.config.image_data_format
 
@@ -30,6 +58,9 @@ REPLACEMENTS: tuple[Replacement, ...] = (
     (backend.nn, "depthwise_conv", _CONV, lambda plain: depthwise_with(plain, _image_format)),
     (backend.nn, "max_pool", _POOL, lambda plain: pooled(plain, max_pool, _image_format)),
     (backend.nn, "average_pool", _POOL, lambda plain: pooled(plain, average_pool, _image_format)),
+    (backend.nn, "dot_product_attention", _ATTENTION, attention_with),
+    (backend.numpy, "sort", ("x", "axis"), sort_with),
+    (backend, "lstm", _LSTM, lambda plain: lstm_with(plain, keras.activations.tanh, keras.activations.sigmoid)),
     (backend.nn, "moments", ("x", "axes", "keepdims", "synchronized"), moments_with),
     (
         backend.random,
