@@ -54,7 +54,7 @@ def imported(engine: str, statement: str, environment: dict[str, str]) -> tuple[
 
 def first_step(engine: str, case: str, task: str, cache: str) -> float | None:
     """Return the seconds of the first step in a fresh process, or None if the engine cannot do it."""
-    environment = {"XDG_CACHE_HOME": cache, "TORCHINDUCTOR_CACHE_DIR": f"{cache}/inductor"}
+    environment = {"MAINSTAY_COMPILATION_CACHE": f"{cache}/mainstay", "TORCHINDUCTOR_CACHE_DIR": f"{cache}/inductor"}
     process = Process(engine, case, ["1"], environment)
     try:
         process.answer()

@@ -123,6 +123,8 @@ def main() -> None:
         options.rounds, options.seconds = 1, 0.0
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     print(f"{machine}, jax {version('jax')}, keras {version('keras')}, {options.rounds} rounds\n", flush=True)
+    if (load := os.getloadavg()[0]) > 0.5:
+        print(f"The machine is busy (load {load:.1f}): frameworks that wait by spinning suffer most.", file=sys.stderr)
     blocks = {}
     for case in options.models:
         blocks[case] = measured(case, options)
