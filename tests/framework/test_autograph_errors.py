@@ -205,5 +205,13 @@ def test_a_marked_function_and_a_generator_run_as_they_are() -> None:
     assert convert(marked) is marked
     assert convert(counted) is counted
     assert list(convert(counted)(3)) == [0, 1, 2]
-    with pytest.raises(jax.errors.TracerBoolConversionError):
-        jax.jit(convert(lambda x: marked(x)))(1)
+
+    class Owner:
+        def method(self, x):
+            return 1 if x > 0 else 2
+
+    method = do_not_convert(Owner().method)
+    assert method(1) == 1
+    for program in (lambda x: marked(x), lambda x: method(x)):
+        with pytest.raises(jax.errors.TracerBoolConversionError):
+            jax.jit(convert(program))(1)

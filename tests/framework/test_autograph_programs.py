@@ -45,7 +45,7 @@ def blocks(draw: st.DrawFn, depth: int, loop: bool) -> str:
 
 @st.composite
 def statement(draw: st.DrawFn, depth: int, loop: bool) -> str:
-    kind = draw(st.sampled_from(("assign", "if", "if", "for", "while", "range"))) if depth else "assign"
+    kind = draw(st.sampled_from(("assign", "if", "if", "for", "while", "range", "try"))) if depth else "assign"
     if kind == "assign":
         return draw(ASSIGNMENTS)
     if kind == "if":
@@ -53,6 +53,9 @@ def statement(draw: st.DrawFn, depth: int, loop: bool) -> str:
         if draw(st.booleans()):
             text += f"\nelse:\n{indented(draw(blocks(depth - 1, loop)))}"
         return text
+    if kind == "try":
+        ends = [f"\n{word}:\n{indented(draw(ASSIGNMENTS))}" for word in ("except KeyError", "else", "finally")]
+        return f"try:\n{indented(draw(blocks(depth - 1, loop)))}{''.join(ends)}"
     name = f"i{depth}"  # a loop around this one counts with another name
     body = draw(blocks(depth - 1, True))
     if kind == "while":

@@ -42,16 +42,19 @@ def do_not_convert(function: _T) -> _T:
     """Mark a function to be called as it is from converted code.
 
     Args:
-        function: A function; a method is marked where it is defined.
+        function: A function, or anything else that is called.
 
     Returns:
-        The same function.
+        The same function, or one that calls what was given.
 
     Examples:
         >>> @do_not_convert
         ... def log_shape(x):
         ...     return x.shape
     """
+    if not isinstance(function, FunctionType):
+        # A bound method has no attributes of its own.
+        return do_not_convert(functools.wraps(function)(lambda *args, **kwargs: function(*args, **kwargs)))  # type: ignore[return-value]
     function.__autograph_as_it_is__ = True  # type: ignore[attr-defined]
     return function
 

@@ -57,7 +57,12 @@ class Rows(Staged):
 
     def rounds(self) -> Rounds:
         """Return its rounds."""
-        return Rounds(lambda index, row: row, self.array.shape[0], (self.array,))
+        number = self.array.shape[0]
+        if isinstance(number, int):
+            return Rounds(lambda index, row: row, number, (self.array,))
+        # A symbolic dimension, as in a program that is exported: the loop cannot be as long as nobody knows.
+        pick = lambda index: jax.lax.dynamic_index_in_dim(self.array, index, keepdims=False)  # noqa: E731
+        return Rounds(pick, jnp.asarray(number, jnp.int32))
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,8 @@ def converted_methods(owner: Any, caller: str) -> Iterator[None]:
 
 
 def _replacements(owner: Any, caller: str) -> list[tuple[str, Any]]:
-    attributes, found = vars(owner), []
+    attributes = vars(owner)
+    found: list[tuple[str, Any]] = []
     for name in _METHODS:
         function = getattr(type(owner), name, None)
         if isinstance(function, FunctionType) and is_users(function, caller):
@@ -107,7 +108,7 @@ def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
                 attributes.pop(_REPLACED, None)
 
 
-def _wrap_calls(kind: type) -> None:
+def _wrap_calls(kind: Any) -> None:
     """Let the objects of a class of Keras have converted methods whenever they are called."""
     original = kind.__call__
 
@@ -118,7 +119,7 @@ def _wrap_calls(kind: type) -> None:
         with converted_methods(self, ""):
             return original(self, *args, **kwargs)
 
-    kind.__call__ = call  # type: ignore[operator]
+    kind.__call__ = call
 
 
 _wrap_calls(keras.Layer)
