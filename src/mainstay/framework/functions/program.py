@@ -74,9 +74,12 @@ class Program:
             return run(*values)
 
         program.__name__ = program.__qualname__ = name
-        self._undonated = jax.jit(program)
+        # The new value of a distributed variable lies where the old one did, and the next step compiles nothing.
+        placed = [None if item._layout is None else item._value.sharding for item in trace.written]
+        places = [*placed, *(None for _ in trace.results.places)] if any(placed) else None
         donated = tuple(range(len(trace.donated)))
-        self._compiled = jax.jit(program, donate_argnums=donated) if donated else self._undonated
+        self._undonated = jax.jit(program, out_shardings=places)
+        self._compiled = jax.jit(program, out_shardings=places, donate_argnums=donated) if donated else self._undonated
         self._has_constants = bool(trace.readonly or trace.captures)
         self._pack = trace.results.packer()
         self._is_single = trace.results.is_one_leaf

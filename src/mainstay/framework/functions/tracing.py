@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
-import keras
 import numpy as np
 from jax.extend import core as jex
 
@@ -112,8 +111,6 @@ def _settled(scope: FunctionScope, variable: Any) -> Any:
             fix="return the value from the inner function and assign it outside, or write the loop or branch in Python"
             " and let autograph turn it into XLA's",
         )
-    if variable._layout is not None:
-        value = keras.distribution.distribute_tensor(value, variable._layout)
     return value
 
 
