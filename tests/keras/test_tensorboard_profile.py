@@ -1,5 +1,6 @@
 """The profiled batches: JAX's profile in TensorBoard's folders, whatever happens around it."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,10 @@ def profiles(folder: Path) -> list[Path]:
 def batches(file: Path) -> set[int]:
     """The batches whose steps a profile names."""
     numbers = set()
-    for plane in jax.profiler.ProfileData.from_file(str(file)).planes:
+    # From Python 3.13 on the types of jaxlib's reader warn when they are made, which it does not survive as an error.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    profile = jax.profiler.ProfileData.from_file(str(file))  # planes, lines and events point into it
+    for plane in profile.planes:
         for line in plane.lines:
             for event in line.events:
                 if event.name.startswith("batch"):
