@@ -1,4 +1,4 @@
-"""The loops of Keras with our changes: equal batches in equal order, equal callbacks, equal numbers on single batches."""
+"""The loops of Keras with our changes: equal batches in equal order, equal callbacks, equal numbers."""
 
 import importlib
 import itertools
