@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import export
 
 from mainstay.core import ArgumentError
 from mainstay.framework.autograph import convert, experimental, set_loop_options, to_code
@@ -440,3 +441,18 @@ def test_the_converted_code_can_be_read() -> None:
     assert to_code(convert(run)) == text
     with pytest.raises(ArgumentError, match="only functions have code"):
         to_code(3)
+
+
+def test_rows_of_a_symbolic_number_are_gone_through_in_an_exported_program() -> None:
+    def run(x):
+        s = 0.0
+        for i, row in enumerate(x):
+            if row[0] > 2:
+                break
+            s += row.sum() * i
+        return s
+
+    (rows,) = export.symbolic_shape("rows")
+    program = export.export(jax.jit(convert(run)))(jax.ShapeDtypeStruct((rows, 3), "float32"))
+    for x in (np.ones((4, 3), "float32"), np.arange(9, dtype="float32").reshape(3, 3)):
+        np.testing.assert_allclose(program.call(x), run(x))

@@ -306,3 +306,25 @@ def test_control_flow_of_a_layer_works_in_a_functional_model_and_in_fit() -> Non
     assert history.history["loss"] == [4.5]
     assert model.predict(-rows, verbose=0)[0, 0] == -6.0
     assert np.asarray(model(rows))[0, 0] == 3.0
+
+
+def test_variables_that_a_layer_assigns_in_a_branch_are_kept_by_fit() -> None:
+    class Counting(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.count = self.add_weight(shape=(), initializer="zeros", trainable=False)
+            self.drop = keras.layers.Dropout(0.5, seed=1)
+
+        def call(self, x, training=False):
+            if keras.ops.sum(x) > 0:
+                self.count.assign_add(1.0)
+                x = self.drop(x, training=training)
+            for _ in keras.ops.arange(3):
+                self.count.assign_add(10.0)
+            return x
+
+    inputs, counting = keras.Input((3,)), Counting()
+    model = keras.Model(inputs, keras.layers.Dense(1)(counting(inputs)))
+    model.compile("sgd", "mse")
+    model.fit(np.ones((8, 3)), np.ones((8, 1)), batch_size=4, epochs=1, verbose=0)
+    assert float(counting.count.value) == 62.0

@@ -9,7 +9,7 @@ from typing import Any
 
 from mainstay.core import ModelError
 from mainstay.framework.functions.scope import FunctionScope
-from mainstay.framework.keras_internals import stateless_scope
+from mainstay.framework.keras_internals import raw_value, stateless_scope
 
 
 class Undefined:
@@ -140,6 +140,8 @@ class Variables:
 
     def __init__(self) -> None:
         self._scope: Any = stateless_scope()
+        if self._scope is not None:
+            _written_in(self._scope)  # which takes notes from now on
 
     def snapshot(self) -> tuple[Any, ...] | None:
         """Return what the variables hold now."""
@@ -167,13 +169,14 @@ class Variables:
             self.restore(snapshot)
 
     def written_since(self, snapshot: tuple[Any, ...] | None) -> dict[int, Any]:
-        """Return the variables that were assigned since a snapshot, by key; None for one that only its key names."""
+        """Return the variables that were assigned since a snapshot, by key."""
         scope = self._scope
         if scope is None or snapshot is None:
             return {}
-        candidates = scope.writes if isinstance(scope, FunctionScope) else dict.fromkeys(scope.state_mapping)
         before = snapshot[0]
-        return {key: item for key, item in candidates.items() if scope.state_mapping[key] is not before.get(key)}
+        # A read may enter a value too, so only what was written counts.
+        now = ((key, variable, scope.state_mapping.get(key)) for key, variable in _written_in(scope).items())
+        return {key: variable for key, variable, value in now if value is not None and value is not before.get(key)}
 
     def added_losses(self, snapshot: tuple[Any, ...] | None) -> bool:
         """Return whether layers added losses since a snapshot."""
@@ -182,13 +185,33 @@ class Variables:
     def get(self, key: int, variable: Any) -> Any:
         """Return the current value of a variable, before any cast."""
         value = self._scope.state_mapping.get(key)
-        return self._scope.get_current_value(variable) if value is None and variable is not None else value
+        return raw_value(variable) if value is None else value
 
     def put(self, key: int, variable: Any, value: Any) -> None:
         """Give a variable a value."""
         self._scope.state_mapping[key] = value
         if isinstance(self._scope, FunctionScope):
             self._scope.writes[key] = variable
+
+
+def _written_in(scope: Any) -> dict[int, Any]:
+    """Return the variables that were assigned in a scope, by key, a mapping that grows as more are.
+
+    A `FunctionScope` knows them. The scopes of Keras, as in `fit`, know keys only, so their notes are taken here.
+    """
+    if isinstance(scope, FunctionScope):
+        return scope.writes
+    noted = vars(scope).get("_autograph_written")
+    if noted is None:
+        noted, add_update = {}, scope.add_update
+
+        def add(update: tuple[Any, Any]) -> None:
+            noted[id(update[0])] = update[0]
+            add_update(update)
+
+        scope.add_update, scope._autograph_written = add, noted
+    written: dict[int, Any] = noted
+    return written
 
 
 def refuse_losses(variables: Variables, snapshot: tuple[Any, ...] | None, where: str) -> None:
