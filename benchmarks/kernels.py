@@ -4,10 +4,10 @@
     python benchmarks/kernels.py --only conv,lstm \\
         --tensorflow-python .venv-tensorflow/bin/python --torch-python .venv-torch/bin/python
 
-Every engine runs the same Keras layer in a process of its own: a training step (output, gradients of the input and of
-all weights) or, for `sort`, the operation. In every round each engine measures one block, in an order that turns from
-round to round. Printed are medians in milliseconds, and the other engines' medians over those of the kernels: above 1,
-the kernels are ahead.
+Every engine runs the same layer in a process of its own, a Keras layer or PyTorch's own: a training step (output,
+gradients of the input and of all weights) or, for `sort`, the operation. In every round each engine measures one block,
+in an order that turns from round to round. Printed are medians in milliseconds, and the other engines' medians over
+those of the kernels: above 1, the kernels are ahead.
 """
 
 from __future__ import annotations
@@ -60,17 +60,17 @@ def training_step(name: str) -> Callable[[], Any]:
         return layer(*[x] * inputs, training=True) if trains else layer(*[x] * inputs)
 
     apply(keras.ops.convert_to_tensor(x))
-    return {"jax": jax_step, "tensorflow": tensorflow_step, "torch": torch_step}[keras.backend.backend()](
-        layer, apply, x, [x] * inputs, {"training": True} if trains else {}
-    )
+    if keras.backend.backend() == "tensorflow":
+        return tensorflow_step(layer, apply, x)
+    return jax_step(layer, x, inputs, {"training": True} if trains else {})
 
 
-def jax_step(layer: Any, apply: Any, x: Any, inputs: Any, options: Any) -> Callable[[], Any]:
+def jax_step(layer: Any, x: Any, inputs: int, options: Any) -> Callable[[], Any]:
     import jax
     import jax.numpy as jnp
 
     def loss(variables: Any, x: Any, state: Any) -> Any:
-        output, state = layer.stateless_call(variables, state, *[x] * len(inputs), **options)
+        output, state = layer.stateless_call(variables, state, *[x] * inputs, **options)
         return jnp.sum(output**2), (output, state)
 
     step = jax.jit(jax.grad(loss, (0, 1), has_aux=True))
@@ -79,7 +79,7 @@ def jax_step(layer: Any, apply: Any, x: Any, inputs: Any, options: Any) -> Calla
     return lambda: jax.block_until_ready(step(variables, placed, state))
 
 
-def tensorflow_step(layer: Any, apply: Any, x: Any, *_: Any) -> Callable[[], Any]:
+def tensorflow_step(layer: Any, apply: Any, x: Any) -> Callable[[], Any]:
     import tensorflow as tf
 
     placed = tf.constant(x)
@@ -95,14 +95,44 @@ def tensorflow_step(layer: Any, apply: Any, x: Any, *_: Any) -> Callable[[], Any
     return lambda: step(placed)
 
 
-def torch_step(layer: Any, apply: Any, x: Any, *_: Any) -> Callable[[], Any]:
+def torch_step(name: str) -> Callable[[], Any]:
+    """Return the step of PyTorch's own module for a case, with images in its channels-last memory format."""
     import torch
+    from torch import nn
 
-    placed = torch.from_numpy(x).requires_grad_()
+    layer, arguments, shape = CASES[name]
+    channels = shape[-1]
+    x = torch.from_numpy(np.random.default_rng(0).standard_normal(shape).astype(np.float32))
+    if layer == "sort":
+        return lambda: torch.sort(x)
+    if len(shape) == 4:
+        x = x.permute(0, 3, 1, 2)
+    size, strides = arguments.get("kernel_size", arguments.get("pool_size", 2)), arguments.get("strides")
+    padding = size // 2 if arguments.get("padding") == "same" else 0
+
+    def depthwise() -> Any:
+        return nn.Conv2d(channels, channels, size, strides or 1, padding, groups=channels)
+
+    modules = {
+        "Conv2D": lambda: nn.Conv2d(channels, arguments["filters"], size),
+        "DepthwiseConv2D": depthwise,
+        "SeparableConv2D": lambda: nn.Sequential(depthwise(), nn.Conv2d(channels, arguments["filters"], 1)),
+        "MaxPooling2D": lambda: nn.MaxPool2d(size, strides or size),
+        "AveragePooling2D": lambda: nn.AvgPool2d(size, strides or size),
+        "BatchNormalization": lambda: nn.BatchNorm2d(channels),
+        "MultiHeadAttention": lambda: nn.MultiheadAttention(channels, arguments["num_heads"], batch_first=True),
+        "LSTM": lambda: nn.LSTM(channels, arguments["units"], batch_first=True),
+        "Dropout": lambda: nn.Dropout(arguments["rate"]),
+    }
+    module = modules[layer]().to(memory_format=torch.channels_last)
+    x.requires_grad_()
+    wanted = [x, *module.parameters()]
 
     def step() -> Any:
-        wanted = [placed, *[variable.value for variable in layer.trainable_variables]]
-        return torch.autograd.grad((apply(placed) ** 2).sum(), wanted)
+        output = module(x, x, x, need_weights=False) if layer == "MultiHeadAttention" else module(x)
+        output = output[0] if isinstance(output, tuple) else output
+        output = output[:, -1] if layer == "LSTM" else output
+        return torch.autograd.grad((output**2).sum(), wanted)
 
     return step
 
@@ -110,18 +140,16 @@ def torch_step(layer: Any, apply: Any, x: Any, *_: Any) -> Callable[[], Any]:
 def operation(function: Any, x: Any) -> Callable[[], Any]:
     import keras
 
-    placed, backend = keras.ops.convert_to_tensor(x), keras.backend.backend()
-    if backend == "jax":
+    placed = keras.ops.convert_to_tensor(x)
+    if keras.backend.backend() == "jax":
         import jax
 
         compiled = jax.jit(function)
         return lambda: jax.block_until_ready(compiled(placed))
-    if backend == "tensorflow":
-        import tensorflow as tf
+    import tensorflow as tf
 
-        graph = tf.function(function)
-        return lambda: graph(placed)
-    return lambda: function(placed)
+    graph = tf.function(function)
+    return lambda: graph(placed)
 
 
 def work(engine: str) -> None:
@@ -132,7 +160,7 @@ def work(engine: str) -> None:
     for line in sys.stdin:
         name = line.strip()
         if name not in prepared:
-            prepared[name] = training_step(name)
+            prepared[name] = torch_step(name) if engine == "torch" else training_step(name)
             prepared[name]()
             prepared[name]()
         start, count = time.perf_counter(), 0
@@ -178,7 +206,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", default="", help="beginnings of names of cases, with commas between")
     parser.add_argument("--tensorflow-python", help="the Python of an environment with Keras and TensorFlow")
-    parser.add_argument("--torch-python", help="the Python of an environment with Keras and PyTorch")
+    parser.add_argument("--torch-python", help="the Python of an environment with PyTorch")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
