@@ -44,6 +44,7 @@ docs: $(VENV)/.ready-docs
 	$(BIN)/python tools/check_site.py site
 
 bench: $(VENV)/.ready-bench
+	$(BIN)/python tools/rival_env.py
 	@set -e; for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python $$file; done
 
 lock: $(VENV)/.ready-lock
