@@ -131,7 +131,7 @@ class Function:
     def _converted(self) -> Callable[..., Any]:
         if not self._options["autograph"]:
             return self.python_function
-        # Autograph stages its loops in the scopes of this package.
+        # Imported here: autograph itself stages loops in the scopes of this package.
         from mainstay.framework.autograph import convert
 
         return convert(self.python_function)
