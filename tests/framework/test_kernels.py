@@ -82,8 +82,8 @@ def operations(function: Callable[..., Any], *arguments: Any) -> str:
 CONVOLUTIONS = [
     ((2, 9, 8, 3), (3, 3, 3, 5), {"strides": 1, "padding": "same"}),
     ((2, 9, 8, 1), (3, 3, 1, 4), {"strides": 2, "padding": "valid"}),
-    ((2, 9, 8, 6), (3, 2, 6, 4), {"strides": (2, 1), "padding": "same"}),
-    ((2, 9, 8, 6), (3, 3, 6, 4), {"strides": 1, "padding": "valid", "dilation_rate": 2}),
+    ((2, 9, 8, 17), (3, 2, 17, 4), {"strides": (2, 1), "padding": "same"}),
+    ((2, 9, 8, 17), (3, 3, 17, 4), {"strides": 1, "padding": "valid", "dilation_rate": 2}),
     ((2, 9, 8, 6), (1, 1, 6, 4), {"strides": 2, "padding": "same"}),
     ((2, 9, 8, 6), (1, 1, 6, 4), {"strides": 1, "padding": "valid"}),
     ((2, 9, 6), (3, 6, 4), {"strides": 2, "padding": "same"}),
@@ -106,12 +106,13 @@ def test_a_convolution_has_second_derivatives(case: int) -> None:
 @pytest.mark.parametrize(
     ("image", "kernel", "options"),
     [
-        ((2, 9, 8, 6), (3, 3, 3, 4), {}),
+        ((2, 9, 8, 34), (3, 3, 17, 4), {}),
         ((2, 6, 9, 8), (3, 3, 6, 4), {"data_format": "channels_first"}),
-        ((2, 9, 8, 6), (5, 5, 6, 4), {}),
+        ((2, 9, 8, 20), (5, 5, 20, 4), {}),
+        ((2, 9, 8, 6), (3, 3, 6, 4), {}),
         ((2, 9, 8, 6), (3, 3, 6, 4), {"dtype": jnp.bfloat16}),
     ],
-    ids=["groups", "channels-first", "large-window", "bfloat16"],
+    ids=["groups", "channels-first", "large-window", "other-channels", "bfloat16"],
 )
 def test_a_convolution_outside_the_rewrite_is_keras_own(image: Any, kernel: Any, options: Any) -> None:
     dtype = options.pop("dtype", jnp.float32)

@@ -16,7 +16,7 @@ from mainstay.framework.kernels.windows import Window, per_axis, spatial_axes, t
 
 _MOST_TAPS = 9
 _FEW_CHANNELS = 4
-_MANY_CHANNELS = 64
+_SOME_CHANNELS = range(17, 33)
 _IN_CACHE = 9 << 19
 """Up to this many bytes the image is read again and again from the cache, once per position of the kernel."""
 
@@ -45,7 +45,9 @@ def pointwise_convolution(image: jax.Array, kernel: jax.Array, strides: tuple[in
     """
     if any(step > 1 for step in strides):
         image = lax.slice(image, (0,) * image.ndim, image.shape, (1, *strides, 1))
-    return jnp.matmul(image, kernel.reshape(kernel.shape[-2:]))
+    # As one matrix: XLA:CPU multiplies arrays of more dimensions, and their gradients, several times slower.
+    flat = jnp.matmul(image.reshape(-1, image.shape[-1]), kernel.reshape(kernel.shape[-2:]))
+    return flat.reshape(*image.shape[:-1], kernel.shape[-1])
 
 
 def conv_with(plain: Callable[..., Any], default_format: Callable[[], str]) -> Callable[..., Any]:
@@ -92,7 +94,7 @@ def _covered(image: jax.Array, kernel: jax.Array) -> bool:
 
 def _gains(image: jax.Array, window: Window) -> bool:
     channels = image.shape[-1]
-    in_cache = channels <= _MANY_CHANNELS and image.size * image.dtype.itemsize <= _IN_CACHE
+    in_cache = channels in _SOME_CHANNELS and image.size * image.dtype.itemsize <= _IN_CACHE
     return window.num_taps <= _MOST_TAPS and (channels <= _FEW_CHANNELS or in_cache)
 
 
