@@ -76,6 +76,27 @@ def test_training_does_not_wait_for_the_metrics_of_each_batch(model) -> None:
     assert not is_asynchronous(TensorBoard(update_freq=1, write_steps_per_second=True, write_graph=False))
 
 
+def test_batches_are_left_alone_unless_something_of_them_is_wanted(model, data, tmp_path: Path) -> None:
+    own = keras.callbacks.Callback.on_train_batch_begin
+
+    def listens(board: Any) -> bool:
+        return board.on_train_batch_begin.__func__ is not own
+
+    class Counting(TensorBoard):
+        batches = 0
+
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            self.batches += 1
+            super().on_train_batch_begin(batch, logs)
+
+    assert not listens(TensorBoard(histogram_freq=1, write_steps_per_second=True, embeddings_freq=1))
+    assert listens(TensorBoard(update_freq=100))
+    assert listens(TensorBoard(profile_batch=3))
+    counting = Counting(tmp_path, write_graph=False)
+    fit(model, data, counting)
+    assert counting.batches == 8
+
+
 def test_speed_is_recorded_per_epoch_and_per_batch(model, data, tmp_path: Path) -> None:
     fit(model, data, TensorBoard(tmp_path, update_freq=2, write_steps_per_second=True))
     assert steps(tmp_path / "train", "epoch_steps_per_second") == [0, 1]

@@ -83,6 +83,17 @@ class TensorBoard(keras.callbacks.Callback):
         self._is_training = False
         self._batch_start = self._epoch_start = 0.0
         self._iterations_before_epoch = 0
+        if self.update_freq == "epoch" and not self._profile.first:
+            self._leave_batches_alone()
+
+    def _leave_batches_alone(self) -> None:
+        """Put Keras' own hooks in the place of those of each batch, unless a subclass has its own.
+
+        Loops go by that: they take several small steps at once where no callback looks at each.
+        """
+        for hook in ("on_train_batch_begin", "on_train_batch_end", "on_test_batch_begin"):
+            if getattr(type(self), hook) is getattr(TensorBoard, hook):
+                setattr(self, hook, getattr(keras.callbacks.Callback, hook).__get__(self))
 
     @property
     def _train_writer(self) -> summary.SummaryWriter:
@@ -153,7 +164,7 @@ class TensorBoard(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Record the metrics of the batch, where `update_freq` says so."""
         if self.update_freq == "epoch":
-            return
+            return  # called for the profile's sake, or by a subclass
         # Other batches may have begun meanwhile, so that the count of these is of no use here.
         number = self._batches_before_epoch + batch // _steps_per_execution(self._model) + 1
         if number % int(self.update_freq):
@@ -235,8 +246,6 @@ class TensorBoard(keras.callbacks.Callback):
             for weight in layer.weights:
                 name = weight.path.replace(":", "_")
                 values = np.asarray(weight.value)
-                if not np.issubdtype(values.dtype, np.number) and values.dtype.kind != "V":
-                    continue  # such as the keys of random generators
                 summary.histogram(f"{name}/histogram", values)
                 if self.write_images and (pixels := _as_images(values)) is not None:
                     summary.image(f"{name}/image", pixels)
