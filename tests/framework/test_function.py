@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mainstay import keras
 from mainstay.core import ArgumentError, ModelError
@@ -196,6 +198,7 @@ def test_structures_go_in_and_come_out_with_their_types_and_the_order_of_their_k
         Pair(ONES, {"k": ONES}),
         [ONES],
         (ONES, ONES),
+        [Batch({"z": ONES, "a": 1}, 2.0)],
         (),
         None,
         OrderedDict(z=ONES, a=ONES),
@@ -208,8 +211,42 @@ def test_structures_go_in_and_come_out_with_their_types_and_the_order_of_their_k
 
         out = same(value)
         assert type(out) is type(value)
-        assert jax.tree.structure(out) == jax.tree.structure(value)
-        assert not isinstance(value, dict) or list(out) == list(value)
+        assert described(out) == described(value)
+
+
+LEAVES = st.just(ONES) | st.sampled_from([None, 1, 0.5, "text", True, Mode.ADD])
+STRUCTURES = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from("zyxabc"), inner, max_size=3)
+        | st.tuples(inner, inner)
+        | st.builds(Pair, inner, inner)
+        | st.builds(Batch, inner, inner)
+    ),
+    max_leaves=6,
+)
+
+
+def described(value: Any) -> Any:
+    """A structure as something that `==` compares: its types, the order of its keys, its numbers."""
+    if isinstance(value, dict):
+        return "dict", [(key, described(item)) for key, item in value.items()]
+    if isinstance(value, (list, tuple)):
+        return type(value), [described(item) for item in value]
+    if isinstance(value, Batch):
+        return Batch, described(value.features), described(value.scale)
+    return value.tolist() if isinstance(value, (np.ndarray, jax.Array)) else (type(value), value)
+
+
+@settings(max_examples=40)
+@given(STRUCTURES)
+def test_any_structure_goes_through_a_function_unchanged(value: Any) -> None:
+    inside = []
+    same = function(lambda value: inside.append(type(value)) or value)
+    for _ in range(2):
+        assert described(same(value)) == described(value)
+    assert len(inside) == 1
 
 
 def test_a_dataclass_with_arrays_is_a_structure_and_one_without_is_a_value() -> None:

@@ -160,6 +160,16 @@ def test_the_cause_of_a_failed_run_is_said_in_one_line() -> None:
     ]
 
 
+def test_a_variable_whose_buffer_is_gone_is_explained() -> None:
+    v = keras.Variable(np.ones(3, "float32"))
+    step = function(lambda: v.assign_add(np.ones(3, "float32")))
+    step()
+    v.value.delete()
+    with pytest.raises(ModelError, match="no value any more") as caught:
+        step()
+    assert "checkpoint" in str(caught.value)
+
+
 def test_a_function_that_is_traced_again_and_again_says_which_argument_changed() -> None:
     @function
     def scale(x, rate):

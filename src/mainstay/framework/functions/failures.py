@@ -60,6 +60,8 @@ def explained(error: Exception, name: str, arguments: str) -> Exception:
         shown = _escaped(error, name)
     elif isinstance(error, tuple(_ASKS)):
         shown = _needs_a_value(error, name)
+    elif isinstance(error, (RuntimeError, ValueError)) and "Array has been deleted" in str(error):
+        shown = _given_away(error, name)
     elif isinstance(error, RecursionError):
         shown = _endless(error, name)
     elif isinstance(error, (jax.errors.JaxRuntimeError, ValueError, RuntimeError)) and _STATUS.match(str(error)):
@@ -144,6 +146,15 @@ def _endless(error: RecursionError, name: str) -> Exception:
         where=name,
         received=" → ".join([*cycle, cycle[0]]),
         fix="end the recursion on a Python value; a condition on a traced value cannot end it. Use a loop instead",
+    )
+
+
+def _given_away(error: Exception, name: str) -> ModelError:
+    return ModelError(
+        "an array or a variable has no value any more: it was deleted, or given to a step that failed half-way",
+        where=name,
+        received=str(error).splitlines()[0],
+        fix="load the last checkpoint, or assign the variables anew",
     )
 
 

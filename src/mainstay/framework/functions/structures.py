@@ -81,29 +81,47 @@ def opened(value: Any) -> Any:
 
 def closed(value: Any) -> Any:
     """Undo `opened`."""
-    return tree.tree_map(
-        lambda leaf: leaf.close() if isinstance(leaf, Fields) else leaf, value, is_leaf=lambda x: isinstance(x, Fields)
-    )
+    if isinstance(value, Fields):
+        return value.close()
+    inside = _each(closed, value)
+    if inside is not _LEAF:
+        return inside
+    return tree.tree_map(lambda leaf: leaf.close() if isinstance(leaf, Fields) else leaf, value, is_leaf=_is_fields)
+
+
+def _is_fields(value: Any) -> bool:
+    return isinstance(value, Fields)
 
 
 def containers(value: Any) -> Any:
-    """Return the dicts, lists and tuples of a structure, with None for everything in them."""
-    return _rebuilt(value, value, lambda leaf: None)
+    """Return the dicts, lists, tuples and opened dataclasses of a structure, with None for everything in them."""
+    if is_opaque(value):
+        names = tuple(field.name for field in dataclasses.fields(value))
+        return Fields(type(value), names, [containers(getattr(value, name)) for name in names])
+    inside = _each(containers, value)
+    return None if inside is _LEAF else inside
 
 
 def in_order_of(template: Any, value: Any) -> Any:
     """Return a structure with the keys of its dicts in the order of a template; JAX sorts them."""
-    return _rebuilt(template, value, lambda leaf: leaf)
+    if isinstance(template, Fields):
+        return Fields(template.kind, template.names, map(in_order_of, template.values, value.values))
+    inside = _each(in_order_of, template, value)
+    return value if inside is _LEAF else inside
 
 
-def _rebuilt(template: Any, value: Any, at_leaf: Callable[[Any], Any]) -> Any:
-    if type(template) in (dict, OrderedDict):
-        return type(template)((key, _rebuilt(item, value[key], at_leaf)) for key, item in template.items())
-    if type(template) in (list, tuple):
-        return type(template)(_rebuilt(*pair, at_leaf) for pair in zip(template, value, strict=True))
-    if isinstance(template, tuple) and hasattr(template, "_fields"):
-        return type(template)(*(_rebuilt(*pair, at_leaf) for pair in zip(template, value, strict=True)))
-    return at_leaf(value)
+_LEAF = object()
+
+
+def _each(func: Callable[..., Any], first: Any, *others: Any) -> Any:
+    """Return a container like `first` with what a function makes of its items and those of the others."""
+    if type(first) in (dict, OrderedDict):
+        return type(first)((key, func(item, *(other[key] for other in others))) for key, item in first.items())
+    if type(first) in (list, tuple):
+        return type(first)(map(func, first, *others))
+    if isinstance(first, tuple) and hasattr(first, "_fields"):
+        return type(first)(*map(func, first, *others))
+    return _LEAF
 
 
 @dataclass(frozen=True)
