@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from mainstay.core import FormatError, ModelError, message_class
+from mainstay.core import FormatError, ModelError, masked_crc32c, message_class
 from mainstay.saved_model.bundle import DATA_FILE, INDEX_FILE, read_index, read_tensor, write_bundle
-from mainstay.saved_model.tables import decode_table, encode_table, masked_crc32c
+from mainstay.saved_model.tables import decode_table, encode_table
 
 DTYPES = ["f4", "f8", "f2", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?", "c8"]
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainstay.core import FormatError
-from mainstay.saved_model.tables import decode_table, encode_table, encode_varint, masked_crc32c
+from mainstay.core import FormatError, masked_crc32c
+from mainstay.saved_model.tables import decode_table, encode_table, encode_varint
 
 
 @given(st.dictionaries(st.binary(max_size=40), st.binary(max_size=200), max_size=60))

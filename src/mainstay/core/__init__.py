@@ -1,5 +1,6 @@
 """The ground floor: errors, atomic files, digests, progress, tensor specs and signatures."""
 
+from mainstay.core.checksums import masked_crc32c
 from mainstay.core.digests import digest_bytes, digest_file, digest_json, digest_tree, list_files
 from mainstay.core.errors import (
     ArgumentError,
@@ -66,6 +67,7 @@ __all__ = [
     "format_percent",
     "install",
     "list_files",
+    "masked_crc32c",
     "message_class",
     "quiet",
     "request_stop",

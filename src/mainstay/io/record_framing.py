@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import struct
 
-import google_crc32c
+from mainstay.core import masked_crc32c
 
 _LENGTH = struct.Struct("<Q")
 _CHECKSUM = struct.Struct("<I")
-
-
-def _masked_crc32c(data: bytes) -> int:
-    """Return the CRC-32C of `data`, rotated and offset: checksums of data that holds checksums stay strong."""
-    crc: int = google_crc32c.value(data)
-    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def frame_record(record: bytes) -> bytes:
@@ -29,4 +23,4 @@ def frame_record(record: bytes) -> bytes:
     '0300000000000000b099490e6162636e57f121'
     """
     length = _LENGTH.pack(len(record))
-    return b"".join((length, _CHECKSUM.pack(_masked_crc32c(length)), record, _CHECKSUM.pack(_masked_crc32c(record))))
+    return b"".join((length, _CHECKSUM.pack(masked_crc32c(length)), record, _CHECKSUM.pack(masked_crc32c(record))))

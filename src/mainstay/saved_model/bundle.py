@@ -16,8 +16,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from mainstay.core import FormatError, ModelError, message_class
-from mainstay.saved_model.tables import decode_table, encode_table, masked_crc32c
+from mainstay.core import FormatError, ModelError, masked_crc32c, message_class
+from mainstay.saved_model.tables import decode_table, encode_table
 
 INDEX_FILE = "variables/variables.index"
 DATA_FILE = "variables/variables.data-00000-of-00001"

@@ -10,9 +10,7 @@ import itertools
 import struct
 from collections.abc import Iterable, Iterator
 
-import google_crc32c
-
-from mainstay.core import FormatError
+from mainstay.core import FormatError, masked_crc32c
 
 _MAGIC = 0xDB4775248B80FB57
 _FOOTER = 48
@@ -20,15 +18,6 @@ _TRAILER = 5
 _BLOCK_SIZE = 4096
 _RESTART_INTERVAL = 16
 _MAX_KEY_BYTES = 64 << 20
-_CRC_BYTES = 1 << 20
-
-
-def masked_crc32c(data: bytes | memoryview) -> int:
-    """Return the CRC32C of `data`, rotated and offset so that checksums of data with checksums stay strong."""
-    crc = 0
-    for start in range(0, len(data), _CRC_BYTES):
-        crc = google_crc32c.extend(crc, bytes(data[start : start + _CRC_BYTES]))
-    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def encode_varint(number: int) -> bytes:
