@@ -456,3 +456,47 @@ def test_rows_of_a_symbolic_number_are_gone_through_in_an_exported_program() -> 
     program = export.export(jax.jit(convert(run)))(jax.ShapeDtypeStruct((rows, 3), "float32"))
     for x in (np.ones((4, 3), "float32"), np.arange(9, dtype="float32").reshape(3, 3)):
         np.testing.assert_allclose(program.call(x), run(x))
+
+
+TOTAL = 0.0
+
+
+def test_match_walrus_del_and_globals_keep_their_meaning() -> None:
+    def matched(x):
+        match x.ndim:
+            case 0:
+                y = x
+            case n if n > 1:
+                y = x.sum()
+            case _:
+                if x[0] > 0:
+                    y = x[0]
+                else:
+                    return -x[1]
+        first, *rest = [y, 1, 2]
+        del y
+        return first + len(rest)
+
+    for shape in (np.float32(3), np.ones((2, 2), "float32"), VECTOR, -VECTOR):
+        agree(matched, (jnp.asarray(shape),))
+
+    def counted(x):
+        n = 0
+        while (y := x - n) > 3:
+            n += 1
+        if (z := y * 2) > 1:
+            z = z + 1
+        return y, z, n
+
+    agree(counted, (9.5,), (1.0,), (-1.0,))
+
+    def shared(x):
+        global TOTAL
+        if x > 0:
+            TOTAL = x * 2
+        else:
+            TOTAL = x
+        result, TOTAL = TOTAL, 0.0
+        return result
+
+    agree(shared, (3.0,), (-3.0,))

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from mainstay.core import ModelError
-from mainstay.framework.autograph.jumps import VALUE
+from mainstay.framework.autograph.jumps import VALUE, is_flag
 from mainstay.framework.autograph.staging import (
     GROWN,
     Block,
@@ -58,6 +58,7 @@ class _Merge:
     pairs: list[tuple[Any, Any, Kind]]
     where: str
     truthful: bool = False
+    left: tuple[bool, ...] = (False, False)
 
     def place(self, name: str, one: Any, other: Any) -> Any:
         """Return the `Tree` of a place after the `if`; its `Output`s count in `pairs`."""
@@ -90,11 +91,15 @@ class _Merge:
         return Output(len(self.pairs) - 1, kind)
 
     def _half(self, name: str, one: Any, other: Any) -> Any:
-        """Merge a place that only one branch defines: nobody reads the value of a `return` that did not happen."""
+        """Merge a place that only one branch defines.
+
+        That is fine if nobody reads it after the other: the value of a `return` that did not happen, or any name if
+        the other branch jumps out of the block around it.
+        """
         if one is other:
             return UNDEFINED
         tree = other if one is UNDEFINED else one
-        if name != VALUE:
+        if name != VALUE and not self.left[0 if one is UNDEFINED else 1]:
             raise self._mismatch(name, describe_tree(one), describe_tree(other))
         leaves = []
         for leaf in tree.leaves:
@@ -151,7 +156,7 @@ def staged_if(
     # A place that nobody reads later keeps what it had: no tracer of a branch outlives the branch.
     kept = [place for place in places if outlives(place, live)]
     blocks = tuple(trace_block(branch, places, kept, where) for branch in branches)
-    merge = _Merge([], where, truthful)
+    merge = _Merge([], where, truthful, tuple(_leaves(block, kept) for block in blocks))
     merged = [
         merge.place(place.name, *values) for place, *values in zip(kept, *(b.values for b in blocks), strict=True)
     ]
@@ -185,6 +190,12 @@ def unpack(tree: Any, results: Sequence[Any]) -> Any:
         return UNDEFINED
     leaves = [results[leaf.index] if isinstance(leaf, Output) else leaf for leaf in tree.leaves]
     return jax.tree.unflatten(tree.structure, leaves)
+
+
+def _leaves(block: Block, places: Sequence[Place]) -> bool:
+    """Return whether a branch ends with a jump out of the block around it."""
+    pairs = zip(places, block.values, strict=True)
+    return any(is_flag(place.name) and isinstance(tree, Tree) and tree.leaves == [True] for place, tree in pairs)
 
 
 def outlives(place: Place, live: Sequence[str]) -> bool:

@@ -56,6 +56,11 @@ def ends_loop(name: str) -> bool:
     return name == DONE or name.startswith(BROKEN)
 
 
+def is_flag(name: str) -> bool:
+    """Return whether a name is a flag of a jump."""
+    return ends_loop(name) or name.startswith(SKIPPED)
+
+
 def operator(name: str) -> ast.Attribute:
     """Return the tree of `ag__.name`."""
     return ast.Attribute(ast.Name("ag__", ast.Load()), name, ast.Load())

@@ -108,9 +108,9 @@ def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
                 attributes.pop(_REPLACED, None)
 
 
-def _wrap_calls(kind: Any) -> None:
+def _wrap_calls(kind: Any, method: str = "__call__") -> None:
     """Let the objects of a class of Keras have converted methods whenever they are called."""
-    original = kind.__call__
+    original = getattr(kind, method)
 
     @functools.wraps(original)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -119,8 +119,9 @@ def _wrap_calls(kind: Any) -> None:
         with converted_methods(self, ""):
             return original(self, *args, **kwargs)
 
-    kind.__call__ = call
+    setattr(kind, method, call)
 
 
 _wrap_calls(keras.Layer)
+_wrap_calls(keras.Layer, "stateless_call")  # how fit calls a model
 _wrap_calls(keras.losses.Loss)

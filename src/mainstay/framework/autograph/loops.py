@@ -38,7 +38,7 @@ from mainstay.framework.autograph.staging import (
     trace_block,
 )
 from mainstay.framework.autograph.state import UNDEFINED, Contents, Place, Variables
-from mainstay.framework.functions.scope import current_scope
+from mainstay.framework.keras_internals import stateless_scope
 
 _ROUNDS = 8
 """How often a body is traced at most until the dtypes that go round stay the same; two are the rule."""
@@ -196,7 +196,7 @@ class _Loop:
     def trace(self) -> Block:
         """Trace a round until what it gives is of the kind that it takes."""
         key = getattr(self.body, "__code__", None)
-        scope = current_scope()
+        scope = stateless_scope()
         known = {} if scope is None else _assigned.setdefault(scope, {}).setdefault(key, {})
         self.written = dict(known)
         for _ in range(_ROUNDS):

@@ -8,7 +8,6 @@ from types import CellType
 from typing import Any
 
 from mainstay.core import ModelError
-from mainstay.framework.functions.scope import FunctionScope
 from mainstay.framework.keras_internals import raw_value, stateless_scope
 
 
@@ -135,6 +134,14 @@ def _place(name: str, cells: dict[str, CellType], shared: dict[str, Any]) -> Pla
     return Attribute(path, value, attributes[-1])
 
 
+def is_function_scope(scope: object) -> bool:
+    """Return whether a scope is that of a `function`, and not one that Keras opened."""
+    # Imported late: what is in there imports this package.
+    from mainstay.framework.functions.scope import FunctionScope
+
+    return isinstance(scope, FunctionScope)
+
+
 class Variables:
     """The Keras variables of the running trace, whose values are state of every block."""
 
@@ -148,14 +155,14 @@ class Variables:
         scope = self._scope
         if scope is None:
             return None
-        writes = dict(scope.writes) if isinstance(scope, FunctionScope) else {}
+        writes = dict(scope.writes) if is_function_scope(scope) else {}
         return dict(scope.state_mapping), writes, len(scope.losses)
 
     def restore(self, snapshot: tuple[Any, ...] | None) -> None:
         """Go back to a snapshot."""
         if snapshot is not None:
             self._scope.state_mapping = dict(snapshot[0])
-            if isinstance(self._scope, FunctionScope):
+            if is_function_scope(self._scope):
                 self._scope.writes = dict(snapshot[1])
             del self._scope.losses[snapshot[2] :]
 
@@ -190,7 +197,7 @@ class Variables:
     def put(self, key: int, variable: Any, value: Any) -> None:
         """Give a variable a value."""
         self._scope.state_mapping[key] = value
-        if isinstance(self._scope, FunctionScope):
+        if is_function_scope(self._scope):
             self._scope.writes[key] = variable
 
 
@@ -199,7 +206,7 @@ def _written_in(scope: Any) -> dict[int, Any]:
 
     A `FunctionScope` knows them. The scopes of Keras, as in `fit`, know keys only, so their notes are taken here.
     """
-    if isinstance(scope, FunctionScope):
+    if is_function_scope(scope):
         return scope.writes
     noted = vars(scope).get("_autograph_written")
     if noted is None:
