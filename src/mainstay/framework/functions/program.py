@@ -38,11 +38,12 @@ def _references_when_unshared() -> int:
     """Return what `getrefcount` says of a value that only its variable and the list of values hold."""
     holder = _Holder()
     holder._value = object()
-    values = list(map(_value_of, [holder]))
+    values = [*map(_value_of, [holder])]
     return max(map(getrefcount, values))
 
 
 _UNSHARED = _references_when_unshared()
+_are_unshared = frozenset({_UNSHARED}).issuperset
 _CALLBACKS = frozenset({"io_callback", "pure_callback", "debug_callback", "debug_print"})
 
 
@@ -105,8 +106,8 @@ class Program:
         if type(TRACE_CONTEXT.trace) is not EAGER_TRACE:
             return self._run_inside(operands)
         with _LAUNCH:
-            values = list(map(_value_of, self._donated))
-            if values and max(map(getrefcount, values)) > _UNSHARED:
+            values = [*map(_value_of, self._donated)]
+            if not _are_unshared(map(getrefcount, values)):
                 self._copy_shared(values)
             if self._has_constants:
                 values += map(_value_of, self._readonly)
