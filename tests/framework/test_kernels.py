@@ -79,43 +79,35 @@ def operations(function: Callable[..., Any], *arguments: Any) -> str:
     return str(jax.make_jaxpr(function)(*arguments))
 
 
-CONVOLUTIONS = [
-    ((2, 9, 8, 3), (3, 3, 3, 5), {"strides": 1, "padding": "same"}),
-    ((2, 9, 8, 1), (3, 3, 1, 4), {"strides": 2, "padding": "valid"}),
-    ((2, 9, 8, 17), (3, 2, 17, 4), {"strides": (2, 1), "padding": "same"}),
-    ((2, 9, 8, 17), (3, 3, 17, 4), {"strides": 1, "padding": "valid", "dilation_rate": 2}),
-    ((2, 9, 8, 6), (1, 1, 6, 4), {"strides": 2, "padding": "same"}),
-    ((2, 9, 8, 6), (1, 1, 6, 4), {"strides": 1, "padding": "valid"}),
-    ((2, 9, 6), (3, 6, 4), {"strides": 2, "padding": "same"}),
-    ((2, 9, 6), (1, 6, 4), {"strides": 3, "padding": "valid"}),
-    ((2, 5, 4, 4, 2), (2, 2, 2, 2, 3), {"strides": 1, "padding": "same"}),
-]
-
-
-@pytest.mark.parametrize(("image", "kernel", "options"), CONVOLUTIONS)
-def test_a_convolution_equals_keras_own_in_value_and_derivatives(image: Any, kernel: Any, options: Any) -> None:
-    assert_same("conv", (noise(0, *image), noise(1, *kernel)), **options)
-
-
-@pytest.mark.parametrize("case", [0, 2, 4])
-def test_a_convolution_has_second_derivatives(case: int) -> None:
-    image, kernel, options = CONVOLUTIONS[case]
-    assert_same("conv", (noise(0, *image), noise(1, *kernel)), (second_order,), **options)
+@pytest.mark.parametrize(
+    ("image", "kernel", "options"),
+    [
+        ((2, 9, 8, 6), (1, 1, 6, 4), {"strides": 2, "padding": "same"}),
+        ((2, 9, 8, 6), (1, 1, 6, 4), {"strides": (1, 3), "padding": "valid"}),
+        ((2, 9, 6), (1, 6, 4), {"strides": 3, "padding": "valid"}),
+        ((2, 5, 4, 4, 2), (1, 1, 1, 2, 3), {"strides": 1, "padding": "same", "dilation_rate": 2}),
+    ],
+)
+def test_a_convolution_of_single_positions_equals_keras_own(image: Any, kernel: Any, options: Any) -> None:
+    arguments = (noise(0, *image), noise(1, *kernel))
+    ours, plain = (functools.partial(function, **options) for function in pair("conv"))
+    assert operations(ours, *arguments) != operations(plain, *arguments)
+    assert_same("conv", arguments, (first_order, second_order), **options)
 
 
 @pytest.mark.parametrize(
     ("image", "kernel", "options"),
     [
-        ((2, 9, 8, 34), (3, 3, 17, 4), {}),
-        ((2, 6, 9, 8), (3, 3, 6, 4), {"data_format": "channels_first"}),
-        ((2, 9, 8, 20), (5, 5, 20, 4), {}),
         ((2, 9, 8, 6), (3, 3, 6, 4), {}),
-        ((2, 9, 8, 6), (3, 3, 6, 4), {"dtype": jnp.bfloat16}),
+        ((2, 9, 8, 6), (1, 1, 3, 4), {}),
+        ((2, 6, 9, 8), (1, 1, 6, 4), {"data_format": "channels_first"}),
+        ((2, 9, 8, 6), (1, 1, 6, 4), {"dtype": jnp.bfloat16}),
     ],
-    ids=["groups", "channels-first", "large-window", "other-channels", "bfloat16"],
+    ids=["larger-window", "groups", "channels-first", "bfloat16"],
 )
 def test_a_convolution_outside_the_rewrite_is_keras_own(image: Any, kernel: Any, options: Any) -> None:
-    dtype = options.pop("dtype", jnp.float32)
+    dtype = options.get("dtype", jnp.float32)
+    options = {name: value for name, value in options.items() if name != "dtype"}
     ours, plain = (functools.partial(function, **options) for function in pair("conv"))
     arguments = (noise(0, *image).astype(dtype), noise(1, *kernel).astype(dtype))
     assert operations(ours, *arguments) == operations(plain, *arguments)
@@ -150,7 +142,7 @@ def test_one_dimensional_depthwise_convolutions_are_covered() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kernel"), [("conv", (3, 3, 3, 4)), ("depthwise_conv", (3, 3, 3, 1))], ids=["conv", "depthwise"]
+    ("name", "kernel"), [("conv", (1, 1, 3, 4)), ("depthwise_conv", (3, 3, 3, 1))], ids=["conv", "depthwise"]
 )
 @pytest.mark.parametrize("axes", [(0, 0), (0, None), (None, 0)], ids=str)
 def test_vmap_gives_what_keras_own_gives(name: str, kernel: Any, axes: Any) -> None:
