@@ -206,8 +206,10 @@ def _written_in(scope: Any) -> dict[int, Any]:
 
     A `FunctionScope` knows them. The scopes of Keras, as in `fit`, know keys only, so their notes are taken here.
     """
+    written: dict[int, Any]
     if is_function_scope(scope):
-        return scope.writes
+        written = scope.writes
+        return written
     noted = vars(scope).get("_autograph_written")
     if noted is None:
         noted, add_update = {}, scope.add_update
@@ -217,7 +219,7 @@ def _written_in(scope: Any) -> dict[int, Any]:
             add_update(update)
 
         scope.add_update, scope._autograph_written = add, noted
-    written: dict[int, Any] = noted
+    written = noted
     return written
 
 
