@@ -328,3 +328,22 @@ def test_variables_that_a_layer_assigns_in_a_branch_are_kept_by_fit() -> None:
     model.compile("sgd", "mse")
     model.fit(np.ones((8, 3)), np.ones((8, 1)), batch_size=4, epochs=1, verbose=0)
     assert float(counting.count.value) == 62.0
+
+
+def test_control_flow_of_a_model_class_works_in_fit() -> None:
+    class Model(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.inner = keras.layers.Dense(1, kernel_initializer="ones")
+
+        def call(self, x):
+            if keras.ops.sum(x) > 0:
+                return self.inner(x)
+            return self.inner(x) * 2
+
+    model = Model()
+    model.compile(optimizer=keras.optimizers.SGD(0.0), loss="mse")
+    rows = np.repeat(ROW, 4, axis=0)
+    assert model.fit(rows, np.zeros((4, 1)), epochs=1, verbose=0).history["loss"] == [9.0]
+    assert model.evaluate(-rows, np.zeros((4, 1)), verbose=0) == 36.0
+    assert model.predict(-rows, verbose=0)[0, 0] == -6.0
