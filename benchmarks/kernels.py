@@ -37,6 +37,7 @@ CASES: dict[str, tuple[str, dict[str, Any], tuple[int, ...]]] = {
     "max pool 3x3, strides 2": ("MaxPooling2D", {"pool_size": 3, "strides": 2}, (16, 56, 56, 64)),
     "average pool 3x3, strides 1": ("AveragePooling2D", {"pool_size": 3, "strides": 1}, (16, 28, 28, 64)),
     "batch normalization": ("BatchNormalization", {}, (16, 64, 64, 64)),
+    "dense on sequences": ("Dense", {"units": 512}, (32, 64, 128)),
     "attention": ("MultiHeadAttention", {"num_heads": 8, "key_dim": 32}, (16, 128, 256)),
     "lstm": ("LSTM", {"units": 128}, (32, 100, 64)),
     "dropout": ("Dropout", {"rate": 0.1}, (32, 128, 256)),
@@ -122,6 +123,7 @@ def torch_step(name: str) -> Callable[[], Any]:
         "BatchNormalization": lambda: nn.BatchNorm2d(channels),
         "MultiHeadAttention": lambda: nn.MultiheadAttention(channels, arguments["num_heads"], batch_first=True),
         "LSTM": lambda: nn.LSTM(channels, arguments["units"], batch_first=True),
+        "Dense": lambda: nn.Linear(channels, arguments["units"]),
         "Dropout": lambda: nn.Dropout(arguments["rate"]),
     }
     module = modules[layer]().to(memory_format=torch.channels_last)

@@ -337,3 +337,23 @@ def test_an_lstm_has_derivatives_of_both_modes_and_orders(monkeypatch: Any) -> N
     run = compiled(lambda *a: [(order(ours, *a), order(loop, *a)) for order in (first_order, second_order)])
     for one, other in run(*arguments):
         assert_close(one, other, tolerance=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (2, 1, 3, 4)], ids=str)
+def test_sequences_times_a_matrix_equal_keras_own(shape: Any) -> None:
+    ours, plain = backend.numpy.matmul, backend.numpy.matmul.plain_kernel
+    arguments = (noise(30, *shape), noise(31, 4, 5))
+    assert "reshape" in operations(ours, *arguments)
+    for order in (first_order, second_order):
+        assert_close(order(ours, *arguments), order(plain, *arguments))
+
+
+@pytest.mark.parametrize(
+    "shapes", [((3, 4), (4, 5)), ((2, 3, 4), (2, 4, 5)), ((2, 3, 4), (4,)), ((0, 3, 4), (4, 5))], ids=str
+)
+def test_other_products_are_keras_own(shapes: Any) -> None:
+    arguments = [jnp.ones(shape) for shape in shapes]
+    plain = backend.numpy.matmul.plain_kernel
+    assert operations(backend.numpy.matmul, *arguments) == operations(plain, *arguments)
+    integers = [jnp.ones(shape, jnp.int8) for shape in ((2, 3, 4), (4, 5))]
+    assert keras.ops.matmul(*integers).dtype == plain(*integers).dtype

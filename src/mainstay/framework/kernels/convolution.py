@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from mainstay.framework.kernels.products import flat_matmul
 from mainstay.framework.kernels.switch import is_static, kernels_enabled
 from mainstay.framework.kernels.windows import per_axis
 
@@ -24,9 +25,7 @@ def pointwise_convolution(image: jax.Array, kernel: jax.Array, strides: tuple[in
     """
     if any(step > 1 for step in strides):
         image = lax.slice(image, (0,) * image.ndim, image.shape, (1, *strides, 1))
-    # As one matrix: XLA:CPU multiplies arrays of more dimensions, and their gradients, several times slower.
-    flat = jnp.matmul(image.reshape(-1, image.shape[-1]), kernel.reshape(kernel.shape[-2:]))
-    return flat.reshape(*image.shape[:-1], kernel.shape[-1])
+    return flat_matmul(image, kernel.reshape(kernel.shape[-2:]))
 
 
 def conv_with(plain: Callable[..., Any], default_format: Callable[[], str]) -> Callable[..., Any]:

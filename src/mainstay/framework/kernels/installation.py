@@ -18,6 +18,7 @@ from mainstay.framework.kernels.depthwise import depthwise_with
 from mainstay.framework.kernels.dropout import dropout_with
 from mainstay.framework.kernels.normalization import moments_with
 from mainstay.framework.kernels.pooling import average_pool, max_pool, pooled
+from mainstay.framework.kernels.products import matmul_with
 from mainstay.framework.kernels.recurrent import lstm_with
 from mainstay.framework.kernels.sorting import sort_with
 
@@ -59,6 +60,7 @@ REPLACEMENTS: tuple[Replacement, ...] = (
     (backend.nn, "max_pool", _POOL, lambda plain: pooled(plain, max_pool, _image_format)),
     (backend.nn, "average_pool", _POOL, lambda plain: pooled(plain, average_pool, _image_format)),
     (backend.nn, "dot_product_attention", _ATTENTION, attention_with),
+    (backend.numpy, "matmul", ("x1", "x2"), matmul_with),
     (backend.numpy, "sort", ("x", "axis"), sort_with),
     (backend, "lstm", _LSTM, lambda plain: lstm_with(plain, keras.activations.tanh, keras.activations.sigmoid)),
     (backend.nn, "moments", ("x", "axes", "keepdims", "synchronized"), moments_with),
