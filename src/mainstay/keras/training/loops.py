@@ -20,6 +20,7 @@ from keras.src.trainers.data_adapters import array_slicing
 from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 from keras.src.trainers.trainer import Trainer
 
+from mainstay.keras.training import tensorflow_steps
 from mainstay.keras.training.several_steps import Run, current_run, listens, running, several, steps_for
 
 _UNTRACKED = frozenset({"_jax_state", "_jax_state_synced"})
@@ -50,6 +51,7 @@ def _decide(iterator: Any) -> None:
         return
     if not run.steps:
         arrays = isinstance(iterator.data_adapter, ArrayDataAdapter) and not iterator.steps_per_epoch
+        arrays = arrays and not tensorflow_steps.is_step_of_data(getattr(run.model, f"{run.kind}_step"))
         run.steps = steps_for(run, iterator.data_adapter) if arrays else 1
     iterator.steps_per_execution = run.steps
 
@@ -94,6 +96,7 @@ def install() -> None:
         for moment in ("begin", "end"):
             hook = f"on_{kind}_batch_{moment}"
             setattr(keras.callbacks.CallbackList, hook, _quiet(hook, getattr(keras.callbacks.CallbackList, hook)))
+    tensorflow_steps.install()
     _install_steps()
     _install_attributes()
     _install_batches()
