@@ -39,7 +39,7 @@ CASES: dict[str, tuple[str, dict[str, Any], tuple[int, ...]]] = {
     "batch normalization": ("BatchNormalization", {}, (16, 64, 64, 64)),
     "dense on sequences": ("Dense", {"units": 512}, (32, 64, 128)),
     "attention": ("MultiHeadAttention", {"num_heads": 8, "key_dim": 32}, (16, 128, 256)),
-    "lstm": ("LSTM", {"units": 128}, (32, 100, 64)),
+    "lstm": ("LSTM", {"units": 256}, (16, 50, 128)),
     "dropout": ("Dropout", {"rate": 0.1}, (32, 128, 256)),
     "sort": ("sort", {}, (1 << 18,)),
 }

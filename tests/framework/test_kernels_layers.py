@@ -27,9 +27,9 @@ CASES = {
     "AveragePooling2D": (lambda: layers.AveragePooling2D(3, 2, "same"), IMAGE),
     "BatchNormalization": (lambda: layers.BatchNormalization(), IMAGE),
     "LSTM": (lambda: layers.LSTM(5, return_sequences=True), SEQUENCE),
-    "LSTM-large": (lambda: layers.LSTM(128, return_sequences=True), SEQUENCE),
-    "LSTM-last": (lambda: layers.LSTM(128, use_bias=False), SEQUENCE),
-    "LSTM-both-ways": (lambda: layers.Bidirectional(layers.LSTM(128, return_sequences=True)), SEQUENCE),
+    "LSTM-large": (lambda: layers.LSTM(256, return_sequences=True), SEQUENCE),
+    "LSTM-last": (lambda: layers.LSTM(256, use_bias=False), SEQUENCE),
+    "LSTM-both-ways": (lambda: layers.Bidirectional(layers.LSTM(256, return_sequences=True)), SEQUENCE),
     "GRU": (lambda: layers.GRU(5), SEQUENCE),
     "MultiHeadAttention": (lambda: Attention(), SEQUENCE),
 }

@@ -11,7 +11,7 @@ from jax import lax
 
 from mainstay.framework.kernels.switch import is_static, kernels_enabled
 
-_LEAST_UNITS = 128
+_LEAST_UNITS = 256
 """Below, the products per step are so small that adding them up costs nothing."""
 
 Carry = tuple[jax.Array, jax.Array]
