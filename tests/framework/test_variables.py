@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mainstay import keras
-from mainstay.core import ArgumentError
+from mainstay.core import ArgumentError, ModelError
 from mainstay.framework import GradientTape, Variable, function
 
 
@@ -159,3 +159,58 @@ def test_a_shape_is_checked() -> None:
         Variable([1.0, 2.0], shape=(3,))
     with pytest.raises(ValueError, match="shape"):
         Variable([1.0, 2.0]).assign([1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("zeros_like", ()),
+        ("ones_like", ()),
+        ("full_like", (2.0,)),
+        ("amax", ()),
+        ("any", ()),
+        ("count_nonzero", ()),
+        ("outer", (np.ones(2),)),
+        ("nan_to_num", ()),
+        ("elu", ()),
+        ("unstack", ()),
+        ("top_k", (1,)),
+        ("pinv", ()),
+    ],
+)
+def test_functions_of_keras_take_variables_as_they_take_arrays(name, arguments) -> None:
+    v = Variable([[1.0, 2.0], [3.0, -1.0]])
+    of_keras = keras.Variable(v.value)
+    expected = jax.tree.leaves(getattr(keras.ops, name)(v.value, *arguments))
+    for variable in (v, of_keras):
+        for call in (getattr(keras.ops, name), function(getattr(keras.ops, name))):
+            for one, other in zip(jax.tree.leaves(call(variable, *arguments)), expected, strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_variables_are_stacked_as_arrays_are() -> None:
+    v, w = Variable([1.0, 2.0]), Variable([3.0, 4.0])
+    assert keras.ops.hstack([v, w]).tolist() == [1.0, 2.0, 3.0, 4.0]
+    assert keras.ops.vstack((v, w)).tolist() == [[1.0, 2.0], [3.0, 4.0]]
+
+
+def test_a_numpy_array_on_the_left_of_a_variable_takes_part_in_gradients() -> None:
+    v, rows = Variable([[1.0], [2.0]]), np.array([[3.0, 4.0]], "float32")
+
+    def gradient():
+        with GradientTape() as tape:
+            y = rows @ v
+        return tape.gradient(y, v)
+
+    assert gradient().tolist() == function(gradient)().tolist() == [[3.0], [4.0]]
+    assert isinstance(rows.T * v, jax.Array)
+
+
+def test_arrays_give_their_numbers_to_numpy_as_tensors_do() -> None:
+    array = function(lambda: keras.ops.ones(2))()
+    numbers = array.numpy()
+    numbers[0] = 5.0
+    assert type(numbers) is np.ndarray
+    assert array.numpy().tolist() == [1.0, 1.0]
+    with pytest.raises(ModelError, match="a NumPy array is asked of a traced value"):
+        function(lambda x: x.numpy())(array)

@@ -18,6 +18,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mainstay.core import SetupError
 
@@ -335,3 +336,16 @@ def _plain(arguments: Any) -> Any:
         return tuple(_plain(argument) for argument in arguments)
     value = arguments.val if type(arguments).__name__ == "Unhashable" else arguments
     return _plain(value) if type(value) is tuple else (type(value), value)
+
+
+def _numpy(self: jax.Array) -> np.ndarray[Any, Any]:
+    """Return the numbers as a NumPy array of its own, as TensorFlow's tensors and Keras' variables do."""
+    return np.array(self)
+
+
+def _numpy_of_traced(self: Any) -> np.ndarray[Any, Any]:
+    raise jax.errors.TracerArrayConversionError(self)
+
+
+ArrayImpl.numpy = _numpy  # type: ignore[attr-defined]
+core.Tracer.numpy = _numpy_of_traced  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import keras
+from keras.src import backend
 from keras.src.backend import config as keras_config
 from keras.src.backend import core as backend_core
 from keras.src.backend.common import global_state
@@ -184,7 +185,7 @@ seed_generator.global_seed_generator = global_seed_generator
 
 
 def call_settings() -> tuple[Any, ...]:
-    """Return what `keras_settings` comes from, unread and in less time: first the stateless scope, then the autocast."""
+    """Return what `keras_settings` comes from, unread and in less time: first the stateless scope, then autocast."""
     get = global_state.GLOBAL_STATE_TRACKER.__dict__.get
     return (
         get("stateless_scope"),
@@ -198,3 +199,41 @@ def call_settings() -> tuple[Any, ...]:
 def replace_cond(function: Callable[..., Any]) -> None:
     """Put a function in the place of what `keras.ops.cond` calls."""
     backend_core.cond = function
+
+
+# Functions of Keras that hand a variable to JAX as it is, which refuses it.
+_WITHOUT_VARIABLES = {
+    "numpy": (
+        *("all", "amax", "amin", "any", "argpartition", "count_nonzero", "empty_like", "full_like", "geomspace"),
+        *("hstack", "linspace", "logspace", "nan_to_num", "ones_like", "outer", "rot90", "vstack", "zeros_like"),
+    ),
+    "nn": ("celu", "elu", "leaky_relu", "moments", "squareplus"),
+    "core": ("unstack",),
+    "math": ("top_k",),
+    "linalg": ("matrix_rank", "pinv"),
+}
+
+
+def _take_variables(place: Any, name: str) -> None:
+    original = getattr(place, name)
+
+    @functools.wraps(original)
+    def function(*args: Any, **kwargs: Any) -> Any:
+        values = {key: _read(value) for key, value in kwargs.items()}
+        return original(*map(_read, args), **values)
+
+    setattr(place, name, function)
+
+
+def _read(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return type(value)(map(_read, value)) if any(map(is_variable, value)) else value
+    return value.value if is_variable(value) else value
+
+
+for _place, _names in _WITHOUT_VARIABLES.items():
+    for _name in _names:
+        _take_variables(getattr(backend, _place), _name)
+
+# NumPy would otherwise compute `array * variable` by itself: without a gradient, and not at all while tracing.
+_CommonVariable.__array_priority__ = 100
