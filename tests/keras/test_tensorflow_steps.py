@@ -152,3 +152,32 @@ def test_a_step_may_be_a_function_and_branch_on_tensors() -> None:
     model = made(Branching)  # with a metric that its step does not update
     losses = model.fit(ROWS, TARGETS, epochs=3, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
+
+
+def test_the_logs_of_a_step_are_reported_where_it_leaves_the_metrics_alone() -> None:
+    class OwnLogs(keras.Model):
+        def train_step(self, data: Any) -> Any:
+            return {"loss": keras.ops.sum(self(data[0])) * 0.0 + 3.0}
+
+    inputs = keras.Input((3,))
+    model = OwnLogs(inputs, keras.layers.Dense(1)(inputs))
+    model.compile("adam", "mse")
+    assert model.fit(ROWS, TARGETS, verbose=0).history == {"loss": [3.0]}
+
+
+def test_a_metric_may_return_the_variable_that_it_counts_in() -> None:
+    class Rows(keras.metrics.Metric):
+        def __init__(self) -> None:
+            super().__init__(name="rows")
+            self.count = self.add_weight(name="count", initializer="zeros")
+
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+            self.count.assign_add(y_pred.shape[0])
+
+        def result(self) -> Any:
+            return self.count
+
+    model = made(keras.Model)
+    model.compile("adam", "mse", metrics=[Rows()])
+    assert model.fit(ROWS, TARGETS, batch_size=8, epochs=2, verbose=0).history["rows"] == [40.0, 40.0]
+    assert model.evaluate(ROWS, TARGETS, verbose=0)[1] == 40.0

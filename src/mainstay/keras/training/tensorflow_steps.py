@@ -129,6 +129,14 @@ def _made(kind: str, original: Callable[..., Any]) -> Callable[..., Any]:
     return make
 
 
+def _leaves_metrics_alone(model: Any) -> bool:
+    """Return whether a step of the data alone never updated the metrics of its model that Keras would ask."""
+    if model._compile_metrics is not None and not model._compile_metrics.built:
+        return True
+    tracker = getattr(model, "_loss_tracker", None)
+    return tracker is not None and not tracker.count.value
+
+
 def install() -> None:
     """Let Keras' classes take such steps."""
     for kind, of_data in (("train", _train), ("test", _test), ("predict", _predict)):
@@ -138,6 +146,14 @@ def install() -> None:
         for name in _METHODS[kind]:
             setattr(JAXTrainer, name, _marked(kind, getattr(JAXTrainer, name)))
     build, state, result = Trainer._symbolic_build, JAXTrainer._get_jax_state, Trainer._get_metrics_result_or_logs
+
+    metrics = Trainer.get_metrics_result
+
+    @functools.wraps(metrics)
+    def metrics_result(self: Any) -> dict[str, Any]:
+        # Metrics may return the variable that they count in, which JAX does not take as a result.
+        found = metrics(self).items()
+        return {name: item.value if isinstance(item, keras.Variable) else item for name, item in found}
 
     @functools.wraps(build)
     def symbolic_build(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -153,11 +169,9 @@ def install() -> None:
 
     @functools.wraps(result)
     def metrics_result_or_logs(self: Any, logs: Any) -> Any:
-        # Keras asks metrics that such a step never updated.
-        if _current.is_of_data and self._compile_metrics is not None and not self._compile_metrics.built:
-            return logs
-        return result(self, logs)
+        return logs if _current.is_of_data and _leaves_metrics_alone(self) else result(self, logs)
 
+    Trainer.get_metrics_result = metrics_result
     Trainer._symbolic_build = symbolic_build
     Trainer._get_metrics_result_or_logs = metrics_result_or_logs
     JAXTrainer._get_jax_state = get_jax_state
