@@ -17,6 +17,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import mainstay.keras as keras
 from mainstay.core import ArgumentError, SetupError
 from mainstay.framework import GradientTape, dropout_generator, install_kernels, set_dropout_generator
+from mainstay.framework.jax_internals import set_for_all_threads
 from mainstay.framework.kernels.dropout import hashed_words, keep_mask, rows_and_columns, words_at
 
 install_kernels()
@@ -380,7 +381,7 @@ def test_an_unknown_generator_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     assert done.stdout.strip() == "jax"
     from mainstay.framework.kernels import dropout
 
-    dropout._chosen.set_global(None)
+    set_for_all_threads(dropout._chosen, None)
     monkeypatch.setenv("MAINSTAY_DROPOUT", "dice")
     with pytest.raises(SetupError, match="MAINSTAY_DROPOUT"):
         dropout_generator()

@@ -349,3 +349,8 @@ def _numpy_of_traced(self: Any) -> np.ndarray[Any, Any]:
 
 ArrayImpl.numpy = _numpy  # type: ignore[attr-defined]
 core.Tracer.numpy = _numpy_of_traced  # type: ignore[attr-defined]
+
+
+def set_for_all_threads(context: Any, value: object) -> None:
+    """Give a context of `jax.make_user_context` a value in every thread that has none of its own."""
+    context._obj.set_global(value)

@@ -98,7 +98,8 @@ class Program:
         if type(TRACE_CONTEXT.trace) is not EAGER_TRACE:
             return self._run_inside(operands)
         if self._has_constants:
-            operands = (*map(_value_of, self._readonly), *self._captures, *operands)
+            with _LAUNCH:  # whoever gives values away sees from now on that this call holds them
+                operands = (*map(_value_of, self._readonly), *self._captures, *operands)
         outputs = self._compiled(*operands)
         return outputs[0] if self._is_single else self._pack(outputs)
 
@@ -150,7 +151,8 @@ class Program:
 
     def _run_inside(self, operands: Sequence[Any]) -> Any:
         """Run under a tape or another transformation: differentiable, with nothing given away."""
-        values = map(read_uncast, (*self._donated, *self._readonly))
+        with _LAUNCH:
+            values = [*map(read_uncast, (*self._donated, *self._readonly))]
         outputs = self._undonated(*values, *self._captures, *operands)
         for variable, value in zip(self._targets, outputs, strict=False):
             if isinstance(value, jax.core.Tracer):

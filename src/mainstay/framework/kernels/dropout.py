@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from mainstay.core import ArgumentError, SetupError
+from mainstay.framework.jax_internals import set_for_all_threads
 
 GENERATORS = ("hash", "jax")
 ENVIRONMENT_VARIABLE = "MAINSTAY_DROPOUT"
@@ -49,7 +50,7 @@ def set_dropout_generator(name: str) -> None:
             expected=" or ".join(map(repr, GENERATORS)),
             received=repr(name),
         )
-    _chosen.set_global(name)
+    set_for_all_threads(_chosen, name)
 
 
 def dropout_generator() -> str:
