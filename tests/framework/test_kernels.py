@@ -357,3 +357,28 @@ def test_other_products_are_keras_own(shapes: Any) -> None:
     assert operations(backend.numpy.matmul, *arguments) == operations(plain, *arguments)
     integers = [jnp.ones(shape, jnp.int8) for shape in ((2, 3, 4), (4, 5))]
     assert keras.ops.matmul(*integers).dtype == plain(*integers).dtype
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((3, 5), -1), ((2, 3, 4), 2), ((6,), 0)], ids=str)
+def test_the_softmax_equals_keras_own(shape: Any, axis: int) -> None:
+    ours, plain = (functools.partial(one, axis=axis) for one in pair("softmax"))
+    x = 3 * noise(32, *shape)
+    assert "custom_jvp_call" in operations(ours, x)
+    for order in (first_order, second_order):
+        assert_close(order(ours, x), order(plain, x))
+    assert_close(jax.vmap(ours)(x[None]), jax.vmap(plain)(x[None]))
+
+
+def test_a_softmax_with_infinities_has_the_derivatives_of_keras_own() -> None:
+    ours, plain = pair("softmax")
+    x = jnp.array([[0.0, -jnp.inf, 2.0], [1e30, -1e30, 3.0]])
+    weights = jnp.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    slopes = [jax.grad(lambda x, one=one: jnp.sum(one(x) * weights))(x) for one in (ours, plain)]
+    assert bool(jnp.isfinite(slopes[0]).all())
+    assert_close(*slopes)
+
+
+def test_a_softmax_over_other_axes_and_of_other_dtypes_is_keras_own() -> None:
+    ours, plain = pair("softmax")
+    for x, axis in ((jnp.ones((2, 3)), 0), (jnp.ones((2, 3), jnp.bfloat16), -1), (jnp.ones((0, 3)), -1)):
+        assert operations(lambda x: ours(x, axis), x) == operations(lambda x: plain(x, axis), x)  # noqa: B023

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mainstay.framework.kernels.softmax import softmax
 from mainstay.framework.kernels.switch import is_static, kernels_enabled
 
 _HIDDEN = -0.7 * float(np.finfo(np.float32).max)
@@ -35,19 +36,7 @@ def dot_product_attention(
     products = jnp.einsum("bnqd,bnkd->bnqk", query, key) * jnp.asarray(scale, query.dtype)
     if mask is not None:
         products = jnp.where(mask, products, _HIDDEN)
-    return jnp.transpose(jnp.einsum("bnqk,bnkd->bnqd", _softmax(products), value), (0, 2, 1, 3))
-
-
-@jax.custom_jvp
-def _softmax(x: jax.Array) -> jax.Array:
-    return jax.nn.softmax(x, axis=-1)
-
-
-@_softmax.defjvp
-def _softmax_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
-    weights = _softmax(primals[0])
-    moved = weights * tangents[0]
-    return weights, moved - weights * jnp.sum(moved, -1, keepdims=True)
+    return jnp.transpose(jnp.einsum("bnqk,bnkd->bnqd", softmax(products), value), (0, 2, 1, 3))
 
 
 def attention_with(plain: Callable[..., Any]) -> Callable[..., Any]:

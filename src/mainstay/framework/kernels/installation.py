@@ -16,10 +16,12 @@ from mainstay.framework.kernels.attention import attention_with
 from mainstay.framework.kernels.convolution import conv_with
 from mainstay.framework.kernels.depthwise import depthwise_with
 from mainstay.framework.kernels.dropout import dropout_with
+from mainstay.framework.kernels.initial import filled_with, initialization_with, normal_with, uniform_with
 from mainstay.framework.kernels.normalization import moments_with
 from mainstay.framework.kernels.pooling import average_pool, max_pool, pooled
 from mainstay.framework.kernels.products import matmul_with
 from mainstay.framework.kernels.recurrent import lstm_with
+from mainstay.framework.kernels.softmax import softmax_with
 from mainstay.framework.kernels.sorting import sort_with
 
 _CONV = ("inputs", "kernel", "strides", "padding", "data_format", "dilation_rate")
@@ -48,11 +50,13 @@ _LSTM = (
     "go_backwards",
     "unroll",
 )
+_NORMAL = ("shape", "mean", "stddev", "dtype", "seed")
 _POOL = ("inputs", "pool_size", "strides", "padding", "data_format")
 _image_format = keras.config.image_data_format
+_float = keras.config.floatx
 
-Replacement = tuple[ModuleType, str, tuple[str, ...], Callable[[Callable[..., Any]], Callable[..., Any]]]
-"""A module of Keras' backend, the name of a function there, its parameters, and what makes ours from Keras' own."""
+Replacement = tuple[ModuleType | type, str, tuple[str, ...], Callable[[Callable[..., Any]], Callable[..., Any]]]
+"""A module or class of Keras, the name of a function in it, its parameters, and what makes ours from Keras' own."""
 
 REPLACEMENTS: tuple[Replacement, ...] = (
     (backend.nn, "conv", _CONV, lambda plain: conv_with(plain, _image_format)),
@@ -60,6 +64,7 @@ REPLACEMENTS: tuple[Replacement, ...] = (
     (backend.nn, "max_pool", _POOL, lambda plain: pooled(plain, max_pool, _image_format)),
     (backend.nn, "average_pool", _POOL, lambda plain: pooled(plain, average_pool, _image_format)),
     (backend.nn, "dot_product_attention", _ATTENTION, attention_with),
+    (backend.nn, "softmax", ("x", "axis"), softmax_with),
     (backend.numpy, "matmul", ("x1", "x2"), matmul_with),
     (backend.numpy, "sort", ("x", "axis"), sort_with),
     (backend, "lstm", _LSTM, lambda plain: lstm_with(plain, keras.activations.tanh, keras.activations.sigmoid)),
@@ -69,6 +74,22 @@ REPLACEMENTS: tuple[Replacement, ...] = (
         "dropout",
         ("inputs", "rate", "noise_shape", "seed"),
         lambda plain: dropout_with(plain, jax_draw_seed),
+    ),
+    (backend.Variable, "_initialize_with_initializer", ("self", "initializer"), initialization_with),
+    (backend.numpy, "zeros", ("shape", "dtype"), lambda plain: filled_with(plain, 0, _float)),
+    (backend.numpy, "ones", ("shape", "dtype"), lambda plain: filled_with(plain, 1, _float)),
+    (
+        backend.random,
+        "uniform",
+        ("shape", "minval", "maxval", "dtype", "seed"),
+        lambda plain: uniform_with(plain, jax_draw_seed, _float),
+    ),
+    (backend.random, "normal", _NORMAL, lambda plain: normal_with(plain, jax_draw_seed, _float, truncated=False)),
+    (
+        backend.random,
+        "truncated_normal",
+        _NORMAL,
+        lambda plain: normal_with(plain, jax_draw_seed, _float, truncated=True),
     ),
 )
 
