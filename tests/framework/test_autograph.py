@@ -237,6 +237,23 @@ def test_ranges_count_up_and_down_from_tensors() -> None:
     agree(run, (0, 7, 2), (7, 0, -3), (3, 3, 1), (5, 1, 1), (-4, 9, 5))
 
 
+@pytest.mark.parametrize(
+    ("dtype", "bounds"), [("int8", (-100, 100)), ("uint8", (2, 0)), ("uint32", (5, 2)), ("uint8", (2, 9))]
+)
+def test_ranges_of_small_and_unsigned_integers_are_as_long_as_in_python(dtype: str, bounds: tuple[int, int]) -> None:
+    def count(start, stop):
+        rounds = 0
+        for _ in range(start, stop):
+            rounds += 1
+        down = 0
+        for i in range(stop, -1, -1):
+            down = down * 3 % 101 + i
+        return rounds, down
+
+    given = [jnp.asarray(bound, dtype) for bound in bounds]
+    assert tuple(map(int, jax.jit(convert(count))(*given))) == count(*bounds)
+
+
 def test_logic_is_lazy_and_comparisons_may_be_chained() -> None:
     def run(x, y):
         inside = 0 < x < 3

@@ -347,3 +347,64 @@ def test_control_flow_of_a_model_class_works_in_fit() -> None:
     assert model.fit(rows, np.zeros((4, 1)), epochs=1, verbose=0).history["loss"] == [9.0]
     assert model.evaluate(-rows, np.zeros((4, 1)), verbose=0) == 36.0
     assert model.predict(-rows, verbose=0)[0, 0] == -6.0
+
+
+class Named:
+    """A class whose method names it."""
+
+    step = 3
+
+    def counted(self, x):
+        if x > 0:
+            x = x + Named.step
+        return x
+
+
+class NamedAgain(Named):
+    def counted(self, x):
+        if x > 10:
+            return x
+        return super(NamedAgain, self).counted(x) * 2  # noqa: UP008  (as older programs write it)
+
+
+def test_a_method_may_name_its_own_class() -> None:
+    assert int(function(NamedAgain().counted)(jnp.int32(1))) == 8
+
+    class Local:
+        step = 5
+
+        def counted(self, x):
+            return x + Local.step if x > 0 else x
+
+    assert int(function(Local().counted)(jnp.int32(1))) == 6
+
+
+def test_a_nested_function_keeps_its_docstring() -> None:
+    def outer(x):
+        def inner(y):
+            """Doubles."""
+            if y:
+                return 2 * y
+            return y
+
+        return inner.__doc__, inner(x)
+
+    assert convert(outer)(2) == ("Doubles.", 4)
+
+
+def test_jumps_leave_a_block_with_exception_groups() -> None:
+    def first_good(numbers):
+        found = None
+        for number in numbers:
+            try:
+                if number < 0:
+                    raise ExceptionGroup("negative", [ValueError(number)])
+                if number > 0:
+                    found = number
+                    break
+            except* ValueError:
+                found = "skipped"
+        return found
+
+    for numbers in ([], [0, 5, 7], [-1, 0]):
+        assert convert(first_good)(numbers) == first_good(numbers)

@@ -130,12 +130,15 @@ def _convert(code: CodeType, function: FunctionType) -> _Converted:
 def _compile(tree: ast.FunctionDef, code: CodeType) -> CodeType:
     """Compile a rewritten function inside of one that has its free variables, and take its code out again."""
     arguments = ast.arguments([], [ast.arg(OPERATORS), *map(ast.arg, code.co_freevars)], None, [], [], None, [])
-    inner: ast.stmt = tree
+    body: list[ast.stmt] = [tree]
     class_name = _class_name(code)
     if class_name is not None:
         # Inside of a class the compiler gives `__name` the name that the user's methods know.
-        inner = ast.ClassDef(class_name, [], [], [tree], [])
-    factory = ast.FunctionDef("ag__factory", arguments, [inner], [])
+        body = [ast.ClassDef(class_name, [], [], body, [])]
+        if class_name not in code.co_freevars:
+            # This class must not hide the user's, which methods may name.
+            body = [ast.Global([class_name]), *body]
+    factory = ast.FunctionDef("ag__factory", arguments, body, [])
     module = ast.Module([ast.copy_location(factory, tree)], [])
     flags = code.co_flags & _FUTURES
     compiled = compile(ast.fix_missing_locations(module), code.co_filename, "exec", flags=flags, dont_inherit=True)

@@ -41,12 +41,18 @@ class Range(Staged):
 
     def rounds(self) -> Rounds:
         """Return its rounds."""
-        dtype = jnp.result_type(self.start, self.stop, self.step)
-        start, stop, step = (jnp.asarray(item, dtype) for item in (self.start, self.stop, self.step))
+        bounds = (self.start, self.stop, self.step)
+        dtype = jnp.result_type(*bounds)
+        if jnp.issubdtype(dtype, jnp.unsignedinteger) and any(isinstance(item, int) and item < 0 for item in bounds):
+            dtype = jnp.dtype(jnp.int32)  # as in range(n, -1, -1)
+        # The distance of two small integers may be no small integer.
+        wide = jnp.promote_types(dtype, jnp.int32) if dtype.itemsize < 4 else dtype
+        start, stop, step = (jnp.asarray(item, wide) for item in bounds)
+        up = jnp.where(stop > start, (stop - start - 1) // step + 1, 0)
+        down = jnp.where(stop < start, (start - stop - 1) // -step + 1, 0)
         # The sign of the step may be known at run time only.
-        number = jnp.where(step > 0, (stop - start + step - 1) // step, (start - stop - step - 1) // -step)
-        number = jnp.maximum(number, 0).astype(jnp.int32)
-        return Rounds(lambda index: start + index.astype(dtype) * step, number)
+        number = jnp.where(step > 0, up, down).astype(jnp.int32)
+        return Rounds(lambda index: (start + index.astype(wide) * step).astype(dtype), number)
 
 
 @dataclass(frozen=True)

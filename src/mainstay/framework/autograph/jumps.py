@@ -134,7 +134,7 @@ def _always_exits(body: Sequence[ast.stmt]) -> bool:
     if isinstance(last, ast.While):
         endless = isinstance(last.test, ast.Constant) and bool(last.test.value)
         return endless and not _own_jump(last.body, ast.Break)
-    if isinstance(last, ast.Try):
+    if isinstance(last, ast.Try | ast.TryStar):
         return _always_exits(last.body or last.orelse) and all(_always_exits(item.body) for item in last.handlers)
     return False
 
@@ -205,11 +205,11 @@ class _Lowering:
         elif isinstance(node, ast.Match):
             for case in node.cases:
                 case.body = self.block(case.body, flags)
-        elif isinstance(node, ast.Try):
+        elif isinstance(node, ast.Try | ast.TryStar):
             self._try(node, flags)
         return [node]
 
-    def _try(self, node: ast.Try, flags: _Flags) -> None:
+    def _try(self, node: ast.Try | ast.TryStar, flags: _Flags) -> None:
         if any(True for statement in node.finalbody for _ in _jumps(statement)):
             raise NotConvertibleError("a jump out of `finally` swallows exceptions")
         leaving = [flag for statement in node.body for flag in self._set_by(statement, flags)]

@@ -42,7 +42,7 @@ class _Liveness:
         if isinstance(node, ast.With):
             bound = names_of(item.optional_vars for item in node.items if item.optional_vars is not None).bound
             return _reads(*node.items) | (self.before(node.body, after) - bound) | after
-        if isinstance(node, ast.Try):
+        if isinstance(node, ast.Try | ast.TryStar):
             return self._try(node, after)
         if isinstance(node, ast.Match):
             cases = [self._case(case, after) for case in node.cases]
@@ -67,7 +67,7 @@ class _Liveness:
         guard = _reads(case.guard) if case.guard is not None else frozenset()
         return ((self.before(case.body, after) | guard) - names_of(case.pattern).bound) | _reads(case.pattern)
 
-    def _try(self, node: ast.Try, after: Live) -> Live:
+    def _try(self, node: ast.Try | ast.TryStar, after: Live) -> Live:
         after = after | self.before(node.finalbody, after)
         otherwise = self.before(node.orelse, after)
         handlers = [self.before(handler.body, after) for handler in node.handlers]

@@ -60,6 +60,8 @@ def _arguments(node: ast.arguments) -> Iterable[ast.arg]:
 def _rewrite_scope(node: ast.FunctionDef, class_name: str | None) -> None:
     """Rewrite the body of one function in place; nested functions have scopes of their own."""
     shared, outer = declared(node.body, ast.Global), declared(node.body, ast.Nonlocal)
+    # A docstring is one only as the first statement.
+    described = node.body[: ast.get_docstring(node, clean=False) is not None]
     body = _Plain().statements(node.body)
     lowered = lower_jumps(body)
     annotate(lowered, shared | outer)
@@ -75,7 +77,7 @@ def _rewrite_scope(node: ast.FunctionDef, class_name: str | None) -> None:
         # Never runs: it makes names that are only assigned in generated functions local to this one.
         bind = ast.Assign([ast.Name(name, ast.Store()) for name in sorted(moved)], ast.Constant(None))
         head.append(ast.If(ast.Constant(False), [bind], []))
-    node.body = [ast.copy_location(item, node.body[0]) for item in head] + rewritten
+    node.body = [*described, *(ast.copy_location(item, node.body[0]) for item in head), *rewritten]
 
 
 class _Plain(ast.NodeTransformer):
