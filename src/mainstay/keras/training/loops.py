@@ -21,6 +21,7 @@ from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 from keras.src.trainers.trainer import Trainer
 
 from mainstay.keras.training import tensorflow_steps
+from mainstay.keras.training.interruption import KeptState
 from mainstay.keras.training.several_steps import Run, current_run, listens, running, several, steps_for
 
 _UNTRACKED = frozenset({"_jax_state", "_jax_state_synced"})
@@ -39,7 +40,11 @@ def _within_run(kind: str, original: Callable[..., Any]) -> Callable[..., Any]:
             values = given.arguments
             run = Run(self, kind, values["callbacks"], values.get("epochs", 1) - values.get("initial_epoch", 0))
         with running(run):
-            return original(self, *args, **kwargs)
+            try:
+                return original(self, *args, **kwargs)
+            except BaseException:
+                self.jax_state_sync()  # it may have come between two steps
+                raise
 
     return loop
 
@@ -108,10 +113,12 @@ def _install_steps() -> None:
 
     @functools.wraps(make)
     def make_function(self: Any, step_function: Any, concatenate_outputs: bool = False) -> Any:
-        ordinary = make(self, step_function, concatenate_outputs)
-        if not hasattr(step_function, "lower"):
-            return ordinary
-        return several(self, step_function, ordinary, concatenate=concatenate_outputs)
+        kept = KeptState(self)
+        single = kept.following(step_function) if self.steps_per_execution > 1 else step_function
+        steps = make(self, single, concatenate_outputs)
+        if hasattr(step_function, "lower"):
+            steps = several(self, step_function, steps, concatenate=concatenate_outputs)
+        return kept.guarding(steps)
 
     @functools.wraps(enumerate_)
     def enumerate_iterator(self: Any) -> Iterator[Any]:
