@@ -77,6 +77,48 @@ def test_the_numpy_array_that_a_variable_came_from_stays_as_it_was(size: int) ->
     assert [float(value[0]) for value in out] == [1, 2, 3]
 
 
+def aligned(size: int) -> np.ndarray:
+    """Return zeros that begin where JAX takes a NumPy array as it lies in memory."""
+    whole = np.zeros(size + 16, np.float32)
+    first = -whole.ctypes.data % 64 // 4
+    return whole[first : first + size]
+
+
+def test_an_array_may_be_filled_anew_as_soon_as_the_step_has_returned() -> None:
+    total, square = variable(), jnp.ones((400, 400)) / 400
+
+    @function
+    def step(x):
+        late = square
+        for _ in range(6):
+            late = late @ square
+        total.assign_add(keras.ops.sum(x) + 0 * keras.ops.sum(late))
+        return keras.ops.sum(x)
+
+    @function
+    def pure(x):
+        late = square
+        for _ in range(6):
+            late = late @ square
+        return keras.ops.sum(x) + 0 * keras.ops.sum(late)
+
+    batch, found = aligned(256), []
+    for number in range(1, 4):
+        for compiled in (step, pure):
+            batch[:] = number
+            found.append(compiled(batch))
+            batch[:] = 99
+    assert [float(item) for item in found] == [256, 256, 512, 512, 768, 768]
+    assert float(total.value) == 256 * 6
+
+
+def test_an_array_that_was_assigned_may_be_filled_anew() -> None:
+    v, array = keras.Variable(np.ones(1 << 16, np.float32)), aligned(1 << 16)
+    v.assign(array)
+    array[:] = 5
+    assert float(v.value.max()) == 0
+
+
 def test_two_variables_may_share_one_buffer() -> None:
     shared = jnp.zeros(3)
     a, b = keras.Variable(shared), keras.Variable(shared)

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import keras
+import numpy as np
 from keras.src import backend
 from keras.src.backend import config as keras_config
 from keras.src.backend import core as backend_core
@@ -237,3 +238,13 @@ for _place, _names in _WITHOUT_VARIABLES.items():
 
 # NumPy would otherwise compute `array * variable` by itself: without a gradient, and not at all while tracing.
 _CommonVariable.__array_priority__ = 100
+
+_original_convert = backend.Variable._convert_to_tensor
+
+
+def _convert(self: Any, value: Any, dtype: Any = None) -> Any:
+    # JAX may take a NumPy array as it lies in memory, and what its owner writes there later into the variable.
+    return _original_convert(self, value.copy() if isinstance(value, np.ndarray) else value, dtype)
+
+
+backend.Variable._convert_to_tensor = _convert

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.export
 import jax.numpy as jnp
+import numpy as np
 from jax.extend import core as jex
 
 from mainstay.core import ModelError
@@ -45,6 +46,14 @@ def _references_when_unshared() -> int:
 _UNSHARED = _references_when_unshared()
 _are_unshared = frozenset({_UNSHARED}).issuperset
 _CALLBACKS = frozenset({"io_callback", "pure_callback", "debug_callback", "debug_print"})
+
+
+def _owned(operand: Any) -> Any:
+    """Return an operand that its caller cannot change any more.
+
+    XLA reads a NumPy array where it lies, and may do so after the call has returned, when the caller fills it anew.
+    """
+    return operand.copy() if isinstance(operand, np.ndarray) else operand
 
 
 def _calls_python(jaxpr: Any) -> bool:
@@ -97,6 +106,7 @@ class Program:
     def _run_pure(self, operands: Sequence[Any]) -> Any:
         if type(TRACE_CONTEXT.trace) is not EAGER_TRACE:
             return self._run_inside(operands)
+        operands = [*map(_owned, operands)]
         if self._has_constants:
             with _LAUNCH:  # whoever gives values away sees from now on that this call holds them
                 operands = (*map(_value_of, self._readonly), *self._captures, *operands)
@@ -106,6 +116,7 @@ class Program:
     def _run_stateful(self, operands: Sequence[Any]) -> Any:
         if type(TRACE_CONTEXT.trace) is not EAGER_TRACE:
             return self._run_inside(operands)
+        operands = [*map(_owned, operands)]
         with _LAUNCH:
             values = [*map(_value_of, self._donated)]
             if not _are_unshared(map(getrefcount, values)):
@@ -153,7 +164,7 @@ class Program:
         """Run under a tape or another transformation: differentiable, with nothing given away."""
         with _LAUNCH:
             values = [*map(read_uncast, (*self._donated, *self._readonly))]
-        outputs = self._undonated(*values, *self._captures, *operands)
+        outputs = self._undonated(*values, *self._captures, *map(_owned, operands))
         for variable, value in zip(self._targets, outputs, strict=False):
             if isinstance(value, jax.core.Tracer):
                 raise ModelError(
