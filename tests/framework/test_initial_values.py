@@ -31,10 +31,14 @@ INITIALIZERS: dict[str, dict[str, Any]] = {
 }
 
 
-def initialized(name: str, shape: Any, dtype: str, seed: int) -> Any:
+def initialized_variable(name: str, shape: Any, dtype: str, seed: int) -> Any:
     settings = {} if name in ("zeros", "ones") else {"seed": seed}
     initializer = type(keras.initializers.get(name))(**INITIALIZERS[name], **settings)
-    return keras.Variable(initializer, shape=shape, dtype=dtype, trainable=False).value
+    return keras.Variable(initializer, shape=shape, dtype=dtype, trainable=False)
+
+
+def initialized(name: str, shape: Any, dtype: str, seed: int) -> Any:
+    return initialized_variable(name, shape, dtype, seed).value
 
 
 def assert_the_same(name: str, shape: Any, dtype: str, seed: int) -> None:
@@ -133,6 +137,23 @@ def test_a_variable_made_in_a_compiled_initializer_or_a_tape_has_the_same_values
             return jax.jit(drawn)()
 
     np.testing.assert_allclose(keras.Variable(Traced(), shape=(4, 5)).numpy(), expected, rtol=1e-6)
+
+
+def test_variables_that_a_function_creates_compile_nothing_of_their_own() -> None:
+    made: list[Any] = []
+
+    def create(x: Any) -> Any:
+        if not made:
+            names = ("zeros", "ones", "glorot_uniform")
+            made.extend(initialized_variable(name, (21, 23), "float32", 6) for name in names)
+        return x + made[0][0, 0] + made[2][0, 0]
+
+    initialized("glorot_uniform", (2, 3), "float32", 1)
+    with compiled_programs() as programs:
+        tf.function(create)(jnp.float32(1))
+    assert not any("broadcast" in name or "uniform" in name for name in programs)
+    expected = initialized("glorot_uniform", (21, 23), "float32", 6)
+    assert made[2].numpy().tobytes() == np.asarray(expected).tobytes()
 
 
 def test_an_initial_value_can_be_donated() -> None:

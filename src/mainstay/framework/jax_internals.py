@@ -29,6 +29,7 @@ _CUSTOM_VJP = ("self", "primitive", "fun", "fwd", "bwd", "tracers", "out_trees",
 _USED: dict[str, tuple[str, ...] | None] = {
     "array.ArrayImpl": None,
     "compilation_cache.get_file_cache": ("path",),
+    "config.eager_constant_folding": None,
     "config.trace_context": None,
     "core.ClosedJaxpr.consts": None,
     "core.ClosedJaxpr.jaxpr": None,
@@ -354,3 +355,8 @@ core.Tracer.numpy = _numpy_of_traced  # type: ignore[attr-defined]
 def set_for_all_threads(context: Any, value: object) -> None:
     """Give a context of `jax.make_user_context` a value in every thread that has none of its own."""
     context._obj.set_global(value)
+
+
+def folds_constants() -> bool:
+    """Return whether operations on known values are executed in a trace too, by `jax.ensure_compile_time_eval`."""
+    return bool(config.eager_constant_folding.value)

@@ -6,6 +6,7 @@ model that takes longer than everything else up to its first step.
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from mainstay.framework.jax_internals import runs_eagerly
+from mainstay.framework.jax_internals import current_trace, folds_constants, outside_of_traces, runs_eagerly
 from mainstay.framework.kernels.switch import kernels_enabled
 
 _LEAST_DRAWN = 1 << 18
@@ -25,7 +26,8 @@ _QUICKLY = {"xla_backend_optimization_level": 1}
 
 
 class _Creation(threading.local):
-    running = False
+    trace: Any = None
+    """Where the initialization of a variable runs. An initializer may start a trace of its own, which is left alone."""
 
 
 _creation = _Creation()
@@ -35,11 +37,12 @@ def initialization_with(plain: Callable[..., None]) -> Callable[..., None]:
     """Return Keras' method that initializes a variable, in which zeros, ones and random numbers are made our way."""
 
     def initialize(self: Any, initializer: Any) -> None:
-        before, _creation.running = _creation.running, kernels_enabled()
+        known = kernels_enabled() and (runs_eagerly() or folds_constants())
+        before, _creation.trace = _creation.trace, current_trace() if known else None
         try:
             plain(self, initializer)
         finally:
-            _creation.running = before
+            _creation.trace = before
 
     return initialize
 
@@ -49,7 +52,8 @@ def filled_with(plain: Callable[..., Any], value: int, default_dtype: Callable[[
 
     def filled(shape: Any, dtype: Any = None) -> Any:
         if _applies() and _is_known(shape):
-            return jax.device_put(np.full(shape, value, jax.dtypes.canonicalize_dtype(dtype or default_dtype())))
+            with outside_of_traces():
+                return jax.device_put(np.full(shape, value, jax.dtypes.canonicalize_dtype(dtype or default_dtype())))
         return plain(shape, dtype)
 
     return filled
@@ -63,7 +67,8 @@ def uniform_with(
     def uniform(shape: Any, minval: Any = 0.0, maxval: Any = 1.0, dtype: Any = None, seed: Any = None) -> Any:
         dtype, key = dtype or default_dtype(), draw_seed(seed)
         if _applies() and _is_known(shape) and _is_usual(dtype, key, minval, maxval):
-            return jax.device_put(_first(shape, _uniform, key, float(minval), float(maxval)))
+            with outside_of_traces():
+                return jax.device_put(_first(shape, _uniform, key, float(minval), float(maxval)))
         return plain(shape, minval, maxval, dtype, key)
 
     return uniform
@@ -78,8 +83,9 @@ def normal_with(
     def normal(shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, seed: Any = None) -> Any:
         dtype, key = dtype or default_dtype(), draw_seed(seed)
         if _applies() and _is_known(shape) and _is_usual(dtype, key, mean, stddev):
-            sample = _first(shape, draw, key)
-            return jax.device_put(sample * np.float32(stddev) + np.float32(mean))
+            with outside_of_traces():
+                sample = _first(shape, draw, key)
+                return jax.device_put(sample * np.float32(stddev) + np.float32(mean))
         return plain(shape, mean, stddev, dtype, key)
 
     return normal
@@ -91,28 +97,31 @@ def _first(shape: tuple[int, ...], draw: Callable[..., jax.Array], key: jax.Arra
     With JAX's generator a number depends on the key and on its position alone, not on how many there are.
     """
     count = math.prod(shape)
-    return np.asarray(draw(key, *limits, count=max(count, _LEAST_DRAWN)))[:count].reshape(shape)
+    program = _program(draw, max(count, _LEAST_DRAWN), len(limits))
+    return np.asarray(program(np.asarray(key), *map(np.float32, limits)))[:count].reshape(shape)
 
 
-def _draw_uniform(key: jax.Array, minval: float, maxval: float, *, count: int) -> jax.Array:
+@functools.cache
+def _program(draw: Callable[..., jax.Array], count: int, limits: int) -> Any:
+    """Return a compiled draw of so many numbers; unlike `jax.jit`, the same one in every context of JAX."""
+    function = jax.jit(functools.partial(draw, count=count), compiler_options=_QUICKLY)
+    return function.lower(np.zeros(2, np.uint32), *[np.float32(0)] * limits).compile()
+
+
+def _uniform(key: jax.Array, minval: jax.Array, maxval: jax.Array, *, count: int) -> jax.Array:
     return jax.random.uniform(key, (count,), np.float32, minval, maxval)
 
 
-def _draw_normal(key: jax.Array, *, count: int) -> jax.Array:
+def _normal(key: jax.Array, *, count: int) -> jax.Array:
     return jax.random.normal(key, (count,), np.float32)
 
 
-def _draw_truncated(key: jax.Array, *, count: int) -> jax.Array:
+def _truncated(key: jax.Array, *, count: int) -> jax.Array:
     return jax.random.truncated_normal(key, -2.0, 2.0, (count,), np.float32)
 
 
-_uniform = jax.jit(_draw_uniform, static_argnames="count", compiler_options=_QUICKLY)
-_normal = jax.jit(_draw_normal, static_argnames="count", compiler_options=_QUICKLY)
-_truncated = jax.jit(_draw_truncated, static_argnames="count", compiler_options=_QUICKLY)
-
-
 def _applies() -> bool:
-    return _creation.running and runs_eagerly() and jax.sharding.get_abstract_mesh().empty
+    return _creation.trace is current_trace() and jax.sharding.get_abstract_mesh().empty
 
 
 def _is_known(shape: Any) -> bool:
