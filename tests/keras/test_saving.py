@@ -158,7 +158,7 @@ def test_what_is_there_survives_a_failure(
 
 def test_a_folder_with_other_things_in_it_is_not_replaced(tmp_path: Path, model) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(ArgumentError, match="holds more than a saved model"):
+    with pytest.raises(ArgumentError, match="something else than a saved model"):
         model.save(tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
@@ -170,6 +170,16 @@ def test_an_empty_folder_and_a_saved_model_of_tensorflow_give_way(tmp_path: Path
     (tmp_path / "tf" / "saved_model.pb").write_bytes(b"\0")
     model.save(tmp_path / "tf")
     assert_same_bits(load(tmp_path / "tf"), model)
+
+
+@pytest.mark.parametrize("part", ["assets", "variables"])
+def test_a_folder_whose_parts_only_sound_like_a_saved_model_is_left_alone(tmp_path: Path, model, part: str) -> None:
+    (tmp_path / "site" / part).mkdir(parents=True)
+    (tmp_path / "site" / part / "logo.txt").write_text("mine")
+    for write in (model.save, model.export):
+        with pytest.raises(ArgumentError, match="something else than a saved model"):
+            write(tmp_path / "site")
+    assert (tmp_path / "site" / part / "logo.txt").read_text() == "mine"
 
 
 def test_a_folder_is_not_written_over_a_file_nor_a_file_over_a_folder(tmp_path: Path, model) -> None:

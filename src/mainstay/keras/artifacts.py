@@ -264,11 +264,14 @@ def _write(path: str | os.PathLike[str], overwrite: bool, write: Callable[[Path]
 def _check_replaceable(target: Path, overwrite: bool) -> None:
     if not overwrite:
         raise StorageError("it exists already", where=target, fix="choose another path, or pass overwrite=True")
-    if not target.is_dir() or target.is_symlink():
+    if target.is_symlink():
+        raise ArgumentError("a SavedModel is a folder, and here is a link", where=target, fix="choose another path")
+    if not target.is_dir():
         raise ArgumentError("a SavedModel is a folder, and here is a file", where=target, fix="choose another path")
-    if not {entry.name for entry in target.iterdir()} <= _PARTS:
+    found = {entry.name for entry in target.iterdir()}
+    if not found <= _PARTS or (found and not is_artifact(target)):
         raise ArgumentError(
-            "the folder holds more than a saved model, and all of it would be replaced",
+            "the folder holds something else than a saved model, and all of it would be replaced",
             where=target,
             fix="choose a folder of its own for the model",
         )
