@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mainstay import keras
-from mainstay.core import ArgumentError, ModelError
+from mainstay.core import ArgumentError, ModelError, TensorSpec
 from mainstay.framework import Function, GradientTape, function, run_functions_eagerly
 
 ONES = np.ones((2, 3), "float32")
@@ -186,6 +186,18 @@ def test_equal_python_values_of_different_types_are_different_arguments() -> Non
     assert sign.experimental_get_tracing_count() == 3
 
 
+def test_equal_values_made_of_different_types_are_different_arguments() -> None:
+    @dataclass(frozen=True)
+    class Rate:
+        value: Any
+
+    scaled = function(lambda rate, x: x * rate.value)
+    assert [scaled(Rate(value), np.int32(3)).dtype.name for value in (1, 1.0, 1)] == ["int32", "float32", "int32"]
+    first = function(lambda values, x: x * min(values))
+    assert [first(frozenset([value]), np.int32(3)).dtype.name for value in (1.0, 1)] == ["float32", "int32"]
+    assert scaled.experimental_get_tracing_count() == first.experimental_get_tracing_count() == 2
+
+
 def test_a_weakly_typed_array_keeps_its_weak_type() -> None:
     add = function(lambda x: x + np.ones((), "float16"))
     assert add(jnp.asarray(1.0)).dtype == (jnp.asarray(1.0) + np.ones((), "float16")).dtype
@@ -302,6 +314,18 @@ def test_other_objects_are_compared_by_identity_and_forgotten_with_the_object() 
     assert gone() is None
     assert len(read._programs) == 1
     assert len(read._by_call) == 1
+
+
+def test_a_concrete_function_is_forgotten_with_the_object_it_was_traced_for() -> None:
+    class Plain:
+        value = 1
+
+    read = function(lambda thing, x: thing.value * x)
+    thing = Plain()
+    assert float(read.get_concrete_function(thing, TensorSpec((), "float32"))(thing, np.float32(3))) == 3
+    del thing
+    gc.collect()
+    assert not read._programs
 
 
 def test_variables_are_arguments_by_identity() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import weakref
 from collections import OrderedDict
@@ -104,7 +105,20 @@ def leaf_key(leaf: Any) -> Any:
             received=f"{kind.__module__}.{kind.__qualname__}",
             fix="pass its arrays, a tuple or a frozen dataclass; or give its class a __hash__",
         ) from None
-    return kind, leaf
+    return kind, leaf, _kinds_inside(leaf)
+
+
+def _kinds_inside(value: Any) -> Any:
+    """Return the types in a value: ``Rate(1)`` equals ``Rate(1.0)``, and what is computed with them is not the same."""
+    if isinstance(value, frozenset):
+        return frozenset((item, _kinds_inside(item)) for item in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        items = [getattr(value, field.name) for field in dataclasses.fields(value) if field.compare]
+    elif isinstance(value, tuple):
+        items = list(value)
+    else:
+        return type(value)
+    return type(value), *map(_kinds_inside, items)
 
 
 def is_identified(leaf: Any) -> bool:

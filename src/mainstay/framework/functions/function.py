@@ -193,8 +193,7 @@ class Function:
         shown = {}
         for path, leaf in zip(leaf_paths(inside), tree.tree_leaves(inside), strict=True):
             shown[path] = f"any {type(leaf).__name__}" if path in varying else describe(leaf)
-            if is_identified(leaf) and id(leaf) not in self._identified:
-                self._identified[id(leaf)] = watch(leaf, self._forget)
+        self._watch_objects(inside)
         self._watch.add_trace(shown, str(structure.treedef))
         return program, operands
 
@@ -206,6 +205,12 @@ class Function:
         traced = trace(run, structure, operands, name=self.__name__, may_create=self._count == 0)
         self._count += 1
         return Program(traced, self.__name__)
+
+    def _watch_objects(self, arguments: Any) -> None:
+        """Let what was traced for objects go with them."""
+        for leaf in tree.tree_leaves(arguments):
+            if is_identified(leaf) and id(leaf) not in self._identified:
+                self._identified[id(leaf)] = watch(leaf, self._forget)
 
     def _forget(self, identity: int) -> None:
         """Drop what was traced for an object that is gone; its identity may be given to another."""
@@ -254,6 +259,7 @@ class Function:
                     if is_open and type(error).__module__.startswith("jax."):
                         raise needs_a_length(error, self.__name__, specs) from None
                     raise
+                self._watch_objects(opened(arguments))
         call = self._run_bound if is_open else None
         return ConcreteFunction(self.__name__, self._parameters, structure.fill(specs), program, call)
 
