@@ -3,6 +3,7 @@
 from mainstay.framework import _setup  # noqa: F401  (first: it chooses the backend)
 from mainstay.framework.autograph import do_not_convert
 from mainstay.framework.backend import require_jax_backend
+from mainstay.framework.clipping import clip_by_global_norm, clip_by_norm, global_norm
 from mainstay.framework.compilation_cache import set_compilation_cache
 from mainstay.framework.config import (
     functions_run_eagerly,
@@ -32,6 +33,8 @@ __all__ = [
     "UnconnectedGradients",
     "Variable",
     "cast",
+    "clip_by_global_norm",
+    "clip_by_norm",
     "constant",
     "convert_to_tensor",
     "custom_gradient",
@@ -39,6 +42,7 @@ __all__ = [
     "dropout_generator",
     "function",
     "functions_run_eagerly",
+    "global_norm",
     "install_kernels",
     "kernels_enabled",
     "list_logical_devices",
