@@ -327,7 +327,11 @@ class GradientTape:
         if not is_variable(source):
             return [source]
         _, values = self._reads.get(id(source), (source, []))
-        return values or [raw_value(source)]
+        if values:
+            return values
+        # Another variable, whose value was assigned from this one's, may have been read in its place.
+        value = raw_value(source)
+        return [value] if id(value) in self._watched else []
 
     def _consume(self) -> None:
         if self._used and not self._persistent:
