@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -65,11 +66,27 @@ def trace(
         return [*(_settled(scope, variable) for variable in scope.writes.values()), *arrays]
 
     traced.__name__ = traced.__qualname__ = name
-    # The scope ends after the trace does: variables that were created and never read get real values then.
-    with outside_of_traces(), unobserved(), scope:
-        program = jax.make_jaxpr(traced)(*operands)
-    split = _split(program, scope, results[0])
-    return _only_kept(split, scope) if scope.created else split
+    with _collector_paused() if may_create else nullcontext():
+        # The scope ends after the trace does: variables that were created and never read get real values then.
+        with outside_of_traces(), unobserved(), scope:
+            program = jax.make_jaxpr(traced)(*operands)
+        split = _split(program, scope, results[0])
+        return _only_kept(split, scope) if scope.created else split
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Keep everything that the body makes in the youngest generation of Python's garbage collector.
+
+    What the body dropped is then found by a look through that generation instead of through all objects of the process.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _only_kept(split: Trace, scope: FunctionScope) -> Trace:
@@ -82,7 +99,7 @@ def _only_kept(split: Trace, scope: FunctionScope) -> Trace:
         items.clear()
     for mapping in (scope.reads, scope.writes, scope.state_mapping):
         mapping.clear()
-    gc.collect()
+    gc.collect(0)
     for references, names in zip(lists, paths, strict=True):
         for reference, path in zip(references, names, strict=True):
             if path is not None and reference() is None:
