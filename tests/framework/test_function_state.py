@@ -119,6 +119,21 @@ def test_an_array_that_was_assigned_may_be_filled_anew() -> None:
     assert float(v.value.max()) == 0
 
 
+def test_an_array_that_keras_converted_may_be_filled_anew() -> None:
+    array = aligned(400 * 400).reshape(400, 400)
+    layer = keras.layers.Dense(400, kernel_initializer="ones", use_bias=False)
+    layer.build((None, 400))
+    functions = [lambda x: keras.ops.convert_to_tensor(x, "float32"), layer, keras.ops.relu, keras.ops.sum]
+    wanted = [take(np.ones((400, 400), np.float32)) for take in functions]
+    found = []
+    for take in functions:
+        array[:] = 1
+        found.append(take(array))
+        array[:] = 99
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_two_variables_may_share_one_buffer() -> None:
     shared = jnp.zeros(3)
     a, b = keras.Variable(shared), keras.Variable(shared)

@@ -239,12 +239,14 @@ for _place, _names in _WITHOUT_VARIABLES.items():
 # NumPy would otherwise compute `array * variable` by itself: without a gradient, and not at all while tracing.
 _CommonVariable.__array_priority__ = 100
 
-_original_convert = backend.Variable._convert_to_tensor
+_original_convert = backend_core.convert_to_tensor
 
 
-def _convert(self: Any, value: Any, dtype: Any = None) -> Any:
-    # JAX may take a NumPy array as it lies in memory, and what its owner writes there later into the variable.
-    return _original_convert(self, value.copy() if isinstance(value, np.ndarray) else value, dtype)
+@functools.wraps(_original_convert)
+def _convert_to_tensor(x: Any, *args: Any, **kwargs: Any) -> Any:
+    # JAX may take a NumPy array as it lies in memory, and with it whatever its owner writes there later.
+    return _original_convert(x.copy() if isinstance(x, np.ndarray) else x, *args, **kwargs)
 
 
-backend.Variable._convert_to_tensor = _convert
+for _place in (backend, backend.core, backend.image, backend.linalg, backend.math, backend.nn, backend.numpy):
+    _place.convert_to_tensor = _convert_to_tensor
