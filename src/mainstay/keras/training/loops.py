@@ -20,7 +20,7 @@ from keras.src.trainers.data_adapters import array_slicing
 from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 from keras.src.trainers.trainer import Trainer
 
-from mainstay.keras.training import tensorflow_steps
+from mainstay.keras.training import ownership, tensorflow_steps
 from mainstay.keras.training.interruption import KeptState
 from mainstay.keras.training.several_steps import Run, current_run, listens, running, several, steps_for
 
@@ -101,6 +101,7 @@ def install() -> None:
         for moment in ("begin", "end"):
             hook = f"on_{kind}_batch_{moment}"
             setattr(keras.callbacks.CallbackList, hook, _quiet(hook, getattr(keras.callbacks.CallbackList, hook)))
+    ownership.install()
     tensorflow_steps.install()
     _install_steps()
     _install_attributes()
