@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import mainstay as tf
 
 TABLE = json.loads(Path(tf.__file__).with_name("tensorflow_names.json").read_text())
+NAMES, NOTES = TABLE["names"], TABLE["notes"]
 DTYPES = [
     "bfloat16",
     "bool",
@@ -69,6 +71,12 @@ def test_the_dtype_of_text_is_that_of_objects_and_a_string_in_a_spec() -> None:
         ("nn", "for tf.nn.relu write mainstay.ops.relu"),
         ("math", "for tf.math.log write mainstay.ops.log"),
         ("random", "for tf.random.normal write mainstay.keras.random.normal"),
+        ("TensorShape", "a shape is a tuple"),
+        ("control_dependencies", "in the order of the program"),
+        ("compat", "there is no TensorFlow 1"),
+        ("debugging", "\n  for tf.debugging.assert_equal: a compiled program cannot stop"),
+        ("train", "for tf.train.Checkpoint write mainstay.keras.callbacks.ModelCheckpoint"),
+        ("train", "optimisers are in `mainstay.keras.optimizers`"),
     ],
 )
 def test_a_name_of_tensorflow_that_is_not_here_says_what_to_write(name: str, hint: str) -> None:
@@ -84,13 +92,46 @@ def test_another_name_is_simply_not_there(name: str) -> None:
         getattr(tf, name)
 
 
-@pytest.mark.parametrize("name", sorted(TABLE))
-def test_what_the_table_says_to_write_exists(name: str) -> None:
-    root, *parts = TABLE[name].split(".")
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("set_visible_devices", "set CUDA_VISIBLE_DEVICES"),
+        (
+            "experimental",
+            "\n  for tf.config.experimental.set_memory_growth: drop it: set XLA_PYTHON",
+        ),
+    ],
+)
+def test_a_setting_of_tensorflow_that_is_not_here_says_what_to_do(name: str, hint: str) -> None:
+    with pytest.raises(AttributeError, match=f"^module 'mainstay.config' has no attribute '{name}'") as caught:
+        getattr(tf.config, name)
+    assert hint in str(caught.value)
+
+
+def test_another_setting_is_simply_not_there() -> None:
+    with pytest.raises(AttributeError, match=r"^module 'mainstay.config' has no attribute 'nothing_like_it'$"):
+        tf.config.nothing_like_it  # noqa: B018
+
+
+def resolve(name: str) -> object:
+    root, *parts = name.split(".")
     value = importlib.import_module(root)
     for part in parts:
         value = getattr(value, part)
+    return value
 
 
-def test_the_table_names_nothing_that_is_here() -> None:
-    assert sorted(set(TABLE) & set(tf.__all__)) == []
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_what_the_table_says_to_write_exists(name: str) -> None:
+    resolve(NAMES[name])
+
+
+@pytest.mark.parametrize("name", sorted(NOTES))
+def test_what_a_note_speaks_of_exists(name: str) -> None:
+    for mentioned in re.findall(r"\b(?:mainstay|numpy)(?:\.\w+)+", NOTES[name]):
+        resolve(mentioned)
+
+
+def test_the_table_names_nothing_that_is_here_and_nothing_twice() -> None:
+    assert sorted({*NAMES, *NOTES} & set(tf.__all__)) == []
+    assert sorted(set(NAMES) & set(NOTES)) == []

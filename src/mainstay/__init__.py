@@ -3,7 +3,7 @@
 ``import mainstay as tf`` gives the rooms, and the names of TensorFlow's programming model, under the names that
 TensorFlow users know. Each is imported when it is first used, so that a server never pays for Keras and a command
 line never waits for JAX. The numeric functions are those of Keras, `ops`; a name of TensorFlow that is not here
-raises an `AttributeError` that says what to write instead.
+raises an `AttributeError` that says what to write instead, or why there is nothing to write.
 """
 
 from importlib import import_module
@@ -93,16 +93,20 @@ def _dtype(name: str) -> object:
     return np.dtype({"bfloat16": ml_dtypes.bfloat16, "string": object}.get(name, name))
 
 
-def _absence(name: str) -> str:
-    """Return why there is no such name, and what to write instead where TensorFlow has it."""
-    message = f"module 'mainstay' has no attribute {name!r}"
+def _absence(name: str, place: str = "") -> str:
+    """Return why a place, such as ``config.``, has no such name, and what to write instead where TensorFlow has it."""
+    message = f"module 'mainstay{place and '.'}{place.rstrip('.')}' has no attribute {name!r}"
     if name.startswith("_"):
         return message
     import json
     from pathlib import Path
 
     table = json.loads(Path(__file__).with_name("tensorflow_names.json").read_text(encoding="utf-8"))
-    if name in table:
-        return f"{message}: write {table[name]}"
-    inside = [f"\n  for tf.{old} write {new}" for old, new in table.items() if old.startswith(f"{name}.")]
+    names, notes, wanted = table["names"], table["notes"], f"{place}{name}"
+    if wanted in names:
+        return f"{message}: write {names[wanted]}"
+    inside = [f"\n  for tf.{old} write {new}" for old, new in names.items() if old.startswith(f"{wanted}.")]
+    inside += [f"\n  for tf.{old}: {note}" for old, note in notes.items() if old.startswith(f"{wanted}.")]
+    if wanted in notes:
+        return f"{message}: {notes[wanted]}{''.join(inside)}"
     return f"{message}:{''.join(inside)}" if inside else message

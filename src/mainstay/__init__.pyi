@@ -45,6 +45,8 @@ _ROOMS: tuple[str, ...]
 _NAMES: dict[str, str]
 _DTYPES: tuple[str, ...]
 
+def _absence(name: str, place: str = "") -> str: ...
+
 ops: ModuleType
 bfloat16: np.dtype[Any]
 bool: np.dtype[np.bool_]  # noqa: A001

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
 
 import jax
 
+from mainstay import _absence
 from mainstay.core import ArgumentError
 from mainstay.framework.functions.function import switch
 
@@ -80,6 +82,12 @@ def list_logical_devices(device_type: str | None = None) -> list[LogicalDevice]:
         ArgumentError: The device type is another one.
     """
     return [LogicalDevice(f"/device:{kind}:{index}", kind) for kind, index in _devices(device_type)]
+
+
+if not TYPE_CHECKING:  # to a type checker it would mean that every name is there
+
+    def __getattr__(name: str) -> NoReturn:
+        raise AttributeError(_absence(name, "config."), name=name)
 
 
 def _devices(device_type: str | None) -> list[tuple[str, int]]:

@@ -153,8 +153,8 @@ def _no_text(received: str) -> ArgumentError:
     return ArgumentError(
         "arrays hold numbers, and this is text or another Python object",
         received=received,
-        fix="keep text in NumPy arrays of dtype object, and turn it into numbers with keras.layers.StringLookup,"
-        " mainstay.hostops or mainstay.transform",
+        fix="keep text in NumPy arrays of dtype object, and turn it into numbers with mainstay.transform or"
+        " mainstay.hostops",
     )
 
 
