@@ -349,6 +349,30 @@ def test_nested_functions_share_their_variables() -> None:
     agree(run, (2,), (1,), (0,))
 
 
+def test_a_call_of_a_nested_function_in_a_branch_or_loop_changes_what_it_binds() -> None:
+    def run(x):
+        count, last = 0, 0
+
+        def note(value):
+            nonlocal last
+            last = value
+
+        def add(value):
+            nonlocal count
+            count += value
+            note(count * 2)
+
+        if x > 3:
+            add(100)
+        for i in range(x):
+            add(i)
+        while count < 20:
+            add(7)
+        return count, last
+
+    agree(run, (0,), (3,), (5,))
+
+
 def test_recursion_on_python_values_unrolls() -> None:
     def factorial(n):
         return 1 if n == 0 else n * factorial(n - 1)

@@ -71,6 +71,39 @@ def free_names(node: Scope) -> Names:
     return Names(read=used, bound=inner.bound & outward, captured=used | (inner.bound & outward))
 
 
+def effects_of(body: Sequence[ast.stmt], own: set[str]) -> dict[str, Names]:
+    """Return which names calls of the functions defined in one function scope may bind there, by their names.
+
+    Args:
+        body: The statements of the scope.
+        own: Names that are certainly of this scope, and not of one around it.
+    """
+    nested: dict[str, Names] = {}
+    pending: list[ast.AST] = list(body)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.FunctionDef):
+            nested[node.name] = free_names(node)
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            own = own | {node.id}
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
+            pending.extend(ast.iter_child_nodes(node))
+    for names in nested.values():
+        names.bound &= own
+    return nested
+
+
+def add_effects(names: Names, effects: dict[str, Names]) -> None:
+    """Add to the names of a block those that functions may bind that it, or a function among them, calls."""
+    pending, known = set(names.read), set()
+    while pending:
+        name = pending.pop()
+        if name in effects and name not in known:
+            known.add(name)
+            names.bound |= effects[name].bound
+            pending |= effects[name].read
+
+
 def place_of(node: ast.expr) -> str | None:
     """Return `a.b.c` for a chain of attributes that starts at a name, or None."""
     if isinstance(node, ast.Name):

@@ -12,7 +12,15 @@ from collections.abc import Iterable, Sequence
 
 from mainstay.framework.autograph.jumps import lower_jumps, operator, thunk
 from mainstay.framework.autograph.liveness import annotate
-from mainstay.framework.autograph.names import Names, declared, is_static_test, names_of, parameters
+from mainstay.framework.autograph.names import (
+    Names,
+    add_effects,
+    declared,
+    effects_of,
+    is_static_test,
+    names_of,
+    parameters,
+)
 from mainstay.framework.autograph.source import Definition
 
 NAME = "ag__function"
@@ -65,7 +73,8 @@ def _rewrite_scope(node: ast.FunctionDef, class_name: str | None) -> None:
     body = _Plain().statements(node.body)
     lowered = lower_jumps(body)
     annotate(lowered, shared | outer)
-    rewriter = _Rewriter(node.args, shared, class_name)
+    effects = effects_of(lowered, outer | set(parameters(node.args)))
+    rewriter = _Rewriter(node.args, shared, class_name, effects)
     rewritten = rewriter.block(lowered)
     head: list[ast.stmt] = []
     if shared:
@@ -115,12 +124,15 @@ class _Plain(ast.NodeTransformer):
 class _Rewriter(ast.NodeTransformer):
     """Rewrites the statements and expressions of one function scope."""
 
-    def __init__(self, arguments: ast.arguments, shared: set[str], class_name: str | None) -> None:
+    def __init__(
+        self, arguments: ast.arguments, shared: set[str], class_name: str | None, effects: dict[str, Names]
+    ) -> None:
         names = parameters(arguments)
         self.moved: set[str] = set()
         self._first = names[0] if names else None
         self._shared = shared
         self._class = class_name
+        self._effects = effects
         self._count = 0
 
     def block(self, body: Sequence[ast.stmt]) -> list[ast.stmt]:
@@ -135,7 +147,7 @@ class _Rewriter(ast.NodeTransformer):
     def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
         if is_static_test(node.test):
             return self.generic_visit(node)
-        names = names_of((*node.body, *node.orelse))
+        names = self._names((*node.body, *node.orelse))
         then = self._function("then", node.body, names)
         otherwise = self._function("else", node.orelse, names) if node.orelse else None
         call = self._operator(
@@ -149,7 +161,7 @@ class _Rewriter(ast.NodeTransformer):
         return [ast.copy_location(item, node) for item in (*functions, ast.Expr(call))]
 
     def visit_While(self, node: ast.While) -> list[ast.stmt]:
-        names = names_of(node.body)
+        names = self._names(node.body)
         flags: list[str] = node.flags  # type: ignore[attr-defined]
         test = self.visit(node.test)
         if flags:
@@ -166,7 +178,7 @@ class _Rewriter(ast.NodeTransformer):
         return [ast.copy_location(item, node) for item in (body, ast.Expr(call))]
 
     def visit_For(self, node: ast.For) -> list[ast.stmt]:
-        names = names_of((node.target, *node.body))
+        names = self._names((node.target, *node.body))
         flags: list[str] = node.flags  # type: ignore[attr-defined]
         take = ast.copy_location(ast.Assign([node.target], ast.Name("ag__item", ast.Load())), node.target)
         body = self._function("body", [take, *node.body], names, "ag__item")
@@ -197,6 +209,11 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         return node
+
+    def _names(self, body: Iterable[ast.stmt | ast.expr]) -> Names:
+        names = names_of(body)
+        add_effects(names, self._effects)
+        return names
 
     def _function(self, kind: str, body: list[ast.stmt], names: Names, *arguments: str) -> ast.FunctionDef:
         """Make a block into a function that sets the names around it."""
