@@ -165,3 +165,25 @@ def test_an_initial_value_can_be_donated() -> None:
 def test_another_generator_of_jax_is_used_as_it_is() -> None:
     with jax.threefry_partitionable(False):
         assert_the_same("glorot_uniform", (5, 3), "float32", 4)
+
+
+@pytest.mark.parametrize("dtypes", [("float32", "float32"), ("int32", "int32"), ("bfloat16", "float32")], ids=str)
+def test_a_quotient_is_that_of_keras_and_one_program(dtypes: Any) -> None:
+    values = [jnp.asarray(item, dtype) for item, dtype in zip(([1, 0, 7, -2], [3, 0, 0, 9]), dtypes, strict=True)]
+    with plain_kernels():
+        plain = keras.ops.divide_no_nan(*values)
+    with compiled_programs() as programs:
+        ours = keras.ops.divide_no_nan(*values)
+    assert len(programs) <= 1
+    assert ours.dtype == plain.dtype
+    assert np.asarray(ours).tobytes() == np.asarray(plain).tobytes()
+    assert float(keras.ops.divide_no_nan(3.0, 0)) == 0
+
+
+def test_the_result_of_a_metric_is_that_of_keras() -> None:
+    metric = keras.metrics.Mean()
+    assert float(metric.result()) == 0
+    metric.update_state([1.0, 2.0, 4.0])
+    ours = metric.result()
+    with plain_kernels():
+        assert np.asarray(metric.result()).tobytes() == np.asarray(ours).tobytes()

@@ -20,6 +20,7 @@ from mainstay.framework.kernels.initial import filled_with, initialization_with,
 from mainstay.framework.kernels.normalization import moments_with
 from mainstay.framework.kernels.pooling import average_pool, max_pool, pooled
 from mainstay.framework.kernels.products import matmul_with
+from mainstay.framework.kernels.quotient import divide_no_nan_with
 from mainstay.framework.kernels.recurrent import lstm_with
 from mainstay.framework.kernels.softmax import softmax_with
 from mainstay.framework.kernels.sorting import sort_with
@@ -66,6 +67,12 @@ REPLACEMENTS: tuple[Replacement, ...] = (
     (backend.nn, "dot_product_attention", _ATTENTION, attention_with),
     (backend.nn, "softmax", ("x", "axis"), softmax_with),
     (backend.numpy, "matmul", ("x1", "x2"), matmul_with),
+    (
+        backend.numpy,
+        "divide_no_nan",
+        ("x1", "x2"),
+        lambda plain: divide_no_nan_with(plain, backend.convert_to_tensor),
+    ),
     (backend.numpy, "sort", ("x", "axis"), sort_with),
     (backend, "lstm", _LSTM, lambda plain: lstm_with(plain, keras.activations.tanh, keras.activations.sigmoid)),
     (backend.nn, "moments", ("x", "axes", "keepdims", "synchronized"), moments_with),
