@@ -299,6 +299,15 @@ def test_arguments_that_cannot_be_compared_are_refused_with_their_path() -> None
         keep()
 
 
+def test_an_array_with_swapped_bytes_is_refused_with_a_way_out() -> None:
+    double = function(lambda pixels: pixels * 2)
+    swapped = np.ones(2, ">f4")
+    with pytest.raises(ArgumentError, match=r"pixels.*\n.*>f4") as caught:
+        double(swapped)
+    assert "newbyteorder" in str(caught.value)
+    assert double(swapped.astype(swapped.dtype.newbyteorder("="))).tolist() == [2, 2]
+
+
 def test_other_objects_are_compared_by_identity_and_forgotten_with_the_object() -> None:
     class Plain:
         value = 1

@@ -524,3 +524,12 @@ def test_a_hessian_comes_from_nested_tapes() -> None:
             y = f(X)
         first = inner.gradient(y, X)
     close(outer.jacobian(first, X), jax.hessian(f)(X), rtol=1e-5)
+
+
+def test_a_variable_that_was_not_read_has_no_gradient_though_another_holds_its_value() -> None:
+    unread, read = Variable(2.0), Variable(3.0)
+    read.assign(unread.value)
+    with GradientTape(persistent=True) as tape:
+        y = 3.0 * read
+    assert tape.gradient(y, unread) is None
+    assert float(tape.gradient(y, read)) == 3.0

@@ -76,7 +76,7 @@ def leaf_key(leaf: Any) -> Any:
     """Return what a program depends on in an argument: the kind of an array, the value of anything else.
 
     Raises:
-        ArgumentError: The leaf has no hash, so that two calls cannot be compared.
+        ArgumentError: The leaf has no hash, so that two calls cannot be compared, or is an array that XLA cannot take.
     """
     kind = type(leaf)
     if isinstance(leaf, jax.Array):
@@ -87,6 +87,12 @@ def leaf_key(leaf: Any) -> Any:
                 "arrays of text, times or objects do not go into a compiled function",
                 received=f"an array of dtype {leaf.dtype}",
                 fix="turn it into numbers before (see mainstay.hostops), or pass a Python value",
+            )
+        if not leaf.dtype.isnative:
+            raise ArgumentError(
+                "the numbers of an array have their bytes in another order than this machine's",
+                received=f"an array of dtype {leaf.dtype.str}",
+                fix="turn it round: array.astype(array.dtype.newbyteorder('='))",
             )
         return leaf.shape, leaf.dtype
     if kind in _PLAIN:
