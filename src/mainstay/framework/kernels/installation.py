@@ -13,6 +13,7 @@ from keras.src import backend
 from keras.src.backend.jax.random import jax_draw_seed
 
 from mainstay.framework.kernels.attention import attention_with
+from mainstay.framework.kernels.contractions import einsum_with
 from mainstay.framework.kernels.convolution import conv_with
 from mainstay.framework.kernels.depthwise import depthwise_with
 from mainstay.framework.kernels.dropout import dropout_with
@@ -66,6 +67,7 @@ REPLACEMENTS: tuple[Replacement, ...] = (
     (backend.nn, "average_pool", _POOL, lambda plain: pooled(plain, average_pool, _image_format)),
     (backend.nn, "dot_product_attention", _ATTENTION, attention_with),
     (backend.nn, "softmax", ("x", "axis"), softmax_with),
+    (backend.numpy, "einsum", ("subscripts", "operands", "kwargs"), einsum_with),
     (backend.numpy, "matmul", ("x1", "x2"), matmul_with),
     (
         backend.numpy,
