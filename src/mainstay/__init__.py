@@ -44,6 +44,7 @@ _NAMES = {
     "function": "mainstay.framework",
     "global_norm": "mainstay.framework",
     "ops": "mainstay.keras.ops",
+    "print": "mainstay.framework",
     "stop_gradient": "mainstay.framework",
 }
 

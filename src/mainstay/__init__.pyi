@@ -37,6 +37,7 @@ from mainstay.framework import (
     custom_gradient,
     function,
     global_norm,
+    print,  # noqa: A004
     stop_gradient,
 )
 
@@ -98,6 +99,7 @@ __all__ = [
     "metadata",
     "ops",
     "pipeline",
+    "print",
     "saved_model",
     "serving",
     "statistics",

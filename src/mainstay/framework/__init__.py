@@ -21,6 +21,7 @@ from mainstay.framework.kernels import (
     plain_kernels,
     set_dropout_generator,
 )
+from mainstay.framework.printing import print  # noqa: A004
 from mainstay.framework.tapes import GradientTape, UnconnectedGradients, custom_gradient, stop_gradient
 from mainstay.framework.variables import Variable
 
@@ -48,6 +49,7 @@ __all__ = [
     "list_logical_devices",
     "list_physical_devices",
     "plain_kernels",
+    "print",
     "require_jax_backend",
     "run_functions_eagerly",
     "set_compilation_cache",

@@ -360,3 +360,11 @@ def set_for_all_threads(context: Any, value: object) -> None:
 def folds_constants() -> bool:
     """Return whether operations on known values are executed in a trace too, by `jax.ensure_compile_time_eval`."""
     return bool(config.eager_constant_folding.value)
+
+
+def computes_at_once() -> bool:
+    """Return whether the next primitive is executed at once: tapes may be running, but nothing is being traced."""
+    trace = core.trace_ctx.trace
+    while isinstance(trace, InterceptingTrace):
+        trace = trace.parent
+    return type(trace) is core.EvalTrace
