@@ -30,6 +30,7 @@ _ROOMS = (
 
 _NAMES = {
     "GradientTape": "mainstay.framework",
+    "Module": "mainstay.framework",
     "TensorSpec": "mainstay.core",
     "UnconnectedGradients": "mainstay.framework",
     "Variable": "mainstay.framework",

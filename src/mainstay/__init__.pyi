@@ -25,6 +25,7 @@ from mainstay import (
 from mainstay.core import TensorSpec
 from mainstay.framework import (
     GradientTape,
+    Module,
     UnconnectedGradients,
     Variable,
     autograph,
@@ -66,6 +67,7 @@ uint8: np.dtype[np.uint8]
 
 __all__ = [
     "GradientTape",
+    "Module",
     "TensorSpec",
     "UnconnectedGradients",
     "Variable",

@@ -21,6 +21,7 @@ from mainstay.framework.kernels import (
     plain_kernels,
     set_dropout_generator,
 )
+from mainstay.framework.modules import Module
 from mainstay.framework.printing import print  # noqa: A004
 from mainstay.framework.tapes import GradientTape, UnconnectedGradients, custom_gradient, stop_gradient
 from mainstay.framework.variables import Variable
@@ -30,6 +31,7 @@ __all__ = [
     "ConcreteFunction",
     "Function",
     "GradientTape",
+    "Module",
     "RetracingWarning",
     "UnconnectedGradients",
     "Variable",
