@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mainstay import keras
-from mainstay.core import ModelError
+from mainstay.core import ArgumentError, ModelError
 from mainstay.framework import RetracingWarning, function
 
 ONES = np.ones((2, 3), "float32")
@@ -233,3 +233,11 @@ def test_a_number_that_python_needs_stays_a_number_under_reduce_retracing() -> N
 
     assert [repeat(np.ones(2, "float32"), n, 1.0).shape for n in (1, 2, 3)] == [(2,), (4,), (6,)]
     assert float(repeat(np.ones(2, "float32"), 3, 2.0)[0]) == 2
+
+
+def test_integers_that_jax_would_wrap_around_are_refused() -> None:
+    ids = np.array([1, 2**40 + 5])
+    for take in (function(lambda x: x + 1), lambda x: keras.ops.convert_to_tensor(x)):
+        with pytest.raises(ArgumentError, match=r"64 bits do not fit(.|\n)*1099511627781"):
+            take(ids)
+        assert np.asarray(take(np.array([2**31 - 2, -5])))[1] in (-4, -5)

@@ -20,6 +20,7 @@ from keras.src.backend.common.variables import Variable as _CommonVariable
 from keras.src.random import seed_generator
 
 from mainstay.core import ModelError
+from mainstay.framework.narrowing import refuse_wide_integers
 
 ReadObserver = Callable[[Any, Any], Any]
 """Called with a variable and the value that is about to be read, before any cast to the compute dtype.
@@ -245,7 +246,10 @@ _original_convert = backend_core.convert_to_tensor
 @functools.wraps(_original_convert)
 def _convert_to_tensor(x: Any, *args: Any, **kwargs: Any) -> Any:
     # JAX may take a NumPy array as it lies in memory, and with it whatever its owner writes there later.
-    return _original_convert(x.copy() if isinstance(x, np.ndarray) else x, *args, **kwargs)
+    if isinstance(x, np.ndarray):
+        refuse_wide_integers(x)
+        x = x.copy()
+    return _original_convert(x, *args, **kwargs)
 
 
 for _place in (backend, backend.core, backend.image, backend.linalg, backend.math, backend.nn, backend.numpy):

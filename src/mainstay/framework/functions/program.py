@@ -21,6 +21,7 @@ from mainstay.framework.functions.structures import shape_of
 from mainstay.framework.functions.tracing import Trace
 from mainstay.framework.jax_internals import EAGER_TRACE, TRACE_CONTEXT, open_program, subprograms
 from mainstay.framework.keras_internals import current_seed_generator, read_uncast
+from mainstay.framework.narrowing import refuse_wide_integers
 
 _value_of = attrgetter("_value")
 _NAMES = repeat("_value")
@@ -53,7 +54,10 @@ def _owned(operand: Any) -> Any:
 
     XLA reads a NumPy array where it lies, and may do so after the call has returned, when the caller fills it anew.
     """
-    return operand.copy() if isinstance(operand, np.ndarray) else operand
+    if not isinstance(operand, np.ndarray):
+        return operand
+    refuse_wide_integers(operand)
+    return operand.copy()
 
 
 def _calls_python(jaxpr: Any) -> bool:

@@ -1,0 +1,32 @@
+"""JAX holds 64-bit integers as 32-bit ones: those that would not survive that are refused, not changed unsaid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from mainstay.core import ArgumentError
+
+
+def refuse_wide_integers(array: np.ndarray[Any, Any]) -> None:
+    """Refuse an array of 64-bit integers that JAX would wrap around to 32 bits.
+
+    Raises:
+        ArgumentError: An integer does not fit, and JAX is not set to hold 64 bits.
+    """
+    if array.dtype.kind not in "iu" or array.dtype.itemsize < 8 or not array.size:
+        return
+    held: np.dtype[Any] = jax.dtypes.canonicalize_dtype(array.dtype)  # type: ignore[no-untyped-call]
+    if held == array.dtype:
+        return
+    limits = np.iinfo(held)
+    least, most = array.min(), array.max()
+    if least < limits.min or most > limits.max:
+        raise ArgumentError(
+            f"integers of 64 bits do not fit into the {limits.dtype} that JAX holds them as",
+            expected=f"{limits.min} to {limits.max}",
+            received=int(most if most > limits.max else least),
+            fix='hash or number them first, or call jax.config.update("jax_enable_x64", True) at the start',
+        )
