@@ -18,7 +18,7 @@ def refuse_wide_integers(array: np.ndarray[Any, Any]) -> None:
     """
     if array.dtype.kind not in "iu" or array.dtype.itemsize < 8 or not array.size:
         return
-    held: np.dtype[Any] = jax.dtypes.canonicalize_dtype(array.dtype)  # type: ignore[no-untyped-call]
+    held: np.dtype[Any] = jax.dtypes.canonicalize_dtype(array.dtype)
     if held == array.dtype:
         return
     limits = np.iinfo(held)
