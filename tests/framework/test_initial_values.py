@@ -156,6 +156,21 @@ def test_variables_that_a_function_creates_compile_nothing_of_their_own() -> Non
     assert made[2].numpy().tobytes() == np.asarray(expected).tobytes()
 
 
+def test_a_small_variable_does_not_hold_the_memory_of_the_numbers_drawn_with_it() -> None:
+    rows: list[Any] = []
+    put = jax.device_put
+
+    def noted(value: Any) -> Any:
+        rows.append(value if value.base is None else value.base)
+        return put(value)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax, "device_put", noted)
+        initialized("glorot_uniform", (2, 3), "float32", 1)
+        initialized("RandomNormal", (2, 3), "float32", 1)
+    assert [row.size for row in rows] == [6, 6]
+
+
 def test_an_initial_value_can_be_donated() -> None:
     variable = keras.Variable("zeros", shape=(64, 64))
     doubled = jax.jit(lambda x: x + 1, donate_argnums=0)(variable.value)

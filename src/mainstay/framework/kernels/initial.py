@@ -98,7 +98,9 @@ def _first(shape: tuple[int, ...], draw: Callable[..., jax.Array], key: jax.Arra
     """
     count = math.prod(shape)
     program = _program(draw, max(count, _LEAST_DRAWN), len(limits))
-    return np.asarray(program(np.asarray(key), *map(np.float32, limits)))[:count].reshape(shape)
+    row = np.asarray(program(np.asarray(key), *map(np.float32, limits)))
+    # A view of a part would keep the whole row in memory for as long as the variable has its first value.
+    return (row if count == row.size else row[:count].copy()).reshape(shape)
 
 
 @functools.cache
