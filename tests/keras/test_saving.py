@@ -259,8 +259,10 @@ def test_custom_objects_are_found_where_the_caller_says(tmp_path: Path) -> None:
 
     model = keras.Sequential([keras.Input((2,)), Own()])
     model.save(tmp_path / "m")
-    with pytest.raises(TypeError, match="Own"):
+    with pytest.raises(ModelError, match=r"cannot be made again(.|\n)*'Own'") as caught:
         load(tmp_path / "m")
+    assert "custom_objects" in str(caught.value.fix)
+    assert "class_name" not in str(caught.value)
     loaded = load(tmp_path / "m", custom_objects={"Own": Own})
     np.testing.assert_array_equal(loaded(np.ones((1, 2))), [[2, 2]])
     with keras.saving.custom_object_scope({"Own": Own}):

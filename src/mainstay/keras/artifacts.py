@@ -132,8 +132,18 @@ def load_artifact(
     config = description["config"]
     if not compile:
         config["compile_config"] = None
-    with sharing_scope():
-        model = keras.saving.deserialize_keras_object(config, dict(custom_objects or {}), safe_mode=safe_mode)
+    try:
+        with sharing_scope():
+            model = keras.saving.deserialize_keras_object(config, dict(custom_objects or {}), safe_mode=safe_mode)
+    except TypeError as error:
+        raise ModelError(
+            "the model cannot be made again from its configuration",
+            where=path,
+            # Around the reason Keras writes the whole configuration.
+            received=str(error).rpartition("Exception encountered: ")[2].partition(" Full object config")[0],
+            fix="pass its own classes and functions as custom_objects={name: class}, or register them with "
+            "keras.saving.register_keras_serializable",
+        ) from error
     try:
         state = {
             place: {key: contents.tensors[name] for key, name in keys.items()}
