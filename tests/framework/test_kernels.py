@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mainstay.keras as keras
-from mainstay.framework import install_kernels
+from mainstay.framework import install_kernels, plain_kernels
 
 install_kernels()
 
@@ -382,3 +382,24 @@ def test_a_softmax_over_other_axes_and_of_other_dtypes_is_keras_own() -> None:
     ours, plain = pair("softmax")
     for x, axis in ((jnp.ones((2, 3)), 0), (jnp.ones((2, 3), jnp.bfloat16), -1), (jnp.ones((0, 3)), -1)):
         assert operations(lambda x: ours(x, axis), x) == operations(lambda x: plain(x, axis), x)  # noqa: B023
+
+
+@pytest.mark.parametrize("window", [(3, 3), (2, 5), (4, 1)])
+def test_large_convolutions_without_a_border_keep_their_numbers(window: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    image = jnp.asarray(rng.normal(size=(4, 72, 64, 32)), jnp.float32)
+    kernel = jnp.asarray(rng.normal(size=(*window, 32, 32)), jnp.float32)
+
+    def convolved(image: jax.Array, kernel: jax.Array) -> jax.Array:
+        return keras.ops.conv(image, kernel, padding="valid", data_format="channels_last")
+
+    def gradient(image: jax.Array, kernel: jax.Array) -> Any:
+        return jax.grad(lambda *values: (convolved(*values) ** 2).mean(), (0, 1))(image, kernel)
+
+    ours, ours_back = jax.jit(convolved)(image, kernel), jax.jit(gradient)(image, kernel)
+    assert "padding=((1, 1)" in str(jax.make_jaxpr(convolved)(image, jnp.ones((3, 3, 32, 32))))
+    with plain_kernels():
+        plain, plain_back = jax.jit(convolved)(image, kernel), jax.jit(gradient)(image, kernel)
+    np.testing.assert_allclose(ours, plain, rtol=1e-5, atol=1e-4)
+    for one, other in zip(ours_back, plain_back, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)

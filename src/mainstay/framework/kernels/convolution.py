@@ -1,4 +1,4 @@
-"""Convolution with a window of one position: its gradient as that of a matrix product."""
+"""Convolution where XLA:CPU has a slow path: the gradient of single positions, and large images without a border."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from jax import lax
 from mainstay.framework.kernels.products import flat_matmul
 from mainstay.framework.kernels.switch import is_static, kernels_enabled
 from mainstay.framework.kernels.windows import per_axis
+
+_MANY = 1 << 22
+"""From this many elements on, all windows together, a convolution without a border misses XLA's fast path."""
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
@@ -45,8 +48,35 @@ def _product(image: jax.Array, kernel: jax.Array, strides: tuple[int, ...]) -> j
     return flat_matmul(image, kernel.reshape(kernel.shape[-2:]))
 
 
+def unpadded_convolution(image: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Return the convolution of the places where the window lies inside of the image, strides 1.
+
+    XLA:CPU has a fast path for images that get a border of zeros, which those without one miss. The places that see
+    the border are cut off again.
+
+    Args:
+        image: `[batch, height, width, channels]`.
+        kernel: `[rows, columns, channels, filters]`.
+    """
+    borders = [((size - 1) // 2, size // 2) for size in kernel.shape[:2]]
+    padded = lax.conv_general_dilated(image, kernel, (1, 1), borders, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    starts = [low for low, _ in borders]
+    height, width = (image.shape[axis + 1] - kernel.shape[axis] + 1 for axis in (0, 1))
+    return padded[:, starts[0] : starts[0] + height, starts[1] : starts[1] + width]
+
+
+def _is_slow_unpadded(image: jax.Array, kernel: jax.Array) -> bool:
+    if image.ndim != 4:
+        return False
+    batch, height, width, _ = image.shape
+    rows, columns, channels, filters = kernel.shape
+    elements = batch * (height - rows + 1) * (width - columns + 1) * rows * columns * channels
+    fits = height >= rows and width >= columns
+    return fits and channels >= 16 and filters >= 32 and elements >= _MANY
+
+
 def conv_with(plain: Callable[..., Any], default_format: Callable[[], str]) -> Callable[..., Any]:
-    """Return Keras' `conv` with windows of one position as a product, and `plain` for everything else."""
+    """Return Keras' `conv` that goes around the slow paths, and is `plain` for everything else."""
 
     def conv(
         inputs: Any,
@@ -58,7 +88,12 @@ def conv_with(plain: Callable[..., Any], default_format: Callable[[], str]) -> C
     ) -> Any:
         image, weights = jnp.asarray(inputs), jnp.asarray(kernel)
         if kernels_enabled() and (data_format or default_format()) == "channels_last" and _covered(image, weights):
-            return pointwise_convolution(image, weights, per_axis(strides, image.ndim - 2))
+            steps = per_axis(strides, image.ndim - 2)
+            if math.prod(weights.shape[:-2]) == 1:
+                return pointwise_convolution(image, weights, steps)
+            undilated = set(steps) == set(per_axis(dilation_rate, image.ndim - 2)) == {1}
+            if undilated and padding == "valid" and _is_slow_unpadded(image, weights):
+                return unpadded_convolution(image, weights)
         return plain(inputs, kernel, strides, padding, data_format, dilation_rate)
 
     return conv
@@ -69,7 +104,6 @@ def _covered(image: jax.Array, kernel: jax.Array) -> bool:
         image.dtype == kernel.dtype
         and image.dtype in (jnp.float32, jnp.float64)
         and image.ndim == kernel.ndim
-        and math.prod(kernel.shape[:-2]) == 1
         and image.shape[-1] == kernel.shape[-2]
         and is_static(image, kernel)
     )
