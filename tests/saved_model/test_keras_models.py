@@ -101,6 +101,12 @@ def test_outputs_can_be_named(keras: Any) -> None:
         save(from_keras_model(model, output_names=["a", "b"]), "unused")
 
 
+def test_a_model_of_a_fixed_batch_is_refused(keras: Any) -> None:
+    inputs = keras.Input(batch_shape=(4, 3), name="rows")
+    with pytest.raises(ModelError, match=r"rows: the batch size of this model is fixed(.|\n)*\(4, 3\)"):
+        from_keras_model(keras.Model(inputs, keras.layers.Dense(2)(inputs)))
+
+
 def test_a_model_whose_inputs_are_not_known_is_refused(keras: Any) -> None:
     class Own(keras.Model):
         def call(self, x: Any) -> Any:

@@ -89,6 +89,15 @@ def _input_specs(model: Any, structure: Mapping[str, Any] | None) -> tuple[Tenso
         raise ModelError(
             "the inputs of this model cannot be named", expected="one flat dict or list of inputs", received=names
         )
+    for tensor, name in zip(tensors, names, strict=True):
+        if tensor.shape and tensor.shape[0] is not None:
+            raise ModelError(
+                "the batch size of this model is fixed, and a saved model takes any",
+                where=name,
+                expected=f"the shape {(None, *tensor.shape[1:])}",
+                received=tensor.shape,
+                fix="build it with keras.Input(shape=...) and copy the weights, or save it as a .keras file",
+            )
     return tuple(TensorSpec(t.shape, str(t.dtype), name) for t, name in zip(tensors, names, strict=True))
 
 

@@ -19,7 +19,7 @@ from jax.extend import core as jex
 from mainstay.core import ModelError
 from mainstay.framework.functions.structures import shape_of
 from mainstay.framework.functions.tracing import Trace
-from mainstay.framework.jax_internals import EAGER_TRACE, TRACE_CONTEXT, open_program, subprograms
+from mainstay.framework.jax_internals import CONCRETE_ARRAY, EAGER_TRACE, TRACE_CONTEXT, open_program, subprograms
 from mainstay.framework.keras_internals import current_seed_generator, read_uncast
 from mainstay.framework.narrowing import refuse_wide_integers
 
@@ -46,6 +46,7 @@ def _references_when_unshared() -> int:
 
 _UNSHARED = _references_when_unshared()
 _are_unshared = frozenset({_UNSHARED}).issuperset
+_are_arrays = frozenset({CONCRETE_ARRAY}).issuperset
 _CALLBACKS = frozenset({"io_callback", "pure_callback", "debug_callback", "debug_print"})
 
 
@@ -110,7 +111,8 @@ class Program:
     def _run_pure(self, operands: Sequence[Any]) -> Any:
         if type(TRACE_CONTEXT.trace) is not EAGER_TRACE:
             return self._run_inside(operands)
-        operands = [*map(_owned, operands)]
+        if not _are_arrays(map(type, operands)):
+            operands = [*map(_owned, operands)]
         if self._has_constants:
             with _LAUNCH:  # whoever gives values away sees from now on that this call holds them
                 operands = (*map(_value_of, self._readonly), *self._captures, *operands)
@@ -120,7 +122,8 @@ class Program:
     def _run_stateful(self, operands: Sequence[Any]) -> Any:
         if type(TRACE_CONTEXT.trace) is not EAGER_TRACE:
             return self._run_inside(operands)
-        operands = [*map(_owned, operands)]
+        if not _are_arrays(map(type, operands)):
+            operands = [*map(_owned, operands)]
         with _LAUNCH:
             values = [*map(_value_of, self._donated)]
             if not _are_unshared(map(getrefcount, values)):
