@@ -10,7 +10,6 @@ from typing import Any
 
 import jax
 import keras
-import numpy as np
 from keras.src import backend
 from keras.src.backend import config as keras_config
 from keras.src.backend import core as backend_core
@@ -20,7 +19,7 @@ from keras.src.backend.common.variables import Variable as _CommonVariable
 from keras.src.random import seed_generator
 
 from mainstay.core import ModelError
-from mainstay.framework.narrowing import refuse_wide_integers
+from mainstay.framework.arrivals import owned
 
 ReadObserver = Callable[[Any, Any], Any]
 """Called with a variable and the value that is about to be read, before any cast to the compute dtype.
@@ -245,11 +244,7 @@ _original_convert = backend_core.convert_to_tensor
 
 @functools.wraps(_original_convert)
 def _convert_to_tensor(x: Any, *args: Any, **kwargs: Any) -> Any:
-    # JAX may take a NumPy array as it lies in memory, and with it whatever its owner writes there later.
-    if isinstance(x, np.ndarray):
-        refuse_wide_integers(x)
-        x = x.copy()
-    return _original_convert(x, *args, **kwargs)
+    return _original_convert(owned(x), *args, **kwargs)
 
 
 for _place in (backend, backend.core, backend.image, backend.linalg, backend.math, backend.nn, backend.numpy):

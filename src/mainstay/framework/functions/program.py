@@ -13,15 +13,14 @@ from typing import Any
 import jax
 import jax.export
 import jax.numpy as jnp
-import numpy as np
 from jax.extend import core as jex
 
 from mainstay.core import ModelError
+from mainstay.framework.arrivals import owned
 from mainstay.framework.functions.structures import shape_of
 from mainstay.framework.functions.tracing import Trace
 from mainstay.framework.jax_internals import CONCRETE_ARRAY, EAGER_TRACE, TRACE_CONTEXT, open_program, subprograms
 from mainstay.framework.keras_internals import current_seed_generator, read_uncast
-from mainstay.framework.narrowing import refuse_wide_integers
 
 _value_of = attrgetter("_value")
 _NAMES = repeat("_value")
@@ -48,17 +47,6 @@ _UNSHARED = _references_when_unshared()
 _are_unshared = frozenset({_UNSHARED}).issuperset
 _are_arrays = frozenset({CONCRETE_ARRAY}).issuperset
 _CALLBACKS = frozenset({"io_callback", "pure_callback", "debug_callback", "debug_print"})
-
-
-def _owned(operand: Any) -> Any:
-    """Return an operand that its caller cannot change any more.
-
-    XLA reads a NumPy array where it lies, and may do so after the call has returned, when the caller fills it anew.
-    """
-    if not isinstance(operand, np.ndarray):
-        return operand
-    refuse_wide_integers(operand)
-    return operand.copy()
 
 
 def _calls_python(jaxpr: Any) -> bool:
@@ -112,7 +100,7 @@ class Program:
         if type(TRACE_CONTEXT.trace) is not EAGER_TRACE:
             return self._run_inside(operands)
         if not _are_arrays(map(type, operands)):
-            operands = [*map(_owned, operands)]
+            operands = [*map(owned, operands)]
         if self._has_constants:
             with _LAUNCH:  # whoever gives values away sees from now on that this call holds them
                 operands = (*map(_value_of, self._readonly), *self._captures, *operands)
@@ -123,7 +111,7 @@ class Program:
         if type(TRACE_CONTEXT.trace) is not EAGER_TRACE:
             return self._run_inside(operands)
         if not _are_arrays(map(type, operands)):
-            operands = [*map(_owned, operands)]
+            operands = [*map(owned, operands)]
         with _LAUNCH:
             values = [*map(_value_of, self._donated)]
             if not _are_unshared(map(getrefcount, values)):
@@ -171,7 +159,7 @@ class Program:
         """Run under a tape or another transformation: differentiable, with nothing given away."""
         with _LAUNCH:
             values = [*map(read_uncast, (*self._donated, *self._readonly))]
-        outputs = self._undonated(*values, *self._captures, *map(_owned, operands))
+        outputs = self._undonated(*values, *self._captures, *map(owned, operands))
         for variable, value in zip(self._targets, outputs, strict=False):
             if isinstance(value, jax.core.Tracer):
                 raise ModelError(

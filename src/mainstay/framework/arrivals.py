@@ -1,4 +1,4 @@
-"""JAX holds 64-bit integers as 32-bit ones: those that would not survive that are refused, not changed unsaid."""
+"""NumPy arrays on their way to JAX: they become ours, and integers that JAX would change unsaid are refused."""
 
 from __future__ import annotations
 
@@ -10,12 +10,22 @@ import numpy as np
 from mainstay.core import ArgumentError
 
 
-def refuse_wide_integers(array: np.ndarray[Any, Any]) -> None:
-    """Refuse an array of 64-bit integers that JAX would wrap around to 32 bits.
+def owned(value: Any) -> Any:
+    """Return a value that its caller cannot change any more: a copy of a NumPy array, and anything else as it is.
+
+    XLA reads a NumPy array where it lies, and may do so after the call has returned, when the caller fills it anew.
 
     Raises:
-        ArgumentError: An integer does not fit, and JAX is not set to hold 64 bits.
+        ArgumentError: It holds integers that JAX would change.
     """
+    if not isinstance(value, np.ndarray):
+        return value
+    _refuse_wide_integers(value)
+    return value.copy()
+
+
+def _refuse_wide_integers(array: np.ndarray[Any, Any]) -> None:
+    """Refuse an array of 64-bit integers that JAX would wrap around to 32 bits."""
     if array.dtype.kind not in "iu" or array.dtype.itemsize < 8 or not array.size:
         return
     held: np.dtype[Any] = jax.dtypes.canonicalize_dtype(array.dtype)
