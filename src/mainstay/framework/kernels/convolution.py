@@ -78,7 +78,31 @@ def _is_slow_unpadded(image: jax.Array, kernel: jax.Array) -> bool:
 def conv_with(plain: Callable[..., Any], default_format: Callable[[], str]) -> Callable[..., Any]:
     """Return Keras' `conv` that goes around the slow paths, and is `plain` for everything else."""
 
-    def conv(
+    def rewrite(image: jax.Array, kernel: jax.Array, strides: Any, padding: str, dilation_rate: Any) -> Any:
+        steps = per_axis(strides, image.ndim - 2)
+        if math.prod(kernel.shape[:-2]) == 1:
+            return pointwise_convolution(image, kernel, steps)
+        undilated = set(steps) == set(per_axis(dilation_rate, image.ndim - 2)) == {1}
+        if undilated and padding == "valid" and _is_slow_unpadded(image, kernel):
+            return unpadded_convolution(image, kernel)
+        return None
+
+    return rewritten(plain, rewrite, default_format)
+
+
+def rewritten(
+    plain: Callable[..., Any], rewrite: Callable[..., Any], default_format: Callable[[], str]
+) -> Callable[..., Any]:
+    """Return a convolution with Keras' arguments: what `rewrite` gives, and `plain` where that is None.
+
+    Args:
+        plain: Keras' own.
+        rewrite: Takes image, kernel, strides, padding and dilation; both arrays are `float32` or `float64`, channels
+            last, of known shape and with the same channels.
+        default_format: Keras' setting.
+    """
+
+    def convolution(
         inputs: Any,
         kernel: Any,
         strides: Any = 1,
@@ -87,16 +111,14 @@ def conv_with(plain: Callable[..., Any], default_format: Callable[[], str]) -> C
         dilation_rate: Any = 1,
     ) -> Any:
         image, weights = jnp.asarray(inputs), jnp.asarray(kernel)
+        result = None
         if kernels_enabled() and (data_format or default_format()) == "channels_last" and _covered(image, weights):
-            steps = per_axis(strides, image.ndim - 2)
-            if math.prod(weights.shape[:-2]) == 1:
-                return pointwise_convolution(image, weights, steps)
-            undilated = set(steps) == set(per_axis(dilation_rate, image.ndim - 2)) == {1}
-            if undilated and padding == "valid" and _is_slow_unpadded(image, weights):
-                return unpadded_convolution(image, weights)
-        return plain(inputs, kernel, strides, padding, data_format, dilation_rate)
+            result = rewrite(image, weights, strides, padding, dilation_rate)
+        if result is None:
+            return plain(inputs, kernel, strides, padding, data_format, dilation_rate)
+        return result
 
-    return conv
+    return convolution
 
 
 def _covered(image: jax.Array, kernel: jax.Array) -> bool:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from mainstay.framework.kernels.bilinear import bilinear_map, transposes, varies_over_a_mesh
-from mainstay.framework.kernels.switch import is_static, kernels_enabled
+from mainstay.framework.kernels.convolution import rewritten
 from mainstay.framework.kernels.windows import MOST_TAPS, Window, per_axis, spatial_axes, taps, window_of
 
 
@@ -33,40 +33,22 @@ def depthwise_convolution(image: jax.Array, kernel: jax.Array, window: Window) -
 def depthwise_with(plain: Callable[..., Any], default_format: Callable[[], str]) -> Callable[..., Any]:
     """Return Keras' `depthwise_conv` for `float32` and `float64` images, with `plain` for everything else."""
 
-    def depthwise_conv(
-        inputs: Any,
-        kernel: Any,
-        strides: Any = 1,
-        padding: str = "valid",
-        data_format: Any = None,
-        dilation_rate: Any = 1,
-    ) -> Any:
-        image, weights = jnp.asarray(inputs), jnp.asarray(kernel)
-        if kernels_enabled() and (data_format or default_format()) == "channels_last" and _covered(image, weights):
-            window = window_of(
-                image.shape,
-                spatial_axes(image.ndim, "channels_last"),
-                size=weights.shape[:-2],
-                strides=per_axis(strides, image.ndim - 2),
-                padding=padding,
-                dilation=per_axis(dilation_rate, image.ndim - 2),
-            )
-            if window.num_taps <= MOST_TAPS and all(count > 0 for count in window.output_sizes(image.shape)):
-                return depthwise_convolution(image, weights, window)
-        return plain(inputs, kernel, strides, padding, data_format, dilation_rate)
+    def rewrite(image: jax.Array, kernel: jax.Array, strides: Any, padding: str, dilation_rate: Any) -> Any:
+        if varies_over_a_mesh(image, kernel):
+            return None
+        window = window_of(
+            image.shape,
+            spatial_axes(image.ndim, "channels_last"),
+            size=kernel.shape[:-2],
+            strides=per_axis(strides, image.ndim - 2),
+            padding=padding,
+            dilation=per_axis(dilation_rate, image.ndim - 2),
+        )
+        if window.num_taps <= MOST_TAPS and all(count > 0 for count in window.output_sizes(image.shape)):
+            return depthwise_convolution(image, kernel, window)
+        return None
 
-    return depthwise_conv
-
-
-def _covered(image: jax.Array, kernel: jax.Array) -> bool:
-    return (
-        image.dtype == kernel.dtype
-        and image.dtype in (jnp.float32, jnp.float64)
-        and image.ndim == kernel.ndim
-        and image.shape[-1] == kernel.shape[-2]
-        and is_static(image, kernel)
-        and not varies_over_a_mesh(image, kernel)
-    )
+    return rewritten(plain, rewrite, default_format)
 
 
 def _output(image: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
