@@ -30,12 +30,14 @@ from mainstay.core.files import (
     write_json,
     write_text,
 )
+from mainstay.core.native import ADDRESS, address_of, native_function, native_library, without_native
 from mainstay.core.progress import Progress, quiet, request_stop, track
 from mainstay.core.protos import message_class
 from mainstay.core.specs import DTYPES, Signature, TensorSpec
 from mainstay.core.text import format_number, format_percent
 
 __all__ = [
+    "ADDRESS",
     "DTYPES",
     "ArgumentError",
     "ArtifactError",
@@ -57,6 +59,7 @@ __all__ = [
     "TensorSpec",
     "TransformError",
     "UnavailableError",
+    "address_of",
     "atomic_file",
     "atomic_folder",
     "digest_bytes",
@@ -69,10 +72,13 @@ __all__ = [
     "list_files",
     "masked_crc32c",
     "message_class",
+    "native_function",
+    "native_library",
     "quiet",
     "request_stop",
     "storage_errors",
     "track",
+    "without_native",
     "write_bytes",
     "write_json",
     "write_text",
