@@ -1,6 +1,6 @@
-"""Builds the environments of the frameworks that the training benchmarks compare with, each apart from Mainstay's own.
+"""Builds the environments of the frameworks that the benchmarks compare with, each apart from Mainstay's own.
 
-    python tools/rival_env.py                  # .venv-tensorflow and .venv-torch
+    python tools/rival_env.py                  # .venv-grain, .venv-tensorflow and .venv-torch
     python tools/rival_env.py torch            # one of them
 
 Each is made from a pinned requirements file in `benchmarks/`; one that is up to date is left alone. Use a Python that
@@ -17,7 +17,7 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-RIVALS = ("tensorflow", "torch")
+RIVALS = ("grain", "tensorflow", "torch")
 
 
 def build(rival: str) -> str:

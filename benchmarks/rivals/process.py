@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parent.parent
-RIVALS = ("tensorflow", "torch")
+RIVALS = ("grain", "tensorflow", "torch")
 
 
 def python_of(engine: str) -> str:
