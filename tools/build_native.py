@@ -76,7 +76,7 @@ def build(folder: Path = FOLDER) -> Path:
         if done.returncode or not output.is_file():
             raise BuildError(f"{shlex.join(command)}\n{done.stderr.strip()}")
         sys.stderr.write(done.stderr)
-        library = folder / interface["LIBRARY"]
+        library: Path = folder / interface["LIBRARY"]
         output.replace(library)
         return library
 

@@ -3,6 +3,7 @@
 from mainstay.io.arrow_files import ArrowFile, ArrowWriter
 from mainstay.io.locations import Location, find_files
 from mainstay.io.opening import open_table
+from mainstay.io.ragged import Ragged
 from mainstay.io.record_framing import frame_record
 from mainstay.io.row_hash import ROW_HASH_VERSION, hash_rows
 from mainstay.io.table import Sink, Table
@@ -12,6 +13,7 @@ __all__ = [
     "ArrowFile",
     "ArrowWriter",
     "Location",
+    "Ragged",
     "Sink",
     "Table",
     "find_files",
