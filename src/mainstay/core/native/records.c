@@ -1,0 +1,146 @@
+/* TFRecord framing: a scan that trusts no length, and CRC-32C by the processor's instruction where it has one. */
+#include "records.h"
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <nmmintrin.h>
+#elif defined(__aarch64__)
+#include <arm_acle.h>
+#if defined(__linux__)
+#include <sys/auxv.h>
+#ifndef HWCAP_CRC32
+#define HWCAP_CRC32 (1 << 7)
+#endif
+#endif
+#endif
+
+typedef uint32_t (*crc_function)(const uint8_t *data, int64_t size);
+
+static uint32_t tables[8][256];
+
+static uint64_t load_u64(const uint8_t *p) {
+    uint64_t value = 0;
+    for (int i = 7; i >= 0; i--) value = value << 8 | p[i];
+    return value;
+}
+
+static uint32_t load_u32(const uint8_t *p) {
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static void store(uint8_t *p, uint64_t value, int bytes) {
+    for (int i = 0; i < bytes; i++) p[i] = (uint8_t)(value >> 8 * i);
+}
+
+static uint32_t crc_tables(const uint8_t *p, int64_t size) {
+    uint32_t crc = ~0u;
+    for (; size >= 8; size -= 8, p += 8) {
+        uint32_t low = load_u32(p) ^ crc, high = load_u32(p + 4);
+        crc = tables[7][low & 255] ^ tables[6][low >> 8 & 255] ^ tables[5][low >> 16 & 255] ^ tables[4][low >> 24] ^
+              tables[3][high & 255] ^ tables[2][high >> 8 & 255] ^ tables[1][high >> 16 & 255] ^ tables[0][high >> 24];
+    }
+    for (; size > 0; size--) crc = tables[0][(crc ^ *p++) & 255] ^ crc >> 8;
+    return ~crc;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("sse4.2"))) static uint32_t crc_instruction(const uint8_t *p, int64_t size) {
+    uint64_t crc = ~0u;
+    for (; size >= 8; size -= 8, p += 8) {
+        uint64_t word;
+        memcpy(&word, p, 8);
+        crc = _mm_crc32_u64(crc, word);
+    }
+    uint32_t rest = (uint32_t)crc;
+    for (; size > 0; size--) rest = _mm_crc32_u8(rest, *p++);
+    return ~rest;
+}
+static int has_instruction(void) {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("sse4.2");
+}
+#elif defined(__aarch64__) && (defined(__linux__) || defined(__ARM_FEATURE_CRC32))
+#if defined(__ARM_FEATURE_CRC32)
+#define WITH_CRC
+#else
+#define WITH_CRC __attribute__((target("+crc")))
+#endif
+WITH_CRC static uint32_t crc_instruction(const uint8_t *p, int64_t size) {
+    uint32_t crc = ~0u;
+    for (; size >= 8; size -= 8, p += 8) crc = __crc32cd(crc, load_u64(p));
+    for (; size > 0; size--) crc = __crc32cb(crc, *p++);
+    return ~crc;
+}
+static int has_instruction(void) {
+#if defined(__ARM_FEATURE_CRC32)
+    return 1;
+#else
+    return (getauxval(AT_HWCAP) & HWCAP_CRC32) != 0;
+#endif
+}
+#else
+#define crc_instruction crc_tables
+static int has_instruction(void) { return 0; }
+#endif
+
+static crc_function best = crc_tables;
+
+/* When the library is loaded, and so before any thread can ask. */
+__attribute__((constructor)) static void prepare(void) {
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t crc = i;
+        for (int bit = 0; bit < 8; bit++) crc = crc & 1 ? crc >> 1 ^ 0x82f63b78u : crc >> 1;
+        tables[0][i] = crc;
+    }
+    for (int i = 0; i < 256; i++)
+        for (int t = 1; t < 8; t++) tables[t][i] = tables[0][tables[t - 1][i] & 255] ^ tables[t - 1][i] >> 8;
+    if (has_instruction()) best = crc_instruction;
+}
+
+static uint32_t mask(uint32_t crc) { return (crc >> 15 | crc << 17) + 0xa282ead8u; }
+
+uint32_t mainstay_masked_crc32c(const uint8_t *data, int64_t size, int32_t portable) {
+    return mask((portable ? crc_tables : best)(data, size));
+}
+
+int64_t mainstay_scan_records(const uint8_t *buffer, int64_t start, int64_t stop, int64_t limit, int64_t stride,
+                              int64_t *offsets, int64_t *lengths, int64_t *next) {
+    int64_t count = 0, position = start, until_noted = 0;
+    while (count < limit && stop - position >= RECORD_HEAD + RECORD_TAIL) {
+        uint64_t length = load_u64(buffer + position);
+        if (length > (uint64_t)(stop - position - RECORD_HEAD - RECORD_TAIL)) break;
+        if (mask(best(buffer + position, 8)) != load_u32(buffer + position + 8)) break;
+        if (until_noted == 0) {
+            *offsets++ = position + RECORD_HEAD;
+            *lengths++ = (int64_t)length;
+            until_noted = stride;
+        }
+        until_noted--;
+        count++;
+        position += RECORD_HEAD + (int64_t)length + RECORD_TAIL;
+    }
+    *next = position;
+    return count;
+}
+
+int64_t mainstay_check_records(const uint8_t *buffer, int64_t size, const int64_t *offsets, const int64_t *lengths,
+                               int64_t count) {
+    for (int64_t i = 0; i < count; i++) {
+        int64_t offset = offsets[i], length = lengths[i];
+        if (offset < 0 || length < 0 || offset > size || length > size - offset || size - offset - length < RECORD_TAIL)
+            return i;
+        if (mask(best(buffer + offset, length)) != load_u32(buffer + offset + length)) return i;
+    }
+    return -1;
+}
+
+void mainstay_frame_records(const uint8_t *data, const int64_t *bounds, int64_t count, uint8_t *out) {
+    for (int64_t i = 0; i < count; i++) {
+        int64_t length = bounds[i + 1] - bounds[i];
+        const uint8_t *record = data + bounds[i];
+        store(out, (uint64_t)length, 8);
+        store(out + 8, mask(best(out, 8)), 4);
+        memcpy(out + RECORD_HEAD, record, (size_t)length);
+        store(out + RECORD_HEAD + length, mask(best(record, length)), 4);
+        out += RECORD_HEAD + length + RECORD_TAIL;
+    }
+}
