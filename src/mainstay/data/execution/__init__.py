@@ -1,0 +1,1 @@
+"""Execution: threads, processes, queues under a budget, and what they report."""

@@ -1,0 +1,142 @@
+"""Feeds: where rows come from. A feed hands out addresses in order, and loads an address on whatever thread."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mainstay.data.addressing import Shuffle, View, key
+from mainstay.data.chunks import Chunk, join
+from mainstay.data.permutation import permute
+from mainstay.data.sources.source import Blocks, RandomAccess, Stream
+from mainstay.data.streams import Epoch, Node, State
+
+
+class Feed(abc.ABC):
+    """Addresses in order, and what lies at each; an address is small and can be sent to another process."""
+
+    name: str
+
+    @abc.abstractmethod
+    def run(self, state: State, epoch: Epoch) -> Iterator[tuple[Any, State]]:
+        """Yield addresses from a state on, each with the state after it."""
+
+    @abc.abstractmethod
+    def load(self, address: Any) -> Chunk:
+        """Return the elements at an address; called on any thread, several at a time."""
+
+
+@dataclass(frozen=True)
+class RowFeed(Feed):
+    """Rows of a random-access source in the order of a view, some at a time.
+
+    Its state is the position of the next row.
+    """
+
+    source: RandomAccess
+    view: View
+    rows: int
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """What it reads."""
+        return f"read {self.source.name}"
+
+    def run(self, state: State, epoch: Epoch) -> Iterator[tuple[Any, State]]:
+        """Yield ranges of positions."""
+        start, length = state or 0, len(self.view)
+        while start < length:
+            stop = min(start + self.rows - start % self.rows, length)
+            yield (start, stop, epoch), stop
+            start = stop
+
+    def load(self, address: Any) -> Chunk:
+        """Return the rows at a range of positions."""
+        start, stop, epoch = address
+        span = self.view.span(start, stop)
+        if span is not None:
+            return self.source.span(*span)
+        return self.source.load(self.view.indices(start, stop, epoch))
+
+
+@dataclass(frozen=True)
+class BlockFeed(Feed):
+    """The blocks of a source, such as row groups, in order or shuffled: the blocks first, then the rows of a few.
+
+    Its state is the number of the next window of blocks.
+    """
+
+    source: Blocks
+    shuffle: Shuffle | None = None
+    window: int = 1
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """What it reads."""
+        return f"read {self.source.name}"
+
+    def shuffled(self, shuffle: Shuffle, window: int) -> BlockFeed:
+        """Return the feed in shuffled order, the rows mixed within `window` blocks."""
+        return replace(self, shuffle=shuffle, window=window)
+
+    def run(self, state: State, epoch: Epoch) -> Iterator[tuple[Any, State]]:
+        """Yield windows of blocks."""
+        number = state or 0
+        while number * self.window < self.source.num_blocks:
+            yield (number, epoch), number + 1
+            number += 1
+
+    def load(self, address: Any) -> Chunk:
+        """Return the rows of a window of blocks."""
+        import numpy as np
+
+        number, epoch = address
+        total = self.source.num_blocks
+        places = np.arange(number * self.window, min((number + 1) * self.window, total), dtype=np.int64)
+        if self.shuffle is None:
+            return join([self.source.load_block(int(place)) for place in places])
+        epoch = epoch if self.shuffle.every_epoch else ()
+        blocks = permute(places, total, key(self.shuffle.seed, epoch))
+        chunk = join([self.source.load_block(int(block)) for block in blocks])
+        order = permute(np.arange(len(chunk), dtype=np.int64), len(chunk), key(self.shuffle.seed, epoch, number))
+        return chunk.take(order)
+
+
+@dataclass(frozen=True)
+class StreamFeed(Feed):
+    """What a source gives in its own order; its state is the source's."""
+
+    source: Stream
+    rows: int
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """What it reads."""
+        return f"read {self.source.name}"
+
+    def run(self, state: State, epoch: Epoch) -> Iterator[tuple[Any, State]]:
+        """Yield what the source reads, not yet decoded."""
+        return self.source.run(state, epoch, self.rows)
+
+    def load(self, address: Any) -> Chunk:
+        """Return the elements in what the source read."""
+        return self.source.load(address)
+
+
+@dataclass(frozen=True)
+class NodeFeed(Feed):
+    """The chunks of a stage, for functions that run on them in parallel."""
+
+    node: Node
+    name: str = "chunks"
+
+    def run(self, state: State, epoch: Epoch) -> Iterator[tuple[Any, State]]:
+        """Yield the chunks of the stage."""
+        return self.node.run(state, epoch)
+
+    def load(self, address: Any) -> Chunk:
+        """Return the chunk."""
+        chunk: Chunk = address
+        return chunk

@@ -1,0 +1,219 @@
+"""Iteration: a compiled dataset, the iterator over it, and the state that continues an iterator anywhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mainstay.core import ArgumentError, FormatError
+from mainstay.data.array import Array, Text
+from mainstay.data.chunks import Chunk
+from mainstay.data.execution.engine import Engine
+from mainstay.data.plan import Operation, Planner, digest, seeded
+from mainstay.data.streams import Cursor, Node
+from mainstay.data.structures import Structure
+
+_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """A plan that is ready to run; every pass uses the same threads and the same traced functions.
+
+    Args:
+        node: Its last stage.
+        engine: What runs it.
+        plan: What tells it from others.
+        seeds: The seeds that it uses, in the order of `plan.seeded`.
+    """
+
+    node: Node
+    engine: Engine
+    plan: str
+    seeds: tuple[int, ...]
+
+
+def compile_plan(plan: Operation, seeds: tuple[int, ...] | None = None) -> Compiled:
+    """Return a plan ready to run.
+
+    Args:
+        plan: The plan.
+        seeds: The seeds to use in place of the plan's, in the order of `plan.seeded`.
+    """
+    operations = seeded(plan)
+    used = tuple(operation.seed or 0 for operation in operations) if seeds is None else seeds
+    engine = Engine()
+    by_operation = {id(operation): seed for operation, seed in zip(operations, used, strict=True)}
+    node = Planner(engine, by_operation).node(plan, batch_rows=0)
+    return Compiled(node, engine, digest(plan), used)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an iterator stands.
+
+    Args:
+        plan: What tells the dataset from others.
+        seeds: The seeds in use.
+        epoch: The number of the pass.
+        position: The state of the stream.
+    """
+
+    plan: str
+    seeds: tuple[int, ...]
+    epoch: int
+    position: Any
+
+    def to_bytes(self) -> bytes:
+        """Return the place as JSON."""
+        value = {
+            "version": _VERSION,
+            "plan": self.plan,
+            "seeds": list(self.seeds),
+            "epoch": self.epoch,
+            "position": self.position,
+        }
+        return json.dumps(value, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes | str) -> Place:
+        """Return the place that `to_bytes` wrote.
+
+        Raises:
+            FormatError: It is of another version, or no state at all.
+        """
+        try:
+            value = json.loads(data)
+            version = value.pop("version")
+            place = cls(**value)
+            well_formed = isinstance(place.plan, str) and type(place.epoch) is int and place.epoch >= 0
+            seeds = tuple(place.seeds)
+            well_formed = well_formed and all(type(seed) is int for seed in seeds)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise FormatError(
+                "this is no state of an iterator", expected="what iterator.state() gave", received=repr(data)
+            ) from error
+        if version != _VERSION or not well_formed:
+            raise FormatError("the state is of another version", expected=_VERSION, received=version)
+        return cls(place.plan, seeds, place.epoch, place.position)
+
+    def check(self, plan: str, num_seeds: int) -> None:
+        """Refuse the state of another dataset.
+
+        Raises:
+            ArgumentError: It is one.
+        """
+        if self.plan != plan or len(self.seeds) != num_seeds:
+            raise ArgumentError(
+                "the state belongs to another dataset",
+                expected=f"a state of the plan {plan}",
+                received=f"one of the plan {self.plan}",
+                fix="build the dataset as it was when the state was taken: same files, same operations, same sizes",
+            )
+
+
+class ChunkIterator:
+    """The chunks of one pass, each handed over whole, for consumers that take many elements at a time.
+
+    Args:
+        compiled: What runs.
+        epoch: The number of the pass.
+        position: Where to begin; None for the beginning.
+    """
+
+    def __init__(self, compiled: Compiled, epoch: int, position: Any = None) -> None:
+        self.compiled, self.epoch = compiled, epoch
+        self._cursor = Cursor(compiled.node, position, (epoch,))
+
+    def remaining(self) -> int:
+        """Return how many elements lie together from here on; 0 at the end."""
+        return self._cursor.remaining()
+
+    def piece(self, limit: int | None = None) -> Chunk | None:
+        """Return the next elements that lie together, at most `limit`; None at the end."""
+        return self._cursor.piece(limit)
+
+    def state(self) -> bytes:
+        """Return where the next chunk begins."""
+        return self._place(self._cursor.state)
+
+    def state_before(self, chunk: Chunk, index: int) -> bytes:
+        """Return where an element of the last chunk is."""
+        before, offset = self._cursor.state_of_chunk()
+        return self._place([before, offset - chunk.length + index])
+
+    def _place(self, position: Any) -> bytes:
+        return Place(self.compiled.plan, self.compiled.seeds, self.epoch, position).to_bytes()
+
+    def close(self) -> None:
+        """Give back what the stream holds; threads of the dataset go on for other iterators."""
+        self._cursor.close()
+
+
+class DatasetIterator(Iterator[Any]):
+    """The elements of a dataset, one after the other, with a state at every one of them.
+
+    Args:
+        chunks: What to iterate.
+        plain: Whether elements are plain NumPy arrays, scalars and bytes; else they answer to `numpy()`.
+    """
+
+    def __init__(self, chunks: ChunkIterator, *, plain: bool = False) -> None:
+        self._chunks, self._plain = chunks, plain
+        self._chunk: Chunk | None = None
+        self._rows: Iterator[Structure] = iter(())
+        self._used = 0
+
+    def __iter__(self) -> DatasetIterator:
+        return self
+
+    def __next__(self) -> Any:
+        while True:
+            for element in self._rows:
+                self._used += 1
+                return element
+            self._chunk, self._used = self._chunks.piece(), 0
+            if self._chunk is None:
+                raise StopIteration
+            self._rows = self._chunk.rows() if self._plain else _dressed(self._chunk).rows()
+
+    def state(self) -> bytes:
+        """Return the place after the element that came last, as a few bytes of JSON.
+
+        `Dataset.iter` continues from there, in this process or in another one.
+        """
+        if self._chunk is None:
+            return self._chunks.state()
+        return self._chunks.state_before(self._chunk, self._used)
+
+    def get_next(self) -> Any:
+        """Return the next element, as TensorFlow's iterators have it."""
+        return next(self)
+
+    def close(self) -> None:
+        """Give back what the iterator holds; it ends."""
+        self._rows, self._chunk = iter(()), None
+        self._chunks.close()
+
+
+def _dressed(chunk: Chunk) -> Chunk:
+    """Return a chunk whose rows answer to `numpy()`."""
+    columns = tuple(map(_dress, chunk.columns))
+    return Chunk(chunk.skeleton, columns, chunk.length)
+
+
+def _dress(column: Any) -> Any:
+    from mainstay.data.columns import Loose, is_text
+
+    if isinstance(column, np.ndarray):
+        dressed = column.view(Array)
+        return dressed if column.ndim > 1 else Loose([dressed[index, ...] for index in range(len(column))])
+    if is_text(column):
+        return Loose([Text(item) for item in column.to_pylist()])
+    if isinstance(column, Loose):
+        return Loose([item.view(Array) if isinstance(item, np.ndarray) else item for item in column.rows])
+    return column

@@ -1,0 +1,1 @@
+"""Sources: where the elements of a dataset come from."""
