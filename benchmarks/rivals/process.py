@@ -27,7 +27,7 @@ def require_environments(engines: Iterable[str]) -> None:
     if missing:
         raise SystemExit(
             f"no environment for: {', '.join(missing)}. Make it: python tools/rival_env.py {' '.join(missing)}\n"
-            "Or measure without: --engines mainstay,jax"
+            "Or measure the others alone, with --engines"
         )
 
 
@@ -46,12 +46,13 @@ class Process:
         environment: Mapping[str, str] | None = None,
         *,
         python: str | None = None,
+        module: str = "rivals.worker",
     ) -> None:
         self.engine = engine
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed with the process)
         backend = {"KERAS_BACKEND": "tensorflow"} if engine.startswith("tensorflow") else {}
         self.process = subprocess.Popen(
-            [python or python_of(engine), "-m", "rivals.worker", engine, case, *options],
+            [python or python_of(engine), "-m", module, engine, case, *options],
             cwd=FOLDER,
             # Several processes share an accelerator: none may take all of its memory at once.
             env=os.environ

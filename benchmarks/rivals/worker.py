@@ -16,6 +16,7 @@ import resource
 import sys
 import time
 import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -96,8 +97,8 @@ class Worker:
         return {"flops": self.engine.flops()}
 
 
-def main(engine: str, case: str, *batches: str) -> None:
-    """Answer commands until there are no more."""
+def serve(start: Callable[..., Any], arguments: Sequence[str]) -> None:
+    """Start a worker with the arguments, and answer commands, which are methods of it, until there are no more."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a framework prints must not look like an answer
 
@@ -111,11 +112,11 @@ def main(engine: str, case: str, *batches: str) -> None:
         print(json.dumps(result if isinstance(result, dict) else {}), file=answers)
         return result
 
-    worker = answer(lambda: Worker(engine, case, *batches))
+    worker = answer(lambda: start(*arguments))
     for line in sys.stdin if worker else ():
         command, *rest = json.loads(line)
         answer(lambda: getattr(worker, command)(*rest))  # noqa: B023
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    serve(Worker, sys.argv[1:])

@@ -1,0 +1,1 @@
+"""The same input pipelines in Mainstay, tf.data, Grain and PyTorch's DataLoader."""
