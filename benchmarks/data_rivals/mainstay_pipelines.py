@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import mainstay as tf
-import mainstay.data
 import numpy as np
 
+import mainstay as tf
+import mainstay.data
 from data_rivals.cases import Case
 from data_rivals.inputs import CHOSEN, COLUMNS, INDICES, SIDE, Inputs, arrays, python_work
 
