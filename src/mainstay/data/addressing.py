@@ -84,7 +84,11 @@ class View:
 
     def indices(self, start: int, stop: int, epoch: Epoch) -> Array:
         """Return which rows (int64) of the source lie at the positions from `start` to `stop`."""
-        rows = np.arange(start, stop, dtype=np.int64)
+        return self.rows_at(np.arange(start, stop, dtype=np.int64), epoch)
+
+    def rows_at(self, positions: Array, epoch: Epoch) -> Array:
+        """Return which rows (int64) of the source lie at some positions, int64 ``[n]``."""
+        rows = positions.copy()
         for step, before in reversed(self.steps):
             if isinstance(step, Slice):
                 rows += step.start

@@ -35,12 +35,22 @@ class Source(abc.ABC):
     def fingerprint(self) -> Any:
         """Return what tells the source from others, as JSON values: names and sizes of files, a length."""
 
+    def content(self) -> Any:
+        """Return what changes whenever an element may have changed, as JSON values; files that keep elements need it.
+
+        Raises:
+            ArgumentError: That cannot be known.
+        """
+        return self.fingerprint()
+
 
 class RandomAccess(Source):
     """A source that gives any of its rows by index."""
 
     row_cost_is_high: bool = False
     """Whether a row takes so long to make that chunks should be small, as with images."""
+    is_shared: bool = False
+    """Whether its readers share what one of them made, so that it is read in the dataset's own process only."""
 
     @abc.abstractmethod
     def __len__(self) -> int:
