@@ -1,0 +1,78 @@
+"""Staging: calls of host functions inside a user's function, seen by whoever runs it, who may make them for many rows.
+
+A host function works on one element, such as parsing one record. Inside `staged_calls` a call of it goes to the stage
+instead, which knows what the arguments stand for, and can call `many` once for a whole column.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, eq=False)
+class HostFunction:
+    """A function of one element that has a form for many.
+
+    Args:
+        name: What it is called in messages, such as ``decode_raw``.
+        one: The function of one element.
+        many: Takes what `one` takes, with a column of the elements in place of each argument that belongs to an
+            element, and returns the structure of columns that `one`, called row by row, would give.
+    """
+
+    name: str
+    one: Callable[..., Any]
+    many: Callable[..., Any]
+
+
+class Stage(Protocol):
+    """Who is told of the calls."""
+
+    def call(self, function: HostFunction, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Return what the call of a host function gives."""
+
+
+_STAGE: ContextVar[Stage | None] = ContextVar("mainstay_stage", default=None)
+
+
+@contextmanager
+def staged_calls(stage: Stage | None) -> Iterator[None]:
+    """Send the calls of host functions that this thread makes to a stage; None makes them at once again."""
+    token = _STAGE.set(stage)
+    try:
+        yield
+    finally:
+        _STAGE.reset(token)
+
+
+def current_stage() -> Stage | None:
+    """Return the stage that calls are sent to; None where they are made at once."""
+    return _STAGE.get()
+
+
+def host_function(many: Callable[..., Any], name: str | None = None) -> Callable[[Function], Function]:
+    """Return a decorator for a function of one element.
+
+    Args:
+        many: Its form for many; see `HostFunction`.
+        name: What it is called; the function's own name where it is None.
+    """
+
+    def decorate(function: Function) -> Function:
+        described = HostFunction(name or function.__name__, function, many)
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            stage = _STAGE.get()
+            return function(*args, **kwargs) if stage is None else stage.call(described, args, kwargs)
+
+        return call  # type: ignore[return-value]
+
+    return decorate
