@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import numpy as np
 
 from mainstay.data.addressing import Shuffle, View, key
 from mainstay.data.chunks import Chunk, join
+from mainstay.data.held_windows import HeldWindows
 from mainstay.data.permutation import permute
 from mainstay.data.sources.source import Blocks, RandomAccess, Stream
 from mainstay.data.streams import Epoch, Node, State
@@ -65,12 +68,15 @@ class RowFeed(Feed):
 class BlockFeed(Feed):
     """The blocks of a source, such as row groups, in order or shuffled: the blocks first, then the rows of a few.
 
-    Its state is the number of the next window of blocks.
+    A window of blocks is read once, and handed out in parts of about `rows` rows. Its state is the number of the
+    window and that of the next part in it.
     """
 
     source: Blocks
     shuffle: Shuffle | None = None
     window: int = 1
+    rows: int = 0
+    held: HeldWindows = field(init=False, default_factory=HeldWindows, compare=False, repr=False)
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -82,26 +88,42 @@ class BlockFeed(Feed):
         return replace(self, shuffle=shuffle, window=window)
 
     def run(self, state: State, epoch: Epoch) -> Iterator[tuple[Any, State]]:
-        """Yield windows of blocks."""
-        number = state or 0
+        """Yield parts of windows of blocks."""
+        number, part = state or (0, 0)
+        epoch = epoch if self.shuffle is not None and self.shuffle.every_epoch else ()
         while number * self.window < self.source.num_blocks:
-            yield (number, epoch), number + 1
-            number += 1
+            parts = self._parts(number, epoch)
+            while part < parts:
+                part += 1
+                yield (number, part - 1, parts, epoch), [number, part] if part < parts else [number + 1, 0]
+            number, part = number + 1, 0
 
-    def load(self, address: Any) -> Chunk:
-        """Return the rows of a window of blocks."""
-        import numpy as np
-
-        number, epoch = address
+    def _blocks(self, number: int, epoch: Epoch) -> list[int]:
         total = self.source.num_blocks
         places = np.arange(number * self.window, min((number + 1) * self.window, total), dtype=np.int64)
+        if self.shuffle is not None:
+            places = permute(places, total, key(self.shuffle.seed, epoch))
+        return [int(place) for place in places]
+
+    def _parts(self, number: int, epoch: Epoch) -> int:
+        rows = sum(map(self.source.block_rows, self._blocks(number, epoch)))
+        return max(1, -(-rows // self.rows)) if self.rows else 1
+
+    def load(self, address: Any) -> Chunk:
+        """Return a part of the rows of a window of blocks."""
+        number, part, parts, epoch = address
+        if parts == 1:
+            chunk = self._load_window(number, epoch)
+        else:
+            chunk = self.held.get((number, epoch), parts, lambda: self._load_window(number, epoch))
+        start, stop = (chunk.length * edge // parts for edge in (part, part + 1))
         if self.shuffle is None:
-            return join([self.source.load_block(int(place)) for place in places])
-        epoch = epoch if self.shuffle.every_epoch else ()
-        blocks = permute(places, total, key(self.shuffle.seed, epoch))
-        chunk = join([self.source.load_block(int(block)) for block in blocks])
-        order = permute(np.arange(len(chunk), dtype=np.int64), len(chunk), key(self.shuffle.seed, epoch, number))
-        return chunk.take(order)
+            return chunk.cut(start, stop)
+        places = np.arange(start, stop, dtype=np.int64)
+        return chunk.take(permute(places, chunk.length, key(self.shuffle.seed, epoch, number)))
+
+    def _load_window(self, number: int, epoch: Epoch) -> Chunk:
+        return join([self.source.load_block(block) for block in self._blocks(number, epoch)])
 
 
 @dataclass(frozen=True)

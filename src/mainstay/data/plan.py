@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from mainstay.data.addressing import Step
+from mainstay.data.addressing import Step, View
 from mainstay.data.execution.engine import Engine
 from mainstay.data.execution.task import Task
-from mainstay.data.feeds import Feed, NodeFeed, RowFeed, StreamFeed
+from mainstay.data.feeds import BlockFeed, Feed, NodeFeed, RowFeed, StreamFeed
 from mainstay.data.functions.function import Function
 from mainstay.data.streams import Epoch, Node, State
 from mainstay.data.structures import Structure
@@ -39,6 +39,8 @@ class Operation(abc.ABC):
     """What its random choices depend on; part of a state, so that a run goes on with the same choices elsewhere."""
     label: str = ""
     """What the user calls it, for reports."""
+    is_light: bool = False
+    """Whether it costs so little per element that in a small dataset it is not worth a thread."""
 
     def labelled(self, label: str | None) -> Operation:
         """Return the operation, just made, with the name that its user gave it."""
@@ -92,6 +94,23 @@ class Pipe:
     def __len__(self) -> int:
         return len(self.feed.view) if isinstance(self.feed, RowFeed) else 0
 
+    def addressed(self, limit: int | None = None) -> Pipe:
+        """Return the pipe with addresses in place of a stream, where its source can give them.
+
+        Args:
+            limit: How many of the first elements are wanted at most.
+        """
+        feed = self.feed
+        if not isinstance(feed, StreamFeed) or not all(function.one_to_one for function in self.functions):
+            return self
+        rows = feed.source.rows(limit)
+        return self if rows is None else replace(self, feed=RowFeed(rows, View(len(rows)), rows=0))
+
+    def in_blocks(self) -> Pipe:
+        """Return the pipe with blocks in place of a stream, where its source can give them."""
+        blocks = self.feed.source.blocks() if isinstance(self.feed, StreamFeed) else None
+        return self if blocks is None else replace(self, feed=BlockFeed(blocks))
+
     def ordered(self, step: Step) -> Pipe:
         """Return the pipe with its elements in another order; it is addressable."""
         feed = self.feed
@@ -135,9 +154,14 @@ class Planner:
             return lowered
         feed = lowered.feed
         if isinstance(feed, RowFeed) and not feed.rows:
-            feed = replace(feed, rows=self._chunk_rows(feed, lowered.functions))
+            source = feed.source
+            rows = self._chunk_rows(source.row_bytes, lowered.functions, is_slow=source.row_cost_is_high)
+            feed = replace(feed, rows=rows)
+        elif isinstance(feed, BlockFeed) and not feed.rows:
+            feed = replace(feed, rows=self._chunk_rows(feed.source.row_bytes, lowered.functions))
         elif isinstance(feed, StreamFeed) and not feed.rows:
-            feed = replace(feed, rows=self.batch_rows or _ROW_BOUND_ROWS)
+            is_columnar = feed.source.is_columnar and not any(f.is_row_bound for f in lowered.functions)
+            feed = replace(feed, rows=_MOST_ROWS if is_columnar else self.batch_rows or _ROW_BOUND_ROWS)
         if isinstance(feed, NodeFeed) and not lowered.functions:
             return feed.node
         return Parallel(Task(feed, lowered.functions), self.engine, lowered.calls, lowered.in_order)
@@ -150,11 +174,11 @@ class Planner:
         """Return the seed of an operation: that of the state, if one is gone on from."""
         return self.seeds.get(id(operation), operation.seed or 0)
 
-    def _chunk_rows(self, feed: RowFeed, functions: tuple[Function, ...]) -> int:
+    def _chunk_rows(self, row_bytes: int, functions: tuple[Function, ...], *, is_slow: bool = False) -> int:
         batch = self.batch_rows
-        if feed.source.row_cost_is_high or any(function.is_row_bound for function in functions):
+        if is_slow or any(function.is_row_bound for function in functions):
             return min(batch or _ROW_BOUND_ROWS, 4 * _ROW_BOUND_ROWS)
-        rows = max(1, min(_MOST_ROWS, _CHUNK_BYTES // max(feed.source.row_bytes, 1)))
+        rows = max(1, min(_MOST_ROWS, _CHUNK_BYTES // max(row_bytes, 1)))
         return max(1, rows // batch) * batch if batch else rows
 
 

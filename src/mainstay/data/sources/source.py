@@ -93,6 +93,11 @@ class Blocks(Source):
         """Return the rows of a block; called on any thread, several at a time."""
 
     @property
+    def row_bytes(self) -> int:
+        """About how many bytes a row takes."""
+        return 64
+
+    @property
     def cardinality(self) -> int:
         """The number of rows."""
         return sum(map(self.block_rows, range(self.num_blocks)))
@@ -103,6 +108,21 @@ class Stream(Source):
 
     Reading happens on one thread, decoding on many: what `run` yields is handed to `load` elsewhere.
     """
+
+    is_columnar: bool = False
+    """Whether many elements at a time cost little more than one, so that `rows` may be thousands."""
+
+    def rows(self, limit: int | None = None) -> RandomAccess | None:
+        """Return the same elements as rows at any index, or None where that cannot be; it may look at all that is read.
+
+        Args:
+            limit: How many of the first elements are wanted at most.
+        """
+        return None
+
+    def blocks(self) -> Blocks | None:
+        """Return the same elements as blocks, or None where that cannot be; it may look at all that is read."""
+        return None
 
     @abc.abstractmethod
     def run(self, state: State, epoch: Epoch, rows: int) -> Iterator[tuple[Any, State]]:
