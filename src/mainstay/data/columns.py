@@ -23,6 +23,7 @@ from mainstay.io import Ragged
 Array: TypeAlias = np.ndarray[Any, Any]
 
 _OFFSET_LIMIT = 2**31 - 1
+_NESTED_BYTES = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,15 @@ class Loose:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+
+class Nested:
+    """What a dataset is where it is an element of another one, as after `window`; its column is a `Loose`."""
+
+    @property
+    def element_spec(self) -> Any:
+        """The specs of its own elements in their structure."""
+        raise NotImplementedError
 
 
 Column: TypeAlias = Any
@@ -174,7 +184,7 @@ def stack(values: Sequence[Any]) -> Column:
     first = values[0]
     if isinstance(first, (bytes, str)):
         return strings(values)
-    if isinstance(first, Ragged):
+    if isinstance(first, (Ragged, Nested)):
         return Loose(list(values))
     arrays = [np.asarray(value) for value in values]
     dtype, shape = arrays[0].dtype, arrays[0].shape
@@ -197,12 +207,18 @@ def stack(values: Sequence[Any]) -> Column:
 def num_bytes(column: Column) -> int:
     """Return about how many bytes of memory a column takes."""
     if isinstance(column, Loose):
-        return sum(getattr(item, "nbytes", None) or len(item) for item in column.rows)
+        return sum(map(_row_bytes, column.rows))
     if isinstance(column, Ragged):
         return num_bytes(column.values) + column.splits.nbytes
     if isinstance(column, np.ndarray) and column.dtype == object:
         return column.nbytes + sum(map(len, column.reshape(-1)[:64])) * (column.size // max(min(column.size, 64), 1))
     return int(column.nbytes)
+
+
+def _row_bytes(item: Any) -> int:
+    if isinstance(item, Nested):
+        return _NESTED_BYTES
+    return getattr(item, "nbytes", None) or len(item)
 
 
 def kind_of(column: Column) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mainstay.core import ArgumentError
+from mainstay.data.columns import Nested
 from mainstay.data.creation import Creation
 from mainstay.data.iteration import ChunkIterator, Compiled, DatasetIterator, Place, compile_plan
 from mainstay.data.plan import Operation, digest, seeded
@@ -16,7 +17,7 @@ from mainstay.data.structures import Structure
 from mainstay.data.transformation import Transformation
 
 
-class Dataset(Creation, Transformation):
+class Dataset(Creation, Transformation, Nested):
     """A sequence of elements: what to read, and what to do to it, until it is iterated nothing but a plan.
 
     Elements are arrays, bytes and `mainstay.io.Ragged` in dicts and tuples. Inside they flow as chunks of columns.

@@ -10,10 +10,12 @@ import pyarrow as pa
 
 from mainstay.core import ArgumentError, TensorSpec
 from mainstay.data.chunks import Chunk
-from mainstay.data.columns import Column, Loose
+from mainstay.data.columns import Column, Loose, Nested
 from mainstay.data.structures import Structure, map_structure, pack
 from mainstay.io import Ragged
 
+AUTOTUNE = -1
+"""Where a number of calls or of buffered elements is asked for: let the engine decide."""
 INFINITE_CARDINALITY = -1
 """The cardinality of a dataset without an end."""
 UNKNOWN_CARDINALITY = -2
@@ -35,7 +37,22 @@ class RaggedTensorSpec:
     ragged_rank: int = 1
 
 
-Spec: TypeAlias = "TensorSpec | RaggedTensorSpec"
+@dataclass(frozen=True)
+class DatasetSpec:
+    """The elements of a dataset that is itself an element, as in `tf.data.DatasetSpec`.
+
+    Args:
+        element_spec: The specs of its elements in their structure.
+        shape: That of the dataset: one, without axes.
+        dtype: What stands for no dtype of an array.
+    """
+
+    element_spec: Structure
+    shape: tuple[int | None, ...] = ()
+    dtype: str = "dataset"
+
+
+Spec: TypeAlias = "TensorSpec | RaggedTensorSpec | DatasetSpec"
 
 
 def spec_of_rows(column: Column) -> Spec:
@@ -62,6 +79,8 @@ def spec_of(value: Any) -> Spec:
     """Return the spec of one array, scalar, string or `Ragged`."""
     if isinstance(value, (bytes, str)):
         return TensorSpec((), "string")
+    if isinstance(value, Nested):
+        return DatasetSpec(value.element_spec)
     if isinstance(value, Ragged):
         inner = spec_of_rows(value.values)
         return RaggedTensorSpec((len(value), None, *inner.shape), inner.dtype)
@@ -83,6 +102,8 @@ def relax(one: Spec, other: Spec) -> Spec:
     alike = type(one) is type(other) and one.dtype == other.dtype and len(one.shape) == len(other.shape)
     if not alike:
         raise ArgumentError("two specs of elements contradict each other", expected=one, received=other)
+    if isinstance(one, DatasetSpec) and isinstance(other, DatasetSpec):
+        return DatasetSpec(map_structure(relax, one.element_spec, other.element_spec))
     shape = tuple(a if a == b else None for a, b in zip(one.shape, other.shape, strict=True))
     return TensorSpec(shape, one.dtype) if isinstance(one, TensorSpec) else RaggedTensorSpec(shape, one.dtype)
 
@@ -93,6 +114,12 @@ def batched(specs: Structure, size: int | None) -> Structure:
     def batch(spec: Spec) -> Spec:
         if isinstance(spec, TensorSpec):
             return TensorSpec((size, *spec.shape), spec.dtype)
+        if isinstance(spec, DatasetSpec):
+            raise ArgumentError(
+                "datasets do not make a batch",
+                received=spec,
+                fix="batch inside of each one: dataset.flat_map(lambda window: window.batch(size))",
+            )
         return RaggedTensorSpec((size, *spec.shape), spec.dtype, spec.ragged_rank + 1)
 
     return map_structure(batch, specs)
