@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mainstay.data.addressing import Shuffle as ShuffleStep
 from mainstay.data.addressing import Slice
 from mainstay.data.chunks import Chunk
+from mainstay.data.feeds import BlockFeed
 from mainstay.data.plan import Lowered, Operation, Pipe, Planner
+from mainstay.data.sources.source import Blocks
 from mainstay.data.specs import INFINITE_CARDINALITY, UNKNOWN_CARDINALITY
 from mainstay.data.streams import Cursor, Epoch, Node, State
 from mainstay.data.structures import Structure
@@ -65,8 +67,10 @@ class Take(Reordering):
         lowered = planner.lower(self.inputs[0])
         if self.count < 0:
             return lowered
-        if isinstance(lowered, Pipe) and lowered.is_addressable:
-            return lowered.ordered(Slice(0, self.count))
+        if isinstance(lowered, Pipe):
+            lowered = lowered.addressed(self.count)
+            if lowered.is_addressable:
+                return lowered.ordered(Slice(0, self.count))
         return TakeNode(planner.finish(lowered), self.count)
 
 
@@ -100,8 +104,10 @@ class Skip(Reordering):
         """Return a narrower range of addresses, or a stage that drops the first elements."""
         lowered = planner.lower(self.inputs[0])
         count = _FAR if self.count < 0 else self.count
-        if isinstance(lowered, Pipe) and lowered.is_addressable:
-            return lowered.ordered(Slice(count, _FAR))
+        if isinstance(lowered, Pipe):
+            lowered = lowered.addressed()
+            if lowered.is_addressable:
+                return lowered.ordered(Slice(count, _FAR))
         return SkipNode(planner.finish(lowered), count)
 
 
@@ -221,6 +227,18 @@ class Shuffle(Reordering):
         """Return shuffled addresses, or a stage that mixes windows."""
         lowered = planner.lower(self.inputs[0])
         step = ShuffleStep(planner.seed(self), self.every_epoch)
-        if isinstance(lowered, Pipe) and lowered.is_addressable:
-            return lowered.ordered(step)
+        if isinstance(lowered, Pipe):
+            lowered = lowered.addressed()
+            if lowered.is_addressable:
+                return lowered.ordered(step)
+            lowered = lowered.in_blocks()
+            if isinstance(lowered.feed, BlockFeed):
+                feed = lowered.feed.shuffled(step, _window(lowered.feed.source, self.buffer_size))
+                return replace(lowered, feed=feed)
         raise NotImplementedError
+
+
+def _window(source: Blocks, buffer_size: int) -> int:
+    """Return how many blocks are mixed: as many as hold the rows of the buffer."""
+    rows = max(source.block_rows(0), 1) if source.num_blocks else 1
+    return max(1, buffer_size // rows)
