@@ -1,6 +1,18 @@
 """Tables in CSV and Parquet files, to and from columnar batches in bounded memory."""
 
 from mainstay.io.arrow_files import ArrowFile, ArrowWriter
+from mainstay.io.images import (
+    ImageForm,
+    decode_bmp,
+    decode_gif,
+    decode_image,
+    decode_images,
+    decode_jpeg,
+    decode_png,
+    encode_jpeg,
+    encode_png,
+    resize_images,
+)
 from mainstay.io.locations import Location, find_files
 from mainstay.io.opening import open_table
 from mainstay.io.ragged import Ragged
@@ -14,16 +26,26 @@ __all__ = [
     "ArrowFile",
     "ArrowWriter",
     "HostFunction",
+    "ImageForm",
     "Location",
     "Ragged",
     "Sink",
     "Stage",
     "Table",
     "current_stage",
+    "decode_bmp",
+    "decode_gif",
+    "decode_image",
+    "decode_images",
+    "decode_jpeg",
+    "decode_png",
+    "encode_jpeg",
+    "encode_png",
     "find_files",
     "frame_record",
     "hash_rows",
     "host_function",
     "open_table",
+    "resize_images",
     "staged_calls",
 ]

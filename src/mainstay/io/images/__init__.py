@@ -1,0 +1,21 @@
+"""Image files to arrays and back, and arrays to another size, with the results of `tf.io` and `tf.image`."""
+
+from mainstay.io.images.batches import ImageForm, decode_images
+from mainstay.io.images.contents import MAX_PIXELS
+from mainstay.io.images.decoding import decode_bmp, decode_gif, decode_image, decode_jpeg, decode_png
+from mainstay.io.images.encoding import encode_jpeg, encode_png
+from mainstay.io.images.resizing import resize_images
+
+__all__ = [
+    "MAX_PIXELS",
+    "ImageForm",
+    "decode_bmp",
+    "decode_gif",
+    "decode_image",
+    "decode_images",
+    "decode_jpeg",
+    "decode_png",
+    "encode_jpeg",
+    "encode_png",
+    "resize_images",
+]
