@@ -1,6 +1,16 @@
 """Tables in CSV and Parquet files, to and from columnar batches in bounded memory."""
 
 from mainstay.io.arrow_files import ArrowFile, ArrowWriter
+from mainstay.io.example_features import (
+    FixedLenFeature,
+    FixedLenSequenceFeature,
+    RaggedFeature,
+    SparseFeature,
+    VarLenFeature,
+)
+from mainstay.io.example_parsing import parse_example, parse_records, parse_single_example
+from mainstay.io.example_plan import plan_examples
+from mainstay.io.example_writing import serialize_examples
 from mainstay.io.images import (
     ImageForm,
     decode_bmp,
@@ -25,13 +35,18 @@ __all__ = [
     "ROW_HASH_VERSION",
     "ArrowFile",
     "ArrowWriter",
+    "FixedLenFeature",
+    "FixedLenSequenceFeature",
     "HostFunction",
     "ImageForm",
     "Location",
     "Ragged",
+    "RaggedFeature",
     "Sink",
+    "SparseFeature",
     "Stage",
     "Table",
+    "VarLenFeature",
     "current_stage",
     "decode_bmp",
     "decode_gif",
@@ -46,6 +61,11 @@ __all__ = [
     "hash_rows",
     "host_function",
     "open_table",
+    "parse_example",
+    "parse_records",
+    "parse_single_example",
+    "plan_examples",
     "resize_images",
+    "serialize_examples",
     "staged_calls",
 ]
