@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from mainstay.core import ArgumentError
+from mainstay.data import Dataset, DatasetIterator, Place
 from mainstay.distribute.placement import BatchParallel
 
 _AHEAD = 2
@@ -51,6 +52,66 @@ class InputContext:
         return size
 
 
+class DistributedIterator(Iterator[Any]):
+    """The batches of one pass on the devices; two are brought there ahead of their use.
+
+    Those before a failure arrive before it.
+
+    Args:
+        source: The dataset.
+        placement: Where batches go.
+        state: Where to begin; None for the beginning.
+    """
+
+    def __init__(self, source: Iterable[Any], placement: BatchParallel, state: bytes | None = None) -> None:
+        if state is not None and not isinstance(source, Dataset):
+            raise ArgumentError(
+                "this dataset cannot go on from a state",
+                expected="a mainstay.data.Dataset",
+                received=type(source).__name__,
+            )
+        self._batches = source.iter(state) if isinstance(source, Dataset) else iter(source)
+        self._placement = placement
+        self._waiting: deque[tuple[Any, Place | None]] = deque()
+        self._number = 0
+        self._failure: Exception | None = None
+        self._is_over = False
+        self._place = self._current()
+
+    def __next__(self) -> Any:
+        while len(self._waiting) <= _AHEAD and not self._is_over:
+            self._bring()
+        if not self._waiting:
+            failure, self._failure = self._failure, None
+            raise failure or StopIteration
+        batch, self._place = self._waiting.popleft()
+        return batch
+
+    def _bring(self) -> None:
+        try:
+            batch = self._placement.place_batch(next(self._batches), f"batch {self._number}")
+        except StopIteration:
+            self._is_over = True
+        except Exception as error:
+            self._failure, self._is_over = error, True
+        else:
+            self._number += 1
+            self._waiting.append((batch, self._current()))
+
+    def _current(self) -> Place | None:
+        return self._batches.place() if isinstance(self._batches, DatasetIterator) else None
+
+    def state(self) -> bytes:
+        """Return the place after the batch that came last, as a few bytes of JSON.
+
+        Raises:
+            ArgumentError: The source has no places.
+        """
+        if self._place is None:
+            raise ArgumentError("this dataset has no states", expected="a mainstay.data.Dataset")
+        return self._place.to_bytes()
+
+
 class DistributedDataset:
     """The batches of a dataset, each of them on the devices of a strategy; two are brought there ahead of their use.
 
@@ -63,8 +124,18 @@ class DistributedDataset:
         self._placement = placement
 
     def __iter__(self) -> Iterator[Any]:
-        batches = enumerate(self.source)
-        return _ahead(self._placement.place_batch(batch, f"batch {number}") for number, batch in batches)
+        return self.iter()
+
+    def iter(self, state: bytes | None = None) -> DistributedIterator:
+        """Return an iterator over one pass, from a place on if one is given.
+
+        Args:
+            state: What `state()` of an iterator gave; the source is a `mainstay.data.Dataset` then.
+
+        Raises:
+            ArgumentError: A state is given, and the source has none.
+        """
+        return DistributedIterator(self.source, self._placement, state)
 
     def __len__(self) -> int:
         return len(self.source)  # type: ignore[arg-type]
@@ -107,19 +178,3 @@ def check_dataset(dataset: Any) -> Iterable[Any]:
         )
     iterable: Iterable[Any] = dataset
     return iterable
-
-
-def _ahead(batches: Iterator[Any]) -> Iterator[Any]:
-    """Yield batches while the next ones are on their way; those before a failure arrive before it."""
-    waiting: deque[Any] = deque()
-    while True:
-        try:
-            waiting.append(next(batches))
-        except StopIteration:
-            yield from waiting
-            return
-        except Exception:
-            yield from waiting
-            raise
-        if len(waiting) > _AHEAD:
-            yield waiting.popleft()

@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from mainstay.data import Dataset
 from mainstay.distribute.datasets import DistributedDataset
 from mainstay.distribute.keras_internals import DataAdapter, JAXTrainer, Trainer, place_batches
 from mainstay.distribute.models import check_variables, owner_of, remember_strategy, work_of
@@ -53,7 +54,10 @@ class _Batches(DataAdapter):
 
 
 def _adapt(value: Any) -> Any:
-    return _Batches(value) if isinstance(value, DistributedDataset) else value
+    """Return what Keras' loops take; batches of a `Dataset` they bring to the devices themselves."""
+    if isinstance(value, DistributedDataset):
+        return value.source if isinstance(value.source, Dataset) else _Batches(value)
+    return value
 
 
 def _enter_strategy(cls: type, name: str) -> None:

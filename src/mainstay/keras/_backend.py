@@ -42,6 +42,7 @@ for _name in SUBMODULES:
     sys.modules[f"mainstay.keras.{_name}"] = getattr(keras, _name)
 
 from mainstay.keras import _tensorflow_style  # noqa: E402
+from mainstay.keras.backup import BackupAndRestore  # noqa: E402
 from mainstay.keras.tensorboard import TensorBoard  # noqa: E402
 from mainstay.keras.terminate_on_nan import TerminateOnNaN  # noqa: E402
 from mainstay.keras.training import loops  # noqa: E402
@@ -50,5 +51,6 @@ _tensorflow_style.install()
 install_kernels()
 if not keras.config.is_nnx_enabled():
     loops.install()
+keras.callbacks.BackupAndRestore = BackupAndRestore  # goes on in the middle of an epoch
 keras.callbacks.TensorBoard = TensorBoard  # Keras' own needs TensorFlow
 keras.callbacks.TerminateOnNaN = TerminateOnNaN

@@ -20,7 +20,8 @@ from keras.src.trainers.data_adapters import array_slicing
 from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 from keras.src.trainers.trainer import Trainer
 
-from mainstay.keras.training import ownership, tensorflow_steps
+from mainstay.keras.training import datasets, ownership, tensorflow_steps
+from mainstay.keras.training.datasets import DatasetAdapter
 from mainstay.keras.training.interruption import KeptState
 from mainstay.keras.training.several_steps import Run, current_run, listens, running, several, steps_for
 
@@ -33,13 +34,11 @@ def _within_run(kind: str, original: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(original)
     def loop(self: Any, *args: Any, **kwargs: Any) -> Any:
-        run = None
-        if self.steps_per_execution == 1:
-            given = signature.bind(self, *args, **kwargs)
-            given.apply_defaults()
-            values = given.arguments
-            run = Run(self, kind, values["callbacks"], values.get("epochs", 1) - values.get("initial_epoch", 0))
-        with running(run):
+        given = signature.bind(self, *args, **kwargs)
+        given.apply_defaults()
+        values = given.arguments
+        epochs = values.get("epochs", 1) - values.get("initial_epoch", 0)
+        with running(Run(self, kind, values["callbacks"], epochs, is_fixed=self.steps_per_execution > 1)):
             try:
                 return original(self, *args, **kwargs)
             except BaseException:
@@ -49,15 +48,24 @@ def _within_run(kind: str, original: Callable[..., Any]) -> Callable[..., Any]:
     return loop
 
 
+def _announce(adapter: DatasetAdapter) -> None:
+    """Remember what feeds a run: of several datasets the first one, as the others are for validation."""
+    run = current_run()
+    if run is not None and run.adapter is None:
+        run.adapter = adapter
+
+
 def _decide(iterator: Any) -> None:
     """Choose the steps per program of the run that goes through an iterator, once its model is built."""
     run = current_run()
     if run is None or getattr(run.model, f"{run.kind}_function") is None:
         return
+    if run.is_fixed:
+        return
     if not run.steps:
-        arrays = isinstance(iterator.data_adapter, ArrayDataAdapter) and not iterator.steps_per_epoch
-        arrays = arrays and not tensorflow_steps.is_step_of_data(getattr(run.model, f"{run.kind}_step"))
-        run.steps = steps_for(run, iterator.data_adapter) if arrays else 1
+        suits = isinstance(iterator.data_adapter, (ArrayDataAdapter, DatasetAdapter)) and not iterator.steps_per_epoch
+        suits = suits and not tensorflow_steps.is_step_of_data(getattr(run.model, f"{run.kind}_step"))
+        run.steps = steps_for(run, iterator.data_adapter) if suits else 1
     iterator.steps_per_execution = run.steps
 
 
@@ -101,6 +109,7 @@ def install() -> None:
         for moment in ("begin", "end"):
             hook = f"on_{kind}_batch_{moment}"
             setattr(keras.callbacks.CallbackList, hook, _quiet(hook, getattr(keras.callbacks.CallbackList, hook)))
+    datasets.install(_announce)
     ownership.install()
     tensorflow_steps.install()
     _install_steps()
@@ -124,7 +133,8 @@ def _install_steps() -> None:
     @functools.wraps(enumerate_)
     def enumerate_iterator(self: Any) -> Iterator[Any]:
         _decide(self)
-        yield from enumerate_(self)
+        is_dataset = isinstance(self.data_adapter, DatasetAdapter)
+        yield from self.data_adapter.enumerate(self) if is_dataset else enumerate_(self)
 
     @functools.wraps(compile_)
     def compile_model(self: Any, *args: Any, **kwargs: Any) -> None:

@@ -21,6 +21,7 @@ import keras
 import numpy as np
 
 from mainstay.keras.training.cost import operations
+from mainstay.keras.training.datasets import Batches, DatasetAdapter
 
 STEPS = 20
 """How many steps one program takes at most."""
@@ -51,6 +52,8 @@ class Run:
         callbacks: What the caller passed.
         epochs: How many epochs are planned.
         steps: How many steps one program takes, 0 before that is decided.
+        is_fixed: Whether the caller of `compile` has decided that, in Keras' own way.
+        adapter: What feeds the run, once that is known.
     """
 
     model: Any
@@ -58,6 +61,8 @@ class Run:
     callbacks: Any
     epochs: int = 1
     steps: int = 0
+    is_fixed: bool = False
+    adapter: Any = None
 
 
 _running = threading.local()
@@ -86,13 +91,14 @@ def listens(callback: Any, hook: str) -> bool:
 
 
 def steps_for(run: Run, adapter: Any) -> int:
-    """Return how many steps one program shall take in a run over arrays, and count the run's steps."""
+    """Return how many steps one program shall take in a run over arrays or a dataset, and count the run's steps."""
     model = run.model
-    structure = getattr(adapter, "_inputs", None)
+    is_dataset = isinstance(adapter, DatasetAdapter)
+    structure = adapter.peek() if is_dataset else getattr(adapter, "_inputs", None)
     leaves = jax.tree.leaves(structure)
     if not leaves or not all(isinstance(leaf, (np.ndarray, jax.Array)) for leaf in leaves):
         return 1
-    whole = leaves[0].shape[0] // adapter.batch_size
+    whole = adapter.num_batches or 0 if is_dataset else leaves[0].shape[0] // adapter.batch_size
     done = model.__dict__.get("_steps_done", {})
     planned = done[run.kind] = done.get(run.kind, 0) + whole * run.epochs
     model.__dict__["_steps_done"] = done
@@ -101,7 +107,8 @@ def steps_for(run: Run, adapter: Any) -> int:
         return 1
     if sum(int(np.prod(weight.shape)) for weight in model.weights) > SMALL_MODEL:
         return 1
-    batch = jax.tree.map(lambda leaf: _abstract((adapter.batch_size, *leaf.shape[1:]), leaf.dtype), structure)
+    rows = leaves[0].shape[0] if is_dataset else adapter.batch_size
+    batch = jax.tree.map(lambda leaf: _abstract((rows, *leaf.shape[1:]), leaf.dtype), structure)
     return steps if _cost(model, run.kind, batch) <= SMALL else 1
 
 
@@ -158,8 +165,11 @@ def several(model: Any, step: Callable[[Any, Any], Any], ordinary: Any, *, conca
 
     def take(state: Any, iterator: Iterator[Any]) -> Any:
         run = current_run()
-        if run is None or run.model is not model or run.steps < FEWEST:
+        if run is None or run.is_fixed or run.model is not model or run.steps < FEWEST:
             return ordinary(state, iterator)
+        together = iterator.several(run.steps) if isinstance(iterator, Batches) else None
+        if together is not None:
+            return compiled(state, together)
         batches = list(itertools.islice(iterator, run.steps))
         if len(batches) == run.steps and _alike(batches[0], batches[-1]):
             return compiled(state, jax.tree.map(_stack, *batches))

@@ -1,0 +1,161 @@
+"""`BackupAndRestore` that goes on exactly where training was interrupted, in the middle of an epoch too.
+
+Each backup is a folder of its own that appears whole: the weights, what the optimizer and the metrics hold, and the
+place in the dataset. The one before is removed after that, so a run that is killed at any moment finds one that is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from mainstay.core import ArgumentError, FormatError, atomic_folder, storage_errors
+from mainstay.keras.training.datasets import DatasetAdapter
+from mainstay.keras.training.several_steps import current_run
+
+_VERSION = 1
+_PREFIX = "backup-"
+_WEIGHTS, _METRICS, _PLACE = "model.weights.h5", "metrics.npz", "training.json"
+
+
+class BackupAndRestore(keras.callbacks.BackupAndRestore):
+    """Backs the training up, and goes on from the last backup when `fit` is called again after an interruption.
+
+    With a `mainstay.data.Dataset` the weights are bit for bit those of a run that was never interrupted. With arrays or
+    generators, an epoch that was interrupted is begun again, with the weights of the backup, as Keras does.
+
+    Args:
+        backup_dir: A folder for the backups of this run alone.
+        save_freq: ``"epoch"``, or every how many batches to back up.
+        double_checkpoint: Whether to keep the backup before the last one too, for the case that files get damaged.
+        delete_checkpoint: Whether the backups are removed when training is finished.
+
+    Raises:
+        ArgumentError: `save_freq` is something else, or the model is not built when `fit` begins.
+
+    Example:
+        >>> backup = BackupAndRestore("out/backup", save_freq=100)
+        >>> model.fit(dataset, epochs=10, callbacks=[backup])  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        backup_dir: str | os.PathLike[str],
+        save_freq: int | str = "epoch",
+        double_checkpoint: bool = False,
+        delete_checkpoint: bool = True,
+    ) -> None:
+        if save_freq != "epoch" and (type(save_freq) is not int or save_freq < 1):
+            raise ArgumentError(
+                "how often to back up is not clear",
+                where="save_freq",
+                expected='"epoch", or a number of batches from 1 on',
+                received=repr(save_freq),
+            )
+        super().__init__(os.fspath(backup_dir), save_freq, double_checkpoint, delete_checkpoint)
+        self._folder = Path(backup_dir)
+        self._in_epoch = False
+        self._restored_metrics: list[np.ndarray[Any, Any]] = []
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Go on from the last backup, if there is one."""
+        self._current_epoch = self._last_batch_seen = self._batches_seen_since_last_saving = 0
+        found = self._backups()
+        if not found:
+            return
+        for backup in reversed(found):
+            try:
+                self._restore(backup)
+                return
+            except (OSError, ValueError, KeyError) as error:
+                failure = error
+        raise FormatError(
+            "the backup cannot be read",
+            where=found[-1],
+            received=f"{type(failure).__name__}: {failure}",
+            fix="remove the folder to begin anew",
+        ) from failure
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Give the metrics what they held when the epoch was interrupted."""
+        self._current_epoch, self._in_epoch = epoch, True
+        for variable, value in zip(self.model.metrics_variables, self._restored_metrics, strict=False):
+            variable.assign(value)
+        self._restored_metrics = []
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Back up, where that is due."""
+        self._in_epoch = False
+        super().on_epoch_end(epoch, logs)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Remove the backups of a run that is finished."""
+        if self.delete_checkpoint:
+            for backup in self._backups():
+                shutil.rmtree(backup)
+            if self._folder.is_dir() and not any(self._folder.iterdir()):
+                self._folder.rmdir()
+
+    def _backups(self) -> list[Path]:
+        if not self._folder.is_dir():
+            return []
+        names = [path for path in self._folder.iterdir() if path.name.removeprefix(_PREFIX).isdigit()]
+        return sorted(names, key=lambda path: int(path.name.removeprefix(_PREFIX)))
+
+    def _save_model(self) -> None:
+        found = self._backups()
+        number = int(found[-1].name.removeprefix(_PREFIX)) + 1 if found else 1
+        adapter = _adapter()
+        ends = not self._in_epoch or (adapter is not None and adapter.is_at_end(self._last_batch_seen + 1))
+        steps = 0 if ends else self._last_batch_seen + 1
+        place = {
+            "version": _VERSION,
+            "epoch": self._current_epoch + (1 if ends and self._in_epoch else 0),
+            "steps": steps,
+            "dataset": None if adapter is None else (adapter.state() or b"").decode(),
+        }
+        with storage_errors(self._folder, "write"):
+            self._folder.mkdir(parents=True, exist_ok=True)
+        with atomic_folder(self._folder / f"{_PREFIX}{number}") as folder:
+            self.model.save_weights(folder / _WEIGHTS)
+            arrays = [np.asarray(variable) for variable in self.model.metrics_variables] if steps else []
+            np.savez(folder / _METRICS, *arrays)
+            (folder / _PLACE).write_text(json.dumps(place))
+        for backup in found[: len(found) - (1 if self.double_checkpoint else 0)]:
+            shutil.rmtree(backup)
+
+    def _restore(self, backup: Path) -> None:
+        model = self.model
+        if not model.built:
+            raise ArgumentError(
+                "a model that is not built cannot be restored",
+                where=model.name,
+                fix="give it a keras.Input, or call it once on data",
+            )
+        place = json.loads((backup / _PLACE).read_text())
+        if place["version"] != _VERSION:
+            raise FormatError("the backup is of another version", where=backup, expected=_VERSION, received=place)
+        if model.optimizer is not None and not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        model.load_weights(backup / _WEIGHTS)
+        with np.load(backup / _METRICS, allow_pickle=False) as arrays:
+            self._restored_metrics = [arrays[name] for name in arrays.files]
+        model._initial_epoch = self._current_epoch = place["epoch"]
+        adapter = _adapter()
+        if adapter is not None and place["dataset"]:
+            adapter.resume(place["dataset"].encode(), place["steps"])
+            self._last_batch_seen = max(place["steps"] - 1, 0)
+        else:
+            self._restored_metrics = []
+
+
+def _adapter() -> DatasetAdapter | None:
+    run = current_run()
+    adapter = None if run is None else run.adapter
+    return adapter if isinstance(adapter, DatasetAdapter) else None
