@@ -1,9 +1,18 @@
 """The input pipeline: `Dataset`, with `tf.data`'s vocabulary on columns, in parallel, and resumed exactly."""
 
+from mainstay.data.chunks import Chunk
 from mainstay.data.dataset import Dataset
-from mainstay.data.iteration import DatasetIterator
-from mainstay.data.specs import INFINITE_CARDINALITY, UNKNOWN_CARDINALITY, RaggedTensorSpec
+from mainstay.data.iteration import ChunkIterator, DatasetIterator, Place
+from mainstay.data.specs import AUTOTUNE, INFINITE_CARDINALITY, UNKNOWN_CARDINALITY, RaggedTensorSpec
 
-AUTOTUNE = -1
-
-__all__ = ["AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Dataset", "DatasetIterator", "RaggedTensorSpec"]
+__all__ = [
+    "AUTOTUNE",
+    "INFINITE_CARDINALITY",
+    "UNKNOWN_CARDINALITY",
+    "Chunk",
+    "ChunkIterator",
+    "Dataset",
+    "DatasetIterator",
+    "Place",
+    "RaggedTensorSpec",
+]

@@ -137,17 +137,17 @@ class ChunkIterator:
         """Return the next elements that lie together, at most `limit`; None at the end."""
         return self._cursor.piece(limit)
 
-    def state(self) -> bytes:
+    def place(self) -> Place:
         """Return where the next chunk begins."""
         return self._place(self._cursor.state)
 
-    def state_before(self, chunk: Chunk, index: int) -> bytes:
+    def place_in(self, chunk: Chunk, index: int) -> Place:
         """Return where an element of the last chunk is."""
         before, offset = self._cursor.state_of_chunk()
         return self._place([before, offset - chunk.length + index])
 
-    def _place(self, position: Any) -> bytes:
-        return Place(self.compiled.plan, self.compiled.seeds, self.epoch, position).to_bytes()
+    def _place(self, position: Any) -> Place:
+        return Place(self.compiled.plan, self.compiled.seeds, self.epoch, position)
 
     def close(self) -> None:
         """Give back what the stream holds; threads of the dataset go on for other iterators."""
@@ -186,9 +186,11 @@ class DatasetIterator(Iterator[Any]):
 
         `Dataset.iter` continues from there, in this process or in another one.
         """
-        if self._chunk is None:
-            return self._chunks.state()
-        return self._chunks.state_before(self._chunk, self._used)
+        return self.place().to_bytes()
+
+    def place(self) -> Place:
+        """Return the place after the element that came last; it costs less than its bytes."""
+        return self._chunks.place() if self._chunk is None else self._chunks.place_in(self._chunk, self._used)
 
     def get_next(self) -> Any:
         """Return the next element, as TensorFlow's iterators have it."""
