@@ -1,0 +1,59 @@
+"""The same programs on real TensorFlow's `tf.data` and on Mainstay's give the same elements, specs and refusals."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import interop_env
+import pytest
+
+FOLDER = Path(__file__).parent / "tf_data"
+
+
+def titles() -> list[str]:
+    """The names of all programs, without importing them: one of them would need TensorFlow."""
+    found = []
+    for path in sorted(FOLDER.glob("*.py")):
+        if path.stem not in ("encoding", "example_bytes", "run"):
+            tree = ast.parse(path.read_text())
+            functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+            found += [f"{path.stem}.{node.name}" for node in functions if not node.name.startswith("_")]
+    return found
+
+
+def run(python: str, *arguments: object, options: tuple[str, ...] = ()) -> None:
+    command = [python, *options, str(FOLDER / "run.py"), *map(str, arguments)]
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(command, env=os.environ | quiet, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.fixture(scope="session")
+def outcomes(tmp_path_factory: pytest.TempPathFactory, missing) -> dict[str, dict[str, dict]]:
+    """What every program gave, in both worlds."""
+    if sys.version_info >= (3, 14):
+        pytest.skip("TensorFlow has no build for this Python")
+    if not interop_env.is_current("tensorflow"):
+        missing(".interop/tensorflow", "python tools/interop_env.py tensorflow")
+    pythons = {"tensorflow": str(interop_env.python_of("tensorflow")), "mainstay": sys.executable}
+    folder = tmp_path_factory.mktemp("tf_data")
+    run(pythons["mainstay"], "mainstay", folder)
+    found = {}
+    for world, python in pythons.items():
+        out = folder / f"{world}.json"
+        if world == "tensorflow":
+            run(python, world, folder)
+        run(python, world, folder, out)
+        found[world] = json.loads(out.read_text())
+    return found
+
+
+@pytest.mark.parametrize("title", titles())
+def test_a_program_gives_the_same_in_both(title: str, outcomes) -> None:
+    theirs, ours = (outcomes[world][title] for world in ("tensorflow", "mainstay"))
+    assert "error" not in theirs, theirs["trace"]
+    assert "error" not in ours, ours["trace"]
+    assert ours["value"] == theirs["value"]
