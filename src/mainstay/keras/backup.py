@@ -1,7 +1,7 @@
 """`BackupAndRestore` that goes on exactly where training was interrupted, in the middle of an epoch too.
 
 Each backup is a folder of its own that appears whole: the weights, what the optimizer and the metrics hold, and the
-place in the dataset. The one before is removed after that, so a run that is killed at any moment finds one that is whole.
+place in the dataset. The one before is removed after that: a run that is killed at any moment finds one that is whole.
 """
 
 from __future__ import annotations
