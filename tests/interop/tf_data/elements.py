@@ -77,7 +77,7 @@ def map_gets_nested_tuples(tf, folder):
     return [all_elements(data), spec(data)]
 
 
-def map_gives_lists_as_one_tensor(tf, folder):
+def map_gives_lists_as_tuples(tf, folder):
     data = tf.data.Dataset.range(2).map(lambda x: [x, x + 1])
     return [all_elements(data), spec(data)]
 
@@ -162,7 +162,7 @@ def cardinalities(tf, folder):
         "interleave": data.interleave(lambda x: tf.data.Dataset.range(x)),
         "assert": data.filter(lambda x: x > 3).apply(tf.data.experimental.assert_cardinality(6)),
     }
-    return {name: int(one.cardinality()) for name, one in made.items()}
+    return {name: {"cardinality": int(one.cardinality())} for name, one in made.items()}
 
 
 def lengths(tf, folder):
