@@ -5,21 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mainstay.core import ArgumentError
 from mainstay.data.operations.batching import Batch
 from mainstay.data.operations.mapping import Filter, Map
-from mainstay.data.operations.ordering import Repeat, Shuffle, Skip, Take
+from mainstay.data.operations.ordering import Repeat, Skip, Take
+from mainstay.data.operations.seeds import drawn_seed
+from mainstay.data.operations.shuffling import Shuffle
 from mainstay.data.plan import Operation
 
 if TYPE_CHECKING:
     from mainstay.data.dataset import Dataset
-
-
-def drawn_seed(seed: int | None) -> int:
-    """Return a seed: where none is given, one from NumPy's generator, which `keras.utils.set_random_seed` seeds."""
-    return int(np.random.randint(2**31)) if seed is None else int(seed)
 
 
 class Transformation:

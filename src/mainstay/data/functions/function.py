@@ -14,6 +14,8 @@ class Function(abc.ABC):
     """What it is called in reports and messages."""
     one_to_one: bool = True
     """Whether each element gives exactly one: then shuffling may happen before it."""
+    adds_none: bool = False
+    """Whether each element gives one or none: then, too, all of them may be shuffled before it."""
     is_row_bound: bool = False
     """Whether it calls Python once per element: then chunks are small, and processes may help."""
 

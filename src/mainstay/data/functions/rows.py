@@ -54,6 +54,7 @@ class RowFilter(Function):
     """
 
     one_to_one = False
+    adds_none = True
     is_row_bound = True
 
     def __init__(self, predicate: Callable[..., Any]) -> None:

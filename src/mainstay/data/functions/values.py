@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from mainstay.core import DataError
+from mainstay.data.columns import Nested
 from mainstay.data.structures import Structure
 from mainstay.io import Ragged
 
 _INT32 = 2**31
 _NARROW = {"int64": np.dtype("int32"), "float64": np.dtype("float32"), "uint64": np.dtype("uint32")}
-_READY = (np.generic, bytes, Ragged)
+_READY = (np.generic, bytes, Ragged, Nested)
 
 
 def as_element(result: Any) -> Structure:

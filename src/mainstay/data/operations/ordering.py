@@ -1,17 +1,17 @@
-"""Which elements come, and in which order: shuffle, take, skip, shard, repeat."""
+"""Which elements come, and how often: take, skip, shard, repeat."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from mainstay.data.addressing import Shuffle as ShuffleStep
-from mainstay.data.addressing import Slice
+import numpy as np
+
+from mainstay.core import ArgumentError
+from mainstay.data.addressing import Slice, Stride
 from mainstay.data.chunks import Chunk
-from mainstay.data.feeds import BlockFeed
 from mainstay.data.plan import Lowered, Operation, Pipe, Planner
-from mainstay.data.sources.source import Blocks
 from mainstay.data.specs import INFINITE_CARDINALITY, UNKNOWN_CARDINALITY
 from mainstay.data.streams import Cursor, Epoch, Node, State
 from mainstay.data.structures import Structure
@@ -21,6 +21,8 @@ _FAR = 2**62
 
 class Reordering(Operation):
     """An operation that leaves the elements as they are."""
+
+    is_light = True
 
     def __init__(self, upstream: Operation) -> None:
         self.inputs = (upstream,)
@@ -150,6 +152,72 @@ class SkipNode(Node):
             cursor.close()
 
 
+class Shard(Reordering):
+    """Every `count`-th element, from the one numbered `index` on.
+
+    Args:
+        upstream: The elements.
+        count: How many shards there are.
+        index: Which of them this is.
+
+    Raises:
+        ArgumentError: There is no such shard.
+    """
+
+    name = "shard"
+
+    def __init__(self, upstream: Operation, count: int, index: int) -> None:
+        super().__init__(upstream)
+        if count < 1 or not 0 <= index < count:
+            raise ArgumentError(
+                "there is no such shard",
+                expected="an index from 0 up, below the number of shards",
+                received=f"num_shards={count}, index={index}",
+            )
+        self.count, self.index = count, index
+
+    @property
+    def cardinality(self) -> int:
+        """The part of this shard."""
+        count = self.inputs[0].cardinality
+        return count if count < 0 else max(0, -(-(count - self.index) // self.count))
+
+    def parameters(self) -> Any:
+        """How many shards, and which."""
+        return [self.count, self.index]
+
+    def lower(self, planner: Planner) -> Lowered:
+        """Return every so-manyth address, or a stage that drops what belongs to other shards."""
+        lowered = planner.lower(self.inputs[0])
+        if isinstance(lowered, Pipe):
+            lowered = lowered.addressed()
+            if lowered.is_addressable:
+                return lowered.ordered(Stride(self.index, self.count))
+        return ShardNode(planner.finish(lowered), self.count, self.index)
+
+
+@dataclass(frozen=True)
+class ShardNode(Node):
+    """Keeps every so-manyth element; its state is the stream's, and how many elements are dropped next."""
+
+    upstream: Node
+    count: int
+    index: int
+
+    def run(self, state: State, epoch: Epoch) -> Iterator[tuple[Chunk, State]]:
+        """Yield the elements of the shard."""
+        before, ahead = state or (None, self.index)
+        cursor = Cursor(self.upstream, before, epoch)
+        try:
+            while (chunk := cursor.piece()) is not None:
+                places = np.arange(ahead, chunk.length, self.count)
+                ahead = ahead + len(places) * self.count - chunk.length
+                if len(places):
+                    yield chunk.take(places), [cursor.state, ahead]
+        finally:
+            cursor.close()
+
+
 class Repeat(Reordering):
     """The elements several times over, every time in an order of its own if they are shuffled.
 
@@ -201,44 +269,3 @@ class RepeatNode(Node):
             if is_empty:
                 return
             number, before = number + 1, None
-
-
-class Shuffle(Reordering):
-    """The elements in an order that a seed decides.
-
-    Args:
-        upstream: The elements.
-        buffer_size: How many elements are mixed where the source has no addresses.
-        seed: What the order depends on.
-        every_epoch: Whether every pass has an order of its own.
-    """
-
-    name = "shuffle"
-
-    def __init__(self, upstream: Operation, buffer_size: int, seed: int, every_epoch: bool) -> None:
-        super().__init__(upstream)
-        self.buffer_size, self.seed, self.every_epoch = buffer_size, seed, every_epoch
-
-    def parameters(self) -> Any:
-        """The size of the buffer, and whether every pass has its own order."""
-        return [self.buffer_size, self.every_epoch]
-
-    def lower(self, planner: Planner) -> Lowered:
-        """Return shuffled addresses, or a stage that mixes windows."""
-        lowered = planner.lower(self.inputs[0])
-        step = ShuffleStep(planner.seed(self), self.every_epoch)
-        if isinstance(lowered, Pipe):
-            lowered = lowered.addressed()
-            if lowered.is_addressable:
-                return lowered.ordered(step)
-            lowered = lowered.in_blocks()
-            if isinstance(lowered.feed, BlockFeed):
-                feed = lowered.feed.shuffled(step, _window(lowered.feed.source, self.buffer_size))
-                return replace(lowered, feed=feed)
-        raise NotImplementedError
-
-
-def _window(source: Blocks, buffer_size: int) -> int:
-    """Return how many blocks are mixed: as many as hold the rows of the buffer."""
-    rows = max(source.block_rows(0), 1) if source.num_blocks else 1
-    return max(1, buffer_size // rows)
