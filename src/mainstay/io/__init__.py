@@ -1,6 +1,8 @@
 """Tables in CSV and Parquet files, to and from columnar batches in bounded memory."""
 
 from mainstay.io.arrow_files import ArrowFile, ArrowWriter
+from mainstay.io.binary_columns import binary_parts
+from mainstay.io.byte_streams import ByteStream, Codec, codec_by_suffix, codec_of
 from mainstay.io.example_features import (
     FixedLenFeature,
     FixedLenSequenceFeature,
@@ -12,6 +14,7 @@ from mainstay.io.example_parsing import parse_example, parse_records, parse_sing
 from mainstay.io.example_plan import plan_examples
 from mainstay.io.example_writing import serialize_examples
 from mainstay.io.images import (
+    ImageFolder,
     ImageForm,
     decode_bmp,
     decode_gif,
@@ -21,12 +24,17 @@ from mainstay.io.images import (
     decode_png,
     encode_jpeg,
     encode_png,
+    list_image_folder,
     resize_images,
 )
-from mainstay.io.locations import Location, find_files
+from mainstay.io.locations import Location, find_files, missing_file
 from mainstay.io.opening import open_table
 from mainstay.io.ragged import Ragged
+from mainstay.io.record_files import TFRecordOptions, TFRecordWriter, write_records
 from mainstay.io.record_framing import frame_record
+from mainstay.io.record_index import RecordIndex, gather
+from mainstay.io.record_reading import RecordBlock, RecordDamageError, read_record_blocks
+from mainstay.io.record_scan import check_records
 from mainstay.io.row_hash import ROW_HASH_VERSION, hash_rows
 from mainstay.io.staging import HostFunction, Stage, current_stage, host_function, staged_calls
 from mainstay.io.table import Sink, Table
@@ -35,18 +43,30 @@ __all__ = [
     "ROW_HASH_VERSION",
     "ArrowFile",
     "ArrowWriter",
+    "ByteStream",
+    "Codec",
     "FixedLenFeature",
     "FixedLenSequenceFeature",
     "HostFunction",
+    "ImageFolder",
     "ImageForm",
     "Location",
     "Ragged",
     "RaggedFeature",
+    "RecordBlock",
+    "RecordDamageError",
+    "RecordIndex",
     "Sink",
     "SparseFeature",
     "Stage",
+    "TFRecordOptions",
+    "TFRecordWriter",
     "Table",
     "VarLenFeature",
+    "binary_parts",
+    "check_records",
+    "codec_by_suffix",
+    "codec_of",
     "current_stage",
     "decode_bmp",
     "decode_gif",
@@ -58,14 +78,19 @@ __all__ = [
     "encode_png",
     "find_files",
     "frame_record",
+    "gather",
     "hash_rows",
     "host_function",
+    "list_image_folder",
+    "missing_file",
     "open_table",
     "parse_example",
     "parse_records",
     "parse_single_example",
     "plan_examples",
+    "read_record_blocks",
     "resize_images",
     "serialize_examples",
     "staged_calls",
+    "write_records",
 ]

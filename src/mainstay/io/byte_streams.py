@@ -16,7 +16,7 @@ Codec: TypeAlias = Literal["gzip", "zlib", "zstd"]
 
 _STEP = 1 << 18
 _FRAME = 1 << 20
-_MAGIC: dict[str, tuple[bytes, ...]] = {
+_MAGIC: dict[Codec, tuple[bytes, ...]] = {
     "gzip": (b"\x1f\x8b",),
     "zlib": (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda"),
     "zstd": (b"\x28\xb5\x2f\xfd",),
@@ -34,13 +34,12 @@ def codec_of(compression: str | None, where: str = "compression_type") -> Codec 
         ArgumentError: It is something else.
     """
     name = str(compression or "").lower()
-    if name == "":
-        return None
-    if name not in _MAGIC:
+    codec = next((codec for codec in _MAGIC if codec == name), None)
+    if codec is None and name:
         raise ArgumentError(
             "this is no compression", where=where, expected="'GZIP', 'ZLIB', 'ZSTD' or None", received=repr(compression)
         )
-    return name  # type: ignore[return-value]
+    return codec
 
 
 def codec_by_suffix(path: Path) -> Codec | None:
@@ -51,8 +50,10 @@ def codec_by_suffix(path: Path) -> Codec | None:
 
 def codec_by_content(head: bytes) -> Codec | None:
     """Return how the first bytes of a file look compressed, or None."""
-    found = (name for name, magics in _MAGIC.items() if head.startswith(magics))
-    return next(found, None)  # type: ignore[return-value]
+    for codec, magics in _MAGIC.items():
+        if head.startswith(magics):
+            return codec
+    return None
 
 
 class ByteStream:

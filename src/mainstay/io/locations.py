@@ -57,7 +57,7 @@ def _expand(place: str) -> list[Path]:
             return _of_glob(place)
         if place and path.exists():
             raise DataError("this is neither a file nor a folder", where=place, fix="write the data into a file")
-    raise _nothing_there(path, place)
+    raise missing_file(path, place)
 
 
 def _hidden(name: str) -> bool:
@@ -111,7 +111,9 @@ def _of_glob(pattern: str) -> list[Path]:
     return found
 
 
-def _nothing_there(path: Path, place: str) -> DataError:
+def missing_file(path: Path, place: str = "") -> DataError:
+    """Return the error that says that nothing is at a path, and what may have been meant."""
+    place = place or str(path)
     parent = path.parent
     otherwise = "check the path"
     while not parent.is_dir() and parent != parent.parent:

@@ -16,6 +16,11 @@ from mainstay.core import DataError, masked_crc32c
 from mainstay.io.byte_streams import ByteStream, Codec, codec_by_content
 from mainstay.io.record_scan import FRAME_BYTES, HEAD_BYTES, check_records, scan_records
 
+
+class RecordDamageError(DataError):
+    """Records that are damaged or cut off, which a reader may leave out and count."""
+
+
 MAX_RECORD_BYTES = 1 << 30
 """The longest record that is read, in bytes: a length beyond it is damage, or an attack, rather than a record."""
 
@@ -70,13 +75,13 @@ class RecordBlock:
         if wrong >= 0:
             raise self.damage(wrong)
 
-    def damage(self, index: int) -> DataError:
+    def damage(self, index: int) -> RecordDamageError:
         """Return the error that says that a record does not match its checksum."""
         start = int(self.offsets[index])
         stop = start + int(self.lengths[index])
         found = masked_crc32c(self.data[start:stop].tobytes())
         noted = int.from_bytes(self.data[stop : stop + 4].tobytes(), "little")
-        return DataError(
+        return RecordDamageError(
             "a record does not match its checksum",
             where=place_of(self.path, self.number + index, self.position + start - HEAD_BYTES),
             expected=f"the checksum {noted:#010x}, as the file says",
@@ -147,7 +152,7 @@ def read_record_blocks(
                 yield RecordBlock(path, number, position, buffer, offsets, lengths)
             number, position, rest = number + len(offsets), position + end, buffer[end:]
             if has_ended and stream.failure is not None:
-                raise stream.failure
+                raise _cut_short(stream, number, position)
             if has_ended and not len(rest):
                 return
             wanted = max(block_bytes, _check_head(stream, number, position, rest, has_ended))
@@ -162,7 +167,7 @@ def _check_head(stream: ByteStream, number: int, position: int, rest: np.ndarray
     where = place_of(stream.path, number, position)
     if len(rest) < HEAD_BYTES:
         if has_ended:
-            raise DataError(
+            raise RecordDamageError(
                 "the file ends inside a record",
                 where=where,
                 expected=f"{HEAD_BYTES} bytes of its length and checksum",
@@ -173,21 +178,19 @@ def _check_head(stream: ByteStream, number: int, position: int, rest: np.ndarray
     head = rest[:HEAD_BYTES].tobytes()
     length, checksum = struct.unpack("<QI", head)
     if masked_crc32c(head[:8]) != checksum:
-        raise (
-            _foreign(stream, head)
-            if position == 0
-            else DataError(
-                "the length of a record does not match its checksum",
-                where=where,
-                expected=f"the checksum {checksum:#010x}, as the file says",
-                received=f"{masked_crc32c(head[:8]):#010x}, that of the length {length:,}",
-                fix="copy or write the file again, or read on with on_error='skip': the rest of this file is then left out",
-            )
+        if position == 0:
+            raise _foreign(stream, head)
+        raise RecordDamageError(
+            "the length of a record does not match its checksum",
+            where=where,
+            expected=f"the checksum {checksum:#010x}, as the file says",
+            received=f"{masked_crc32c(head[:8]):#010x}, that of the length {length:,}",
+            fix="copy or write the file again, or read on with on_error='skip': the rest of this file is then left out",
         )
     left = stream.size - position - FRAME_BYTES if stream.codec is None else MAX_RECORD_BYTES
     if has_ended or length > left or length > MAX_RECORD_BYTES:
         is_cut = has_ended or length > left
-        raise DataError(
+        raise RecordDamageError(
             "the file ends inside a record" if is_cut else "a record is too long",
             where=where,
             expected=f"a record of {length:,} bytes" if is_cut else f"at most {MAX_RECORD_BYTES:,} bytes",
@@ -197,9 +200,20 @@ def _check_head(stream: ByteStream, number: int, position: int, rest: np.ndarray
     return int(length) + FRAME_BYTES
 
 
+def _cut_short(stream: ByteStream, number: int, position: int) -> RecordDamageError:
+    reason = stream.failure
+    return RecordDamageError(
+        "the compressed file is damaged or truncated",
+        where=place_of(stream.path, number, position),
+        received=reason and reason.received,
+        fix=_FIX,
+    )
+
+
 def _foreign(stream: ByteStream, head: bytes) -> DataError:
     found = codec_by_content(head) if stream.codec is None else None
-    return DataError(
+    kind = DataError if found else RecordDamageError
+    return kind(
         "this is no TFRecord file, or its first length is damaged",
         where=place_of(stream.path, 0, 0),
         expected="the length of a record and its checksum",
