@@ -1,8 +1,10 @@
 """Tables in CSV and Parquet files, to and from columnar batches in bounded memory."""
 
+from mainstay.io import train
 from mainstay.io.arrow_files import ArrowFile, ArrowWriter
 from mainstay.io.binary_columns import binary_parts
 from mainstay.io.byte_streams import ByteStream, Codec, codec_by_suffix, codec_of
+from mainstay.io.decode_raw import decode_raw
 from mainstay.io.example_features import (
     FixedLenFeature,
     FixedLenSequenceFeature,
@@ -74,6 +76,7 @@ __all__ = [
     "decode_images",
     "decode_jpeg",
     "decode_png",
+    "decode_raw",
     "encode_jpeg",
     "encode_png",
     "find_files",
@@ -92,5 +95,6 @@ __all__ = [
     "resize_images",
     "serialize_examples",
     "staged_calls",
+    "train",
     "write_records",
 ]

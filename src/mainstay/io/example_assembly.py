@@ -12,7 +12,6 @@ from mainstay.io.binary_columns import is_binary, to_objects
 from mainstay.io.example_features import (
     BYTES,
     KIND_DTYPES,
-    FixedLenFeature,
     FixedLenSequenceFeature,
     RaggedFeature,
     SparseFeature,
@@ -34,15 +33,47 @@ def assemble(plan: Plan, columns: list[Any], place: Place) -> dict[str, Any]:
         DataError: What divides or places values contradicts them.
     """
     lists = {wanted.name.decode(): column for wanted, column in zip(plan.fields, columns, strict=True)}
-    return {key: _column(key, spec, lists, place) for key, spec in plan.features.items()}
+    return {
+        key: _column(key, spec, lists, place) if (shape := plan.shapes.get(key)) is None else _fixed(lists[key], shape)
+        for key, spec in plan.features.items()
+    }
+
+
+def assemble_one(plan: Plan, columns: list[Any]) -> dict[str, Any]:
+    """Return the features of one record by name: what `assemble` returns, without the first axis.
+
+    Args:
+        plan: What was asked for.
+        columns: What a parser returned for the record; single strings may be ``bytes`` already.
+    """
+    found, rest = {}, {}
+    for key, spec in plan.features.items():
+        shape = plan.shapes.get(key)
+        if shape is None:
+            rest[key] = spec
+            continue
+        column = columns[plan.number_of[key.encode()]]
+        if isinstance(column, np.ndarray):
+            found[key] = column[0, 0] if shape == () else column.reshape(shape)
+        else:
+            found[key] = column if isinstance(column, bytes) else _fixed(column, shape)[0]
+    if not rest:
+        return found
+    lists = {wanted.name.decode(): column for wanted, column in zip(plan.fields, columns, strict=True)}
+    found |= {key: _column(key, spec, lists, Place())[0] for key, spec in rest.items()}
+    for key, value in found.items():
+        if hasattr(value, "as_py"):
+            found[key] = value.as_py()
+    return {key: found[key] for key in plan.features}
+
+
+def _fixed(column: Any, shape: tuple[int, ...]) -> Any:
+    if not is_binary(column):
+        return column.reshape(len(column), *shape)
+    return column if shape == () else to_objects(column).reshape(-1, *shape)
 
 
 def _column(key: str, spec: Any, lists: dict[str, Any], place: Place) -> Any:
-    if isinstance(spec, FixedLenFeature):
-        column, shape = lists[key], shape_of(spec.shape, key)
-        if not is_binary(column):
-            return column.reshape(len(column), *shape)
-        return column if shape == () else to_objects(column).reshape(-1, *shape)
     if isinstance(spec, FixedLenSequenceFeature):
         return _sequence(key, spec, lists[key], place)
     if isinstance(spec, RaggedFeature):

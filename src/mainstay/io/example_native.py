@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -43,56 +45,101 @@ def parse_native(
     Raises:
         DataError: A record is malformed, or does not have what is asked for.
     """
+    filled = _run(parse, buffer, spans, plan, place)
+    columns = []
+    for number, (wanted, array) in enumerate(zip(plan.fields, filled.values, strict=True)):
+        bounds, seen = filled.splits[number], filled.seen[number]
+        if bounds is not None:
+            used = int(filled.table[number, _USED])
+            kept = array[:used] if 4 * used >= 3 * len(array) else array[:used].copy()
+            columns.append(Ragged(gather_spans(buffer, kept) if wanted.kind == BYTES else kept, bounds))
+        else:
+            columns.append(_fixed(buffer, wanted, array, seen))
+    return columns
+
+
+def parse_one_native(parse: Callable[..., int], buffer: np.ndarray, plan: Plan) -> list[Any]:
+    """Return what `parse_native` returns for the one record that the buffer is, but single strings as ``bytes``."""
+    filled = _run(parse, buffer, (np.zeros(1, np.int64), np.array([len(buffer)])), plan, Place())
+    columns: list[Any] = []
+    for number, (wanted, array) in enumerate(zip(plan.fields, filled.values, strict=True)):
+        bounds, seen = filled.splits[number], filled.seen[number]
+        if bounds is not None:
+            kept = array[: int(bounds[1])].copy()
+            columns.append(Ragged(gather_spans(buffer, kept) if wanted.kind == BYTES else kept, bounds))
+        elif wanted.kind == BYTES and wanted.width == 1 and (seen is None or seen[0]):
+            start, size = array[0, 0].tolist()
+            columns.append(buffer[start : start + size].tobytes())
+        else:
+            columns.append(_fixed(buffer, wanted, array, seen))
+    return columns
+
+
+@dataclass
+class _Filled:
+    """The arrays that the C library fills, one of each for a field of the plan."""
+
+    table: np.ndarray
+    values: list[np.ndarray]
+    splits: list[np.ndarray | None]
+    seen: list[np.ndarray | None]
+
+
+# The names of a plan's fields in one piece, and the part of the table that is the same in every call.
+_prepared: weakref.WeakKeyDictionary[Plan, tuple[np.ndarray, np.ndarray]] = weakref.WeakKeyDictionary()
+
+
+def _prepare(plan: Plan) -> tuple[np.ndarray, np.ndarray]:
+    known = _prepared.get(plan)
+    if known is None:
+        names = np.frombuffer(b"".join(wanted.name for wanted in plan.fields) + b"\0", np.uint8)
+        table = np.zeros((len(plan.fields), _NEXT + 1), np.int64)
+        name_at = address_of(names)
+        for row, wanted in zip(table, plan.fields, strict=True):
+            row[: _WIDTH + 1] = name_at, len(wanted.name), wanted.kind, wanted.width
+            name_at += len(wanted.name)
+        known = _prepared[plan] = names, table
+    return known
+
+
+def _run(
+    parse: Callable[..., int], buffer: np.ndarray, spans: tuple[np.ndarray, np.ndarray], plan: Plan, place: Place
+) -> _Filled:
     offsets, lengths = spans
     count, fields = len(offsets), plan.fields
-    names = np.frombuffer(b"".join(wanted.name for wanted in fields) + b"\0", np.uint8)
-    table = np.zeros((len(fields), _NEXT + 1), np.int64)
-    values = [_room_for(wanted, count) for wanted in fields]
-    splits = [np.zeros(count + 1, np.int64) if wanted.width == RAGGED else None for wanted in fields]
-    seen = [None if wanted.default is None else np.empty(count, np.uint8) for wanted in fields]
-    name_at = address_of(names)
-    for row, wanted, array, bounds, there in zip(table, fields, values, splits, seen, strict=True):
-        row[: _SEEN + 1] = (
-            name_at,
-            len(wanted.name),
-            wanted.kind,
-            wanted.width,
-            address_of(array),
-            len(array),
-            0 if bounds is None else address_of(bounds),
-            0 if there is None else address_of(there),
-        )
-        name_at += len(wanted.name)
+    table = _prepare(plan)[1].copy()
+    filled = _Filled(
+        table,
+        [_room_for(wanted, count) for wanted in fields],
+        [np.zeros(count + 1, np.int64) if wanted.width == RAGGED else None for wanted in fields],
+        [None if wanted.default is None else np.empty(count, np.uint8) for wanted in fields],
+    )
+    table[:, _VALUES] = [array.ctypes.data for array in filled.values]
+    table[:, _ROOM] = [len(array) for array in filled.values]
+    table[:, _SPLITS] = [0 if array is None else address_of(array) for array in filled.splits]
+    table[:, _SEEN] = [0 if array is None else address_of(array) for array in filled.seen]
     slots = 1 << (2 * len(fields)).bit_length()
     report, first = np.zeros(4, np.int64), 0
+    where = address_of(buffer), address_of(offsets), address_of(lengths)
     while True:
         hashes = np.zeros(slots, np.int32)
-        where = address_of(buffer), address_of(offsets), address_of(lengths)
         asked = address_of(table), len(fields), address_of(hashes), slots
         outcome = parse(*where, first, count, *asked, address_of(report))
         if outcome == Outcome.DONE:
-            break
+            return filled
         first, number = int(report[0]), int(report[1])
         if outcome == Outcome.MALFORMED:
             raise malformed(place.of(first), int(lengths[first]))
         if outcome != Outcome.ROOM:
             wanted = fields[number]
             raise failure(wanted, outcome, place.of(first, wanted.name), int(report[2]), int(report[3]))
-        needed = int(table[number, _USED] + report[3])
-        expected = max(needed, needed * count // (first + 1)) * 5 // 4
-        larger = np.empty((max(expected, 2 * len(values[number])), *values[number].shape[1:]), values[number].dtype)
-        larger[: table[number, _USED]] = values[number][: table[number, _USED]]
-        values[number] = larger
+        used, values = int(table[number, _USED]), filled.values[number]
+        needed = used + int(report[3])
+        room = max(needed, needed * count // (first + 1)) * 5 // 4
+        larger = np.empty((max(room, 2 * len(values)), *values.shape[1:]), values.dtype)
+        larger[:used] = values[:used]
+        filled.values[number] = larger
         table[number, _VALUES], table[number, _ROOM] = address_of(larger), len(larger)
-    columns = []
-    for number, (wanted, array, bounds, there) in enumerate(zip(fields, values, splits, seen, strict=True)):
-        if bounds is not None:
-            used = int(table[number, _USED])
-            kept = array[:used] if 4 * used >= 3 * len(array) else array[:used].copy()
-            columns.append(Ragged(gather_spans(buffer, kept) if wanted.kind == BYTES else kept, bounds))
-        else:
-            columns.append(_fixed(buffer, wanted, array, there))
-    return columns
 
 
 def gather_spans(buffer: np.ndarray, spans: np.ndarray, default: Any = None) -> Any:

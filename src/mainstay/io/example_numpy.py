@@ -37,6 +37,12 @@ def parse_numpy(buffer: np.ndarray, spans: tuple[np.ndarray, np.ndarray], plan: 
     """
     offsets, lengths = spans
     lists = find_lists(buffer, offsets, lengths, plan)
+    if lists.strays.all():
+        nothing = np.zeros(len(offsets), np.int64)
+        found = [_Found(nothing.copy(), Ragged(_typed(wanted, []), _splits(nothing))) for wanted in plan.fields]
+        broken = _read_strays(buffer, spans, plan, np.arange(len(offsets)), found)
+        _judge(plan, found, broken, place, lengths)
+        return [_column(buffer, wanted, had) for wanted, had in zip(plan.fields, found, strict=True)]
     found = []
     for number, wanted in enumerate(plan.fields):
         there = (lists.starts[number] >= 0) & ~lists.strays
@@ -47,22 +53,21 @@ def parse_numpy(buffer: np.ndarray, spans: tuple[np.ndarray, np.ndarray], plan: 
         if not decoded.good.all():
             lists.strays[np.flatnonzero(there)[~decoded.good]] = True
         found.append(_Found(np.where(there, wanted.kind, 0), Ragged(decoded.values, _splits(counts))))
-    broken = _read_strays(buffer, offsets, lengths, plan, np.flatnonzero(lists.strays), found)
+    broken = _read_strays(buffer, spans, plan, np.flatnonzero(lists.strays), found)
     _judge(plan, found, broken, place, lengths)
     return [_column(buffer, wanted, had) for wanted, had in zip(plan.fields, found, strict=True)]
 
 
 def _read_strays(
-    buffer: np.ndarray, offsets: np.ndarray, lengths: np.ndarray, plan: Plan, rows: np.ndarray, found: list[_Found]
+    buffer: np.ndarray, spans: tuple[np.ndarray, np.ndarray], plan: Plan, rows: np.ndarray, found: list[_Found]
 ) -> int | None:
     """Read the given records one by one and put what they have in its place; return the first malformed one."""
     if not len(rows):
         return None
     broken, read = None, []
-    for row in rows.tolist():
+    for row, start, size in zip(rows.tolist(), spans[0][rows].tolist(), spans[1][rows].tolist(), strict=True):
         try:
-            start = int(offsets[row])
-            read.append((start, read_example(buffer[start : start + int(lengths[row])].tobytes(), plan.number_of)))
+            read.append((start, read_example(buffer[start : start + size].tobytes(), plan.number_of)))
         except MalformedError:
             broken = row
             break
@@ -72,9 +77,12 @@ def _read_strays(
         empty = _typed(wanted, [])
         counts = [len(values) for _, values in parts]
         strays = Ragged(np.concatenate([empty, *(values for _, values in parts)]), _splits(np.array(counts, np.int64)))
+        had.kinds[rows] = [kind for kind, _ in parts]
+        if len(rows) == len(had.rows):
+            had.rows = strays
+            continue
         order = np.arange(len(had.rows))
         order[rows] = len(had.rows) + np.arange(len(rows))
-        had.kinds[rows] = [kind for kind, _ in parts]
         had.rows = Ragged.concatenate([had.rows, strays]).take(order)
     return broken
 

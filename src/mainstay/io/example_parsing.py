@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from mainstay.core import ArgumentError
 from mainstay.io.binary_columns import binary_column, binary_parts
-from mainstay.io.example_assembly import assemble
-from mainstay.io.example_native import native_parser, parse_native
+from mainstay.io.example_assembly import assemble, assemble_one
+from mainstay.io.example_native import native_parser, parse_native, parse_one_native
 from mainstay.io.example_numpy import parse_numpy
 from mainstay.io.example_plan import Place, Plan, plan_examples
-from mainstay.io.ragged import Ragged
 
 
 def parse_example(serialized: Any, features: Mapping[str, Any] | Plan) -> dict[str, Any]:
@@ -71,8 +69,12 @@ def parse_single_example(serialized: Any, features: Mapping[str, Any] | Plan) ->
     """
     plan = features if isinstance(features, Plan) else plan_examples(features)
     data = np.frombuffer(serialized, np.uint8)
-    columns = parse_records(data, np.zeros(1, np.int64), np.array([len(data)]), plan)
-    return {key: _first(column) for key, column in columns.items()}
+    parse = native_parser()
+    if parse is None:
+        columns = parse_numpy(data, (np.zeros(1, np.int64), np.array([len(data)])), plan, Place())
+    else:
+        columns = parse_one_native(parse, data, plan)
+    return assemble_one(plan, columns)
 
 
 def parse_records(
@@ -113,12 +115,3 @@ def parse_records(
     else:
         columns = parse_native(parse, buffer, (offsets, lengths), plan, place)
     return assemble(plan, columns, place)
-
-
-def _first(column: Any) -> Any:
-    """Return the only row of a column."""
-    if isinstance(column, Ragged):
-        return column[0]
-    if isinstance(column, pa.Array):
-        return column[0].as_py()
-    return column[0]

@@ -45,7 +45,7 @@ class Field:
     default: Any = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
     """What `parse_records` takes from each example, and into which columns it puts it.
 
@@ -53,11 +53,13 @@ class Plan:
         features: The specifications, by the name of the column.
         fields: The lists that they need, sorted by name.
         number_of: The number of each list among them.
+        shapes: The shape of each `FixedLenFeature`, by the name of the column.
     """
 
     features: Mapping[str, Any]
     fields: tuple[Field, ...]
     number_of: Mapping[bytes, int] = field(repr=False)
+    shapes: Mapping[str, tuple[int, ...]] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,9 @@ def plan_examples(features: Mapping[str, Any]) -> Plan:
                     received=describe(wanted),
                 )
     ordered = tuple(fields[name] for name in sorted(fields))
-    return Plan(dict(features), ordered, {wanted.name: number for number, wanted in enumerate(ordered)})
+    numbers = {wanted.name: number for number, wanted in enumerate(ordered)}
+    fixed = {key: spec for key, spec in features.items() if isinstance(spec, FixedLenFeature)}
+    return Plan(dict(features), ordered, numbers, {key: shape_of(spec.shape, key) for key, spec in fixed.items()})
 
 
 def describe(wanted: Field) -> str:

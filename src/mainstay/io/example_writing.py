@@ -180,9 +180,7 @@ def _payloads(column: _Written) -> tuple[bytes, np.ndarray]:
         data, sizes = _varints(column.values.view(np.uint64))
     else:
         view, marks = column.values.tobytes(), column.bounds.tolist()
-        pieces = [
-            b"\x0a" + _varint(stop - start) + view[start:stop] for start, stop in itertools.pairwise(marks)
-        ]
+        pieces = [b"\x0a" + _varint(stop - start) + view[start:stop] for start, stop in itertools.pairwise(marks)]
         data, sizes = b"".join(pieces), np.array([len(piece) for piece in pieces], np.int64)
     ends = np.zeros(len(sizes) + 1, np.int64)
     np.cumsum(sizes, out=ends[1:])

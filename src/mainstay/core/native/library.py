@@ -39,11 +39,9 @@ def native_library() -> ctypes.CDLL | None:
 
     Returns:
         The library; None where it was not built, where it was built of other headers than those beside this file, where
-        the environment variable ``MAINSTAY_NATIVE`` is ``off``, and inside `without_native`.
+        the environment variable ``MAINSTAY_NATIVE`` was ``off`` when the process first asked, and in `without_native`.
     """
-    if _off or os.environ.get("MAINSTAY_NATIVE") == "off":
-        return None
-    return _load()
+    return None if _off else _load()
 
 
 def native_function(name: str, result: Any, *arguments: Any) -> Callable[..., Any] | None:
@@ -91,6 +89,8 @@ def without_native() -> Iterator[None]:
 
 @functools.cache
 def _load() -> ctypes.CDLL | None:
+    if os.environ.get("MAINSTAY_NATIVE") == "off":
+        return None
     try:
         library = ctypes.CDLL(str(_FOLDER / LIBRARY))
         version = library.mainstay_abi_version
