@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from mainstay.data.operations.reading import Read
 from mainstay.data.sources.arrays import ArraySource, RangeSource
+from mainstay.data.sources.images import ImageFiles
 from mainstay.data.sources.source import Source
 from mainstay.data.structures import Structure
+from mainstay.io import ImageForm
 
 if TYPE_CHECKING:
     from mainstay.data.dataset import Dataset
@@ -58,3 +63,41 @@ class Creation:
         """
         numbers = range(*map(int, args))
         return of_source(RangeSource(numbers.start, numbers.stop, numbers.step, str(output_type)), name)
+
+    @staticmethod
+    def from_image_files(
+        paths: Sequence[str],
+        form: ImageForm,
+        *,
+        labels: Any = None,
+        num_classes: int | None = None,
+        channels_first: bool = False,
+        name: str | None = None,
+    ) -> Dataset:
+        """Return the images of files, decoded and resized straight into arrays on the dataset's threads.
+
+        Args:
+            paths: JPEG, PNG, GIF (their first frame) and BMP files.
+            form: The channels, the size and the dtype that images are given, and how they are resized.
+            labels: ``[len(paths), ...]``: elements are ``(image, label)``; None: elements are images.
+            num_classes: Labels, which are whole numbers below it, become one-hot vectors of this length.
+            channels_first: Whether an image is ``[channels, height, width]`` instead of ``[height, width, channels]``.
+            name: What reports call it.
+
+        Raises:
+            ArgumentError: There is not one label for each file, or one is no number of a class.
+
+        Example:
+            >>> import numpy as np, pathlib, tempfile
+            >>> from mainstay.data import Dataset
+            >>> from mainstay.io import ImageForm, encode_png
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     path = pathlib.Path(folder, "gray.png")
+            ...     _ = path.write_bytes(encode_png(np.full((4, 6, 1), 7, np.uint8)))
+            ...     images = Dataset.from_image_files([str(path)], ImageForm(channels=3, size=(2, 2)))
+            ...     [image.numpy()[0, 0].tolist() for image in images]
+            [[7.0, 7.0, 7.0]]
+        """
+        numbers = None if labels is None else np.asarray(labels)
+        source = ImageFiles(tuple(paths), form, labels=numbers, num_classes=num_classes, channels_first=channels_first)
+        return of_source(source, name)

@@ -43,6 +43,7 @@ for _name in SUBMODULES:
 
 from mainstay.keras import _tensorflow_style  # noqa: E402
 from mainstay.keras.backup import BackupAndRestore  # noqa: E402
+from mainstay.keras.image_folders import image_dataset_from_directory  # noqa: E402
 from mainstay.keras.tensorboard import TensorBoard  # noqa: E402
 from mainstay.keras.terminate_on_nan import TerminateOnNaN  # noqa: E402
 from mainstay.keras.training import loops  # noqa: E402
@@ -54,3 +55,5 @@ if not keras.config.is_nnx_enabled():
 keras.callbacks.BackupAndRestore = BackupAndRestore  # goes on in the middle of an epoch
 keras.callbacks.TensorBoard = TensorBoard  # Keras' own needs TensorFlow
 keras.callbacks.TerminateOnNaN = TerminateOnNaN
+keras.utils.image_dataset_from_directory = image_dataset_from_directory  # Keras' own needs TensorFlow or Grain
+keras.preprocessing.image_dataset_from_directory = image_dataset_from_directory

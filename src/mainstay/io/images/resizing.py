@@ -158,7 +158,7 @@ def _resample(image: Pixels, axis: AxisWeights, along: int) -> Floats:
         return np.asarray(np.take(image, axis.starts + k, axis=along), np.float32)
 
     def weight(k: int) -> Floats:
-        return np.take(weights, k, axis=along + 1)
+        return np.asarray(np.take(weights, k, axis=along + 1))
 
     if axis.span == 2:
         first = inputs(0)
