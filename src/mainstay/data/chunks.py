@@ -140,9 +140,18 @@ def join(chunks: Sequence[Chunk]) -> Chunk:
     if len(chunks) == 1:
         return chunks[0]
     first = chunks[0]
-    _check_structures([chunk.structure for chunk in chunks], first.skeleton)
+    if any(chunk.skeleton != first.skeleton for chunk in chunks):
+        _check_structures([chunk.structure for chunk in chunks], first.skeleton)
     columns = tuple(_columns.join(parts) for parts in zip(*(chunk.columns for chunk in chunks), strict=True))
-    return Chunk(first.skeleton, columns, sum(chunk.length for chunk in chunks))
+    return Chunk(first.skeleton, columns, sum(chunk.length for chunk in chunks), _joined_origin(chunks))
+
+
+def _joined_origin(chunks: Sequence[Chunk]) -> Origin | None:
+    """Return where the elements of chunks come from, if one source tells the addresses of all."""
+    origins = [chunk.origin for chunk in chunks if chunk.origin is not None]
+    if len(origins) < len(chunks) or any(origin.describe != origins[0].describe for origin in origins):
+        return None
+    return Origin(origins[0].describe, np.concatenate([np.asarray(origin.indices) for origin in origins]))
 
 
 def _check_structures(structures: Sequence[Structure], skeleton: Structure) -> None:

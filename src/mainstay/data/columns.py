@@ -264,10 +264,16 @@ def _stack_alike(values: Sequence[Any]) -> Any:
 
 def ungroup(column: Column) -> Column:
     """Return the rows of a column of batches, one after the other."""
-    if isinstance(column, np.ndarray):
-        return column.reshape(-1, *column.shape[2:])
+    if isinstance(column, np.ndarray) and column.ndim > 1:
+        rows_of_all = column.reshape(-1, *column.shape[2:])
+        return strings(rows_of_all) if column.dtype == object and column.ndim == 2 else rows_of_all
     if isinstance(column, Ragged):
         return cut(column.values, int(column.splits[0]), int(column.splits[-1]))
     if isinstance(column, Loose):
-        return join([item if isinstance(item, (Ragged, Loose)) else np.asarray(item) for item in column.rows])
-    raise DataError("strings have no rows to unbatch", fix="unbatch only what was batched")
+        return join([item if isinstance(item, Ragged) else _rows_of_batch(item) for item in column.rows])
+    raise DataError("elements without axes have no rows to unbatch", fix="unbatch only what was batched")
+
+
+def _rows_of_batch(batch: Any) -> Column:
+    array = np.asarray(batch)
+    return strings(array) if array.dtype == object and array.ndim == 1 else array
