@@ -17,7 +17,6 @@ import argparse
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -35,13 +34,13 @@ FULL, QUICK = (1_000_000, 5_000), (20_000, 256)
 def made_inputs(base: Path, rows: int, pictures: int) -> Path:
     """Return the folder of the inputs, which are made unless they are there in full."""
     folder = base / f"mainstay-data-{rows}-{pictures}"
-    if not (folder / "complete").exists():
+    if not folder.exists():
         print(f"making the inputs in {folder}", file=sys.stderr)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        command = [python_of("tensorflow"), "-m", "data_rivals.inputs", str(folder), str(rows), str(pictures)]
+        beside = Path(tempfile.mkdtemp(prefix=f"{folder.name}-", dir=base))
+        command = [python_of("tensorflow"), "-m", "data_rivals.inputs", str(beside), str(rows), str(pictures)]
         environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
         subprocess.run(command, cwd=FOLDER, env=environment, check=True)
+        beside.rename(folder)
     # A sparse file, and made here so that no engine pays for it.
     Inputs(folder).memmap()
     return folder

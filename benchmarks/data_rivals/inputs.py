@@ -117,7 +117,6 @@ def make(folder: Path, rows: int, pictures: int) -> None:
     (folder / "pictures").mkdir()
     for number in range(pictures):
         (folder / "pictures" / f"{number:05d}.jpg").write_bytes(picture(number))
-    (folder / "complete").touch()
 
 
 def write_records(path: Path, columns: dict[str, np.ndarray]) -> None:
