@@ -1,6 +1,6 @@
 """`BackupAndRestore` that goes on exactly where training was interrupted, in the middle of an epoch too.
 
-Each backup is a folder of its own that appears whole: the weights, what the optimizer and the metrics hold, and the
+Each backup is a folder of its own that appears whole: the weights, what optimizers, metrics and seeds hold, and the
 place in the dataset. The one before is removed after that: a run that is killed at any moment finds one that is whole.
 """
 
@@ -16,12 +16,11 @@ import keras
 import numpy as np
 
 from mainstay.core import ArgumentError, FormatError, atomic_folder, storage_errors
-from mainstay.keras.training.datasets import DatasetAdapter
-from mainstay.keras.training.several_steps import current_run
+from mainstay.keras.training.several_steps import current_dataset
 
 _VERSION = 1
 _PREFIX = "backup-"
-_WEIGHTS, _METRICS, _PLACE = "model.weights.h5", "metrics.npz", "training.json"
+_VALUES, _PLACE = "variables.npz", "training.json"
 
 
 class BackupAndRestore(keras.callbacks.BackupAndRestore):
@@ -111,21 +110,20 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
     def _save_model(self) -> None:
         found = self._backups()
         number = int(found[-1].name.removeprefix(_PREFIX)) + 1 if found else 1
-        adapter = _adapter()
+        adapter = current_dataset()
         ends = not self._in_epoch or (adapter is not None and adapter.is_at_end(self._last_batch_seen + 1))
         steps = 0 if ends else self._last_batch_seen + 1
         place = {
             "version": _VERSION,
             "epoch": self._current_epoch + (1 if ends and self._in_epoch else 0),
             "steps": steps,
+            "variables": [_form(variable) for variable in _variables(self.model)],
             "dataset": None if adapter is None else (adapter.state() or b"").decode(),
         }
         with storage_errors(self._folder, "write"):
             self._folder.mkdir(parents=True, exist_ok=True)
         with atomic_folder(self._folder / f"{_PREFIX}{number}") as folder:
-            self.model.save_weights(folder / _WEIGHTS)
-            arrays = [np.asarray(variable) for variable in self.model.metrics_variables] if steps else []
-            np.savez(folder / _METRICS, *arrays)
+            np.savez(folder / _VALUES, *(_bits(variable) for variable in _variables(self.model)))
             (folder / _PLACE).write_text(json.dumps(place))
         for backup in found[: len(found) - (1 if self.double_checkpoint else 0)]:
             shutil.rmtree(backup)
@@ -141,13 +139,27 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
         place = json.loads((backup / _PLACE).read_text())
         if place["version"] != _VERSION:
             raise FormatError("the backup is of another version", where=backup, expected=_VERSION, received=place)
-        if model.optimizer is not None and not model.optimizer.built:
-            model.optimizer.build(model.trainable_variables)
-        model.load_weights(backup / _WEIGHTS)
-        with np.load(backup / _METRICS, allow_pickle=False) as arrays:
-            self._restored_metrics = [arrays[name] for name in arrays.files]
+        for optimizer in _optimizers(model):
+            if not optimizer.built:
+                optimizer.build(model.trainable_variables)
+        variables = _variables(model)
+        forms = [_form(variable) for variable in variables]
+        if forms != place["variables"]:
+            raise FormatError(
+                "the backup is of another model, optimizer or set of metrics",
+                where=backup,
+                expected=forms,
+                received=place["variables"],
+                fix="train the same model, or remove the folder to begin anew",
+            )
+        with np.load(backup / _VALUES, allow_pickle=False) as arrays:
+            values = [arrays[name] for name in arrays.files]
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(_value(variable, value))
+        in_epoch = place["steps"] > 0
+        self._restored_metrics = [np.asarray(variable) for variable in model.metrics_variables] if in_epoch else []
         model._initial_epoch = self._current_epoch = place["epoch"]
-        adapter = _adapter()
+        adapter = current_dataset()
         if adapter is not None and place["dataset"]:
             adapter.resume(place["dataset"].encode(), place["steps"])
             self._last_batch_seen = max(place["steps"] - 1, 0)
@@ -155,7 +167,27 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
             self._restored_metrics = []
 
 
-def _adapter() -> DatasetAdapter | None:
-    run = current_run()
-    adapter = None if run is None else run.adapter
-    return adapter if isinstance(adapter, DatasetAdapter) else None
+def _optimizers(model: Any) -> list[Any]:
+    """Return the optimizers of a model, those that its own steps use included, in one order."""
+    held = {id(value): value for _, value in sorted(vars(model).items()) if isinstance(value, keras.Optimizer)}
+    return list(held.values())
+
+
+def _variables(model: Any) -> list[Any]:
+    """Return everything that training changes, each once, in one order."""
+    found = [*model.variables, *model.metrics_variables]
+    found += [variable for optimizer in _optimizers(model) for variable in optimizer.variables]
+    return list({id(variable): variable for variable in found}.values())
+
+
+def _form(variable: Any) -> list[Any]:
+    return [list(variable.shape), str(variable.dtype)]
+
+
+def _bits(variable: Any) -> np.ndarray[Any, Any]:
+    """Return the value of a variable as a file of arrays can hold it, whatever its dtype."""
+    return np.frombuffer(np.asarray(variable.value).tobytes(), np.uint8)
+
+
+def _value(variable: Any, bits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return np.frombuffer(bits.tobytes(), np.asarray(variable.value).dtype).reshape(variable.shape)

@@ -17,6 +17,7 @@ import numpy as np
 from mainstay import summary
 from mainstay.core import ArgumentError, MainstayError, ModelError
 from mainstay.keras.tensorboard_profile import ProfileWindow
+from mainstay.keras.training.several_steps import current_dataset
 
 if TYPE_CHECKING:
     from mainstay.keras.tensorboard_embeddings import Projector
@@ -27,7 +28,8 @@ class TensorBoard(keras.callbacks.Callback):
 
     Training metrics go to `log_dir/train`, those of validation to `log_dir/validation`. Summaries that the model's own
     code makes with `mainstay.summary` go there too, unless `update_freq` is `"epoch"`; their default step is the
-    number of the batch.
+    number of the batch. Where a `mainstay.data.Dataset` is trained on, `epoch_input_wait_seconds` says how long steps
+    waited for its batches in an epoch, and `epoch_input_wait_fraction` which part of the epoch that was.
 
     Args:
         log_dir: The folder to write to; each training wants one of its own.
@@ -83,6 +85,7 @@ class TensorBoard(keras.callbacks.Callback):
         self._is_training = False
         self._batch_start = self._epoch_start = 0.0
         self._iterations_before_epoch = 0
+        self._wait_before_epoch = 0.0
         if self.update_freq == "epoch" and not self._profile.first:
             self._leave_batches_alone()
 
@@ -205,9 +208,11 @@ class TensorBoard(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Start the clock of the epoch."""
         self._batches_before_epoch = self._train_batch
+        self._epoch_start = time.perf_counter()
+        dataset = current_dataset()
+        self._wait_before_epoch = 0.0 if dataset is None else dataset.wait_seconds
         if self.write_steps_per_second:
             self._iterations_before_epoch = int(self.model.optimizer.iterations)
-            self._epoch_start = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Record the metrics of the epoch, and weights and embeddings where they are due.
@@ -233,6 +238,11 @@ class TensorBoard(keras.callbacks.Callback):
         if self.write_steps_per_second:
             steps = int(self.model.optimizer.iterations) - self._iterations_before_epoch
             training["steps_per_second"] = steps / (time.perf_counter() - self._epoch_start)
+        dataset = current_dataset()
+        if dataset is not None:
+            waited = dataset.wait_seconds - self._wait_before_epoch
+            training["input_wait_seconds"] = waited
+            training["input_wait_fraction"] = waited / (time.perf_counter() - self._epoch_start)
         with _recording(self._train_writer, epoch):
             for name, value in training.items():
                 summary.scalar(f"epoch_{name}", value)

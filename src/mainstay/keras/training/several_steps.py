@@ -74,6 +74,13 @@ def current_run() -> Run | None:
     return run
 
 
+def current_dataset() -> DatasetAdapter | None:
+    """Return the dataset that feeds the run that this thread is in, if it is one."""
+    run = current_run()
+    adapter = None if run is None else run.adapter
+    return adapter if isinstance(adapter, DatasetAdapter) else None
+
+
 @contextmanager
 def running(run: Run | None) -> Iterator[None]:
     """Make `run` the current one for the time of the block."""
