@@ -6,13 +6,11 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-
-from mainstay.core import DataError, storage_errors
+from mainstay.core import DataError
+from mainstay.io.byte_streams import ByteStream, Codec, codec_by_suffix
 from mainstay.io.csv_records import count_lines, find_cut, records, unquote
-from mainstay.io.formats import check_text, compression_of
+from mainstay.io.formats import check_text
 from mainstay.io.table import check_names
 
 _BOM = b"\xef\xbb\xbf"
@@ -32,12 +30,16 @@ class CsvFile:
         delimiter: The byte between fields.
         names: The names of the columns, unique and not empty.
         body: Where the first row begins, in bytes of the decompressed text.
+        codec: How the file is compressed.
+        is_quoted: Whether fields may stand in double quotes.
     """
 
     path: Path
     delimiter: bytes
     names: tuple[str, ...]
     body: int
+    codec: Codec | None
+    is_quoted: bool = True
 
 
 @dataclass(frozen=True)
@@ -56,47 +58,25 @@ class Block:
 
 
 @contextlib.contextmanager
-def _open_text(path: Path) -> Iterator[Callable[[int], bytes]]:
-    """Yield a function that reads up to so many bytes of the decompressed text."""
-    compression = compression_of(path)
-    with storage_errors(path, "read"), open(path, "rb", buffering=0) as raw:
-        if compression is None:
-            yield raw.read
-        else:
-            with pa.CompressedInputStream(raw, compression) as stream:
-                yield _reader(path, stream)
+def _open_text(path: Path, codec: Codec | None, start: int = 0) -> Iterator[Callable[[int], bytes]]:
+    """Yield a function that reads so many bytes of the decompressed text, fewer at its end."""
+    with ByteStream(path, codec, start) as stream:
 
+        def read(size: int) -> bytes:
+            data = stream.read(size)
+            if stream.failure is not None:
+                raise stream.failure
+            return data
 
-def _reader(path: Path, stream: Any) -> Callable[[int], bytes]:
-    def read(size: int) -> bytes:
-        try:
-            return bytes(stream.read(size))
-        except (OSError, pa.ArrowException) as error:
-            raise DataError(
-                "the compressed file is damaged or truncated",
-                where=path,
-                received=str(error),
-                fix="copy or compress it again",
-            ) from error
-
-    return read
-
-
-def _read_fully(read: Callable[[int], bytes], size: int) -> bytes:
-    """Read `size` bytes, or fewer at the end of the text."""
-    parts, left = [], size
-    while left > 0 and (part := read(left)):
-        parts.append(part)
-        left -= len(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+        yield read
 
 
 def _read_head(path: Path) -> tuple[bytes, bool]:
     """Return the first 64 KiB of the text, more where the header is longer; and whether that is all."""
-    with _open_text(path) as read:
+    with _open_text(path, codec_by_suffix(path)) as read:
         head = b""
         while len(head) < MAX_RECORD_BYTES:
-            more = _read_fully(read, max(_HEAD_BYTES, len(head)))
+            more = read(max(_HEAD_BYTES, len(head)))
             head += more
             if not more or find_cut(head.lstrip(b"\r\n"), _DELIMITERS)[0]:
                 return head, not more
@@ -133,7 +113,8 @@ def open_csv(path: Path) -> CsvFile:
     names = _decode_names(path, header)
     check_names(names, path)
     following = next(found, None)
-    return CsvFile(path, delimiter, names, skipped + (cut if following is None else following[0]))
+    body = skipped + (cut if following is None else following[0])
+    return CsvFile(path, delimiter, names, body, codec_by_suffix(path))
 
 
 def _decode_names(path: Path, header: list[bytes]) -> tuple[str, ...]:
@@ -154,26 +135,26 @@ def _sniff(text: bytes) -> bytes:
     return best
 
 
-def read_blocks(file: CsvFile, block_bytes: Callable[[], int]) -> Iterator[Block]:
+def read_blocks(file: CsvFile, block_bytes: Callable[[], int], start: int | None = None) -> Iterator[Block]:
     """Yield the rows of a file as blocks of whole records.
 
     Args:
         file: The file.
         block_bytes: Says how large the next block should be; a record that is longer makes it larger.
+        start: Where to begin, in bytes of the decompressed text: where a record begins; the first row unless given.
 
     Raises:
         DataError: The text has NUL bytes, a quote that is never closed, or a record beyond `MAX_RECORD_BYTES`.
         StorageError: The file cannot be read.
     """
-    with _open_text(file.path) as read:
-        _read_fully(read, file.body)
-        start, rest = file.body, b""
+    start, rest = file.body if start is None else start, b""
+    with _open_text(file.path, file.codec, start) as read:
         while True:
-            fresh = _read_fully(read, max(block_bytes(), len(rest)) if rest else block_bytes())
+            fresh = read(max(block_bytes(), len(rest)) if rest else block_bytes())
             data = rest + fresh if rest else fresh
             if not data:
                 return
-            cut, open_quote = find_cut(data, file.delimiter)
+            cut, open_quote = find_cut(data, file.delimiter) if file.is_quoted else (data.rfind(b"\n") + 1, None)
             if not fresh:
                 if open_quote is not None:
                     raise _open_quote(file.path, line_at(file, start + open_quote), "at the end of the file")
@@ -193,8 +174,8 @@ def read_blocks(file: CsvFile, block_bytes: Callable[[], int]) -> Iterator[Block
 def line_at(file: CsvFile, position: int) -> int:
     """Return the number of the line, from 1, at a byte of the decompressed text."""
     lines, last = 1, b""
-    with _open_text(file.path) as read:
-        while position > 0 and (part := _read_fully(read, min(position, 1 << 20))):
+    with _open_text(file.path, file.codec) as read:
+        while position > 0 and (part := read(min(position, 1 << 20))):
             position -= len(part)
             lines += count_lines(part) - (last == b"\r" and part.startswith(b"\n"))
             last = part[-1:]
