@@ -13,8 +13,6 @@ def encoded(value):
         return [encoded(part) for part in value]
     if hasattr(value, "element_spec"):
         return {"dataset": elements(value)}
-    if hasattr(value, "dense_shape"):
-        return {"sparse": [encoded(np.asarray(part)) for part in (value.indices, value.values, value.dense_shape)]}
     if hasattr(value, "to_list"):
         flat = getattr(value, "flat_values", None)
         return {"ragged": _plain(value.to_list()), "dtype": _dtype(np.asarray(flat))}

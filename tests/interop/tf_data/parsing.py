@@ -1,7 +1,7 @@
 """`tf.io.parse_example` and `parse_single_example`, for each kind of feature."""
 
 import numpy as np
-from encoding import elements, encoded, fails, spec
+from encoding import encoded, fails, spec
 from example_bytes import entry, example, field, floats, integers, strings
 
 ROWS = [
@@ -23,15 +23,28 @@ def _parsed(features, rows=ROWS):
         data = tf.data.Dataset.from_tensor_slices(np.array(rows, dtype=object))
         single = data.map(lambda row: tf.io.parse_single_example(row, made))
         batch = data.batch(2).map(lambda some: tf.io.parse_example(some, made))
-        return [
-            encoded(tf.io.parse_example(np.array(rows, dtype=object), made)),
-            elements(single),
-            elements(batch),
-            spec(single)["spec"],
-            spec(batch)["spec"],
-        ]
+        parsed = [tf.io.parse_example(np.array(rows, dtype=object), made), *single, *batch]
+        sparse = (tf.io.VarLenFeature, tf.io.SparseFeature)
+        # What Mainstay has no tensors for cannot be compared by its spec.
+        kept = {name for name, feature in made.items() if not isinstance(feature, sparse)}
+        specs = [spec(data)["spec"] for data in (single, batch)]
+        specs = [{name: part for name, part in one.items() if name in kept} for one in specs]
+        return [[encoded(_without_sparse(tf, row, made)) for row in parsed], specs]
 
     return program
+
+
+def _without_sparse(tf, row, features):
+    """TensorFlow's sparse tensors as what Mainstay gives for them: lists for varying lengths, else dense arrays."""
+
+    def part(name, value):
+        if not hasattr(value, "dense_shape"):
+            return value
+        if isinstance(features[name], tf.io.SparseFeature):
+            return tf.sparse.to_dense(value, b"" if value.dtype == tf.string else 0)
+        return tf.RaggedTensor.from_sparse(value) if len(value.dense_shape) == 2 else value.values
+
+    return {name: part(name, value) for name, value in row.items()}
 
 
 def scalars(tf, folder):
