@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -125,9 +124,7 @@ class Dataset(Creation, Transformation, Nested):
             if seeds is not None and seeds == tuple(operation.seed or 0 for operation in seeded(self._plan)):
                 seeds = None
             if seeds not in self._compiled:
-                compiled = compile_plan(self._plan, seeds)
-                weakref.finalize(self, compiled.engine.close)
-                self._compiled[seeds] = compiled
+                self._compiled[seeds] = compile_plan(self._plan, seeds)
             return self._compiled[seeds]
 
     def __repr__(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -49,7 +50,11 @@ def compile_plan(plan: Operation, seeds: tuple[int, ...] | None = None) -> Compi
     engine = Engine()
     by_operation = {id(operation): seed for operation, seed in zip(operations, used, strict=True)}
     node = Planner(engine, by_operation).node(plan, batch_rows=0)
-    return Compiled(node, engine, digest(plan), used)
+    engine.seal()
+    compiled = Compiled(node, engine, digest(plan), used)
+    # The iterators hold what was compiled too: they go on when the dataset is gone.
+    weakref.finalize(compiled, engine.close).atexit = False
+    return compiled
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,7 @@ class ChunkIterator:
     def __init__(self, compiled: Compiled, epoch: int, position: Any = None) -> None:
         self.compiled, self.epoch = compiled, epoch
         self._cursor = Cursor(compiled.node, position, (epoch,))
+        compiled.engine.follow(self._cursor)
 
     def remaining(self) -> int:
         """Return how many elements lie together from here on; 0 at the end."""

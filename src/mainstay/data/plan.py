@@ -14,10 +14,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mainstay.data.addressing import Step, View
+from mainstay.data.execution.dispatch import Dispatch
 from mainstay.data.execution.engine import Engine
 from mainstay.data.execution.task import Task
 from mainstay.data.feeds import BlockFeed, Feed, NodeFeed, RowFeed, StreamFeed
 from mainstay.data.functions.function import Function
+from mainstay.data.preparing import PreparingFeed
 from mainstay.data.streams import Epoch, Node, State
 from mainstay.data.structures import Structure
 
@@ -164,11 +166,17 @@ class Planner:
             feed = replace(feed, rows=_MOST_ROWS if is_columnar else self.batch_rows or _ROW_BOUND_ROWS)
         if isinstance(feed, NodeFeed) and not lowered.functions:
             return feed.node
+        if not all(function.is_ready for function in lowered.functions):
+            feed = PreparingFeed(feed, lowered.functions)
         return Parallel(Task(feed, lowered.functions), self.engine, lowered.calls, lowered.in_order)
 
     def pipe(self, lowered: Lowered) -> Pipe:
         """Return something that takes functions."""
         return lowered if isinstance(lowered, Pipe) else Pipe(NodeFeed(lowered))
+
+    def in_order(self, deterministic: bool | None) -> bool:
+        """Return whether an operation keeps the order: as it says, else as the options of the dataset do."""
+        return self.engine.settings.deterministic if deterministic is None else deterministic
 
     def seed(self, operation: Operation) -> int:
         """Return the seed of an operation: that of the state, if one is gone on from."""
@@ -190,12 +198,14 @@ class Parallel(Node):
     engine: Engine
     calls: int | None = None
     in_order: bool = True
+    dispatch: Dispatch = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dispatch", self.engine.dispatch(self.task, calls=self.calls))
 
     def run(self, state: State, epoch: Epoch) -> Iterator[tuple[Chunk, State]]:
         """Yield what the tasks give."""
-        return self.engine.ordered(
-            self.task.feed.run(state, epoch), self.task, calls=self.calls, in_order=self.in_order
-        )
+        return self.engine.deliver(self.dispatch, state, epoch, in_order=self.in_order)
 
 
 def operations_of(plan: Operation) -> list[Operation]:

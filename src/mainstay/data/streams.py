@@ -60,6 +60,10 @@ class Cursor:
         """Return the state before the chunk that the cursor stands in, and how many of its elements were taken."""
         return self._before, self._offset
 
+    def places(self) -> tuple[State, State]:
+        """Return the states of the stream before and after the chunk that the cursor stands in."""
+        return self._before, self._after
+
     def remaining(self) -> int:
         """Return how many elements lie together from here on; 0 at the end."""
         while self._chunk is None or self._offset >= self._chunk.length:
