@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mainstay.data.operations.reading import Read
+from mainstay.data.creation_objects import ObjectCreation
+from mainstay.data.operations.reading import of_source
 from mainstay.data.sources.arrays import ArraySource, RangeSource
 from mainstay.data.sources.images import ImageFiles
-from mainstay.data.sources.source import Source
 from mainstay.data.structures import Structure
 from mainstay.io import ImageForm
 
@@ -18,14 +18,7 @@ if TYPE_CHECKING:
     from mainstay.data.dataset import Dataset
 
 
-def of_source(source: Source, label: str | None = None) -> Dataset:
-    """Return the dataset of a source's elements, called `label` in reports."""
-    from mainstay.data.dataset import Dataset
-
-    return Dataset(Read(source).labelled(label))
-
-
-class Creation:
+class Creation(ObjectCreation):
     """The class methods of `Dataset` that begin a plan."""
 
     @staticmethod

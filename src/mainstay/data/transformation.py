@@ -12,12 +12,13 @@ from mainstay.data.operations.ordering import Repeat, Skip, Take
 from mainstay.data.operations.seeds import drawn_seed
 from mainstay.data.operations.shuffling import Shuffle
 from mainstay.data.plan import Operation
+from mainstay.data.transformation_storage import Storage
 
 if TYPE_CHECKING:
     from mainstay.data.dataset import Dataset
 
 
-class Transformation:
+class Transformation(Storage):
     """The methods of `Dataset` that add to a plan."""
 
     _plan: Operation

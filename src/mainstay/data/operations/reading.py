@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mainstay.data.addressing import View
 from mainstay.data.feeds import BlockFeed, Feed, RowFeed, StreamFeed
 from mainstay.data.plan import Lowered, Operation, Pipe, Planner
 from mainstay.data.sources.source import Blocks, RandomAccess, Source, Stream
 from mainstay.data.structures import Structure
+
+if TYPE_CHECKING:
+    from mainstay.data.dataset import Dataset
 
 
 class Read(Operation):
@@ -22,6 +25,7 @@ class Read(Operation):
 
     def __init__(self, source: Source) -> None:
         self.source = source
+        self.is_light = isinstance(source, RandomAccess) and source.is_light
 
     @property
     def spec(self) -> Structure:
@@ -40,6 +44,13 @@ class Read(Operation):
     def lower(self, planner: Planner) -> Lowered:
         """Return its addresses."""
         return Pipe(_feed(self.source))
+
+
+def of_source(source: Source, label: str | None = None) -> Dataset:
+    """Return the dataset of a source's elements, called `label` in reports."""
+    from mainstay.data.dataset import Dataset
+
+    return Dataset(Read(source).labelled(label))
 
 
 def _feed(source: Source) -> Feed:

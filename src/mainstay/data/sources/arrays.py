@@ -9,6 +9,7 @@ import numpy as np
 from mainstay.core import ArgumentError
 from mainstay.data.chunks import Chunk, Origin
 from mainstay.data.columns import Array, Column, Loose, stack
+from mainstay.data.snapshots.fingerprints import digest_chunk
 from mainstay.data.sources.source import RandomAccess
 from mainstay.data.specs import spec_of_chunk
 from mainstay.data.structures import Structure, leaf_names, map_structure
@@ -26,6 +27,7 @@ class ArraySource(RandomAccess):
     """
 
     name = "arrays"
+    is_light = True
 
     def __init__(self, structure: Structure) -> None:
         columns = map_structure(as_column, structure)
@@ -61,6 +63,10 @@ class ArraySource(RandomAccess):
     def fingerprint(self) -> Any:
         """The number of rows and what they are."""
         return ["arrays", len(self), str(self.spec)]
+
+    def content(self) -> Any:
+        """The digests of the arrays."""
+        return digest_chunk(self._chunk)
 
 
 def _addressed(chunk: Chunk, indices: Array | range) -> Chunk:
@@ -144,6 +150,7 @@ class RangeSource(RandomAccess):
     """
 
     name = "range"
+    is_light = True
 
     def __init__(self, start: int, stop: int, step: int, dtype: str = "int64") -> None:
         if step == 0:

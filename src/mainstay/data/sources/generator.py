@@ -1,0 +1,302 @@
+"""A Python generator as a source: pulled by one thread at a time, once per pass, and continued by counting."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mainstay.core import ArgumentError, DataError, TensorSpec
+from mainstay.data.chunks import Chunk, Origin
+from mainstay.data.code_identity import identity_of
+from mainstay.data.functions.steps import name_of
+from mainstay.data.sources.elements import Promise, leaf_of, promise_of
+from mainstay.data.sources.source import Stream
+from mainstay.data.specs import UNKNOWN_CARDINALITY, Spec
+from mainstay.data.streams import Epoch, State
+from mainstay.data.structures import Structure, flatten, map_structure, skeleton_of
+
+_PATIENCE = 0.1
+_MOST_STATE = 1 << 16
+_END, _NOTHING = object(), object()
+
+
+class GeneratorSource(Stream):
+    """What a function yields, called anew for every pass.
+
+    Args:
+        generator: Returns an iterable.
+        specs: The specs of the elements; the name of a dtype where only that is known, then the first element tells the
+            number of axes, each of any length. None takes everything from the first element.
+        arguments: What the function is called with.
+
+    Raises:
+        ArgumentError: It is no function, or already runs.
+    """
+
+    def __init__(
+        self,
+        generator: Callable[..., Any],
+        specs: Structure | None = None,
+        arguments: tuple[Any, ...] = (),
+    ) -> None:
+        if not callable(generator):
+            raise ArgumentError(
+                "a generator is handed over as the function that makes it, for every pass calls it anew",
+                where="generator",
+                expected="a function without parentheses, as in from_generator(numbers)",
+                received=f"{type(generator).__name__}: {generator!r:.80}",
+                fix="pass the function, or lambda: over what makes the iterable",
+            )
+        self.generator, self.arguments = generator, arguments
+        self.name = f"generator {name_of(generator)}"
+        is_known = specs is not None and not any(isinstance(spec, str) for spec in flatten(specs))
+        self._promise = Promise(specs, converts=True) if is_known else None
+        self._declared = specs
+        self._lock = threading.RLock()
+        self._waiting: _Pass | None = None
+        self._last: Callable[[], Any] = lambda: None
+
+    @property
+    def spec(self) -> Structure:
+        """What was declared, or what the first element looks like; that element is kept for the next pass."""
+        with self._lock:
+            if self._promise is None:
+                started = self._start()
+                if started.peek() is _END:
+                    raise ArgumentError(
+                        "what the elements look like is not known: the generator gave none",
+                        where=self.name,
+                        fix="say it with output_signature",
+                    )
+                self._waiting = started
+        return self.promise(None).specs
+
+    def promise(self, element: Structure) -> Promise:
+        """Return what elements are to look like; the first one decides where nothing was declared."""
+        with self._lock:
+            if self._promise is None:
+                self._promise = promise_of(element) if self._declared is None else _completed(self._declared, element)
+            return self._promise
+
+    @property
+    def cardinality(self) -> int:
+        """Unknown."""
+        return UNKNOWN_CARDINALITY
+
+    def fingerprint(self) -> Any:
+        """The name of the function and what was declared."""
+        return ["generator", self.name, str(self._declared)]
+
+    def content(self) -> Any:
+        """The arguments beside what was declared; the code of the function is looked at by whoever needs it."""
+        return [*self.fingerprint(), [identity_of(argument, self.name) for argument in self.arguments]]
+
+    def run(self, state: State, epoch: Epoch, rows: int) -> Iterator[tuple[Any, State]]:
+        """Yield the leaves of some elements, with the number of the first; the state is the number of the next.
+
+        Chunks begin small so that a first element is there soon, and end early where the generator is slow.
+        """
+        running = self._take() if state is None else self._continue(*state)
+        try:
+            while True:
+                first, elements, begun = running.number, [], time.monotonic()
+                stop = _boundary(first, rows)
+                while running.number < stop and (element := running.next()) is not _END:
+                    elements.append(element)
+                    if time.monotonic() - begun > _PATIENCE:
+                        break
+                if not elements:
+                    return
+                yield (first, elements), running.state()
+        finally:
+            running.close()
+
+    def load(self, address: Any) -> Chunk:
+        """Return the chunk of some elements."""
+        first, elements = address
+        return self.promise(None).chunk(elements, Origin(self._describe, range(first, first + len(elements))))
+
+    def _describe(self, index: int) -> str:
+        return f"element {index} of the {self.name}"
+
+    def _start(self) -> _Pass:
+        with self._lock:
+            iterable = self.generator(*self.arguments)
+            if not hasattr(iterable, "__iter__") and not hasattr(iterable, "__getitem__"):
+                raise ArgumentError(
+                    "the function returns nothing to iterate",
+                    where=self.name,
+                    expected="a generator, a list or another iterable",
+                    received=f"{type(iterable).__name__}: {iterable!r:.80}",
+                )
+            if iterable is self._last():
+                raise ArgumentError(
+                    "the function returned the same iterator twice, so two passes would share its elements",
+                    where=self.name,
+                    received=f"{type(iterable).__name__}: {iterable!r:.80}",
+                    fix="let the function make a new iterator on every call",
+                )
+            if hasattr(iterable, "__next__"):
+                self._last = _reference(iterable)
+            return _Pass(self, iterable)
+
+    def _take(self) -> _Pass:
+        """Return a pass at its beginning: the one that was begun to see the first element, if there is one."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, None
+        return waiting or self._start()
+
+    def _continue(self, number: int, own: Any) -> _Pass:
+        with self._lock:
+            waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.close()
+        running = self._start()
+        running.go_to(number, own)
+        return running
+
+
+class _Pass:
+    """One call of the function, and how far it has been iterated."""
+
+    def __init__(self, source: GeneratorSource, iterable: Any) -> None:
+        self.source, self.number = source, 0
+        self._iterable = iterable
+        self._iterator: Iterator[Any] | None = None
+        self._own: _OwnState | None = None
+        self._peeked: Any = _NOTHING
+
+    def _pull(self) -> Any:
+        try:
+            if self._iterator is None:
+                self._iterator = iter(self._iterable)
+            return next(self._iterator, _END)
+        except Exception as error:
+            error.add_note(f"in the {self.source.name}, at element {self.number}")
+            raise
+
+    def peek(self) -> Any:
+        """Return the first element, which comes again with `next`, or `_END`."""
+        self._peeked = self._pull()
+        if self._peeked is not _END:
+            self.source.promise(self._peeked)
+        return self._peeked
+
+    def next(self) -> Any:
+        """Return the leaves of the next element, which no later one changes, or `_END`."""
+        element, self._peeked = self._peeked, _NOTHING
+        if element is _NOTHING:
+            element = self._pull()
+        if element is _END:
+            return _END
+        try:
+            leaves = self.source.promise(element).leaves(element)
+        except DataError as error:
+            where = f"element {self.number} of the {self.source.name}"
+            raise DataError(
+                error.summary,
+                where=where if error.where is None else f"{where}, {error.where}",
+                expected=error.expected,
+                received=error.received,
+                fix=error.fix,
+            ) from error
+        self.number += 1
+        return [np.array(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
+
+    def state(self) -> State:
+        """Return the number of the next element, and what the iterator itself says of its place."""
+        own = self._own or _own_state_of(self._iterator, self._iterable)
+        self._own = own
+        return [self.number, own.get() if own else None]
+
+    def go_to(self, number: int, own: Any) -> None:
+        """Go on at an element: by the iterator's own state if there is one, else by passing over those before it."""
+        setter = _own_state_of(None, self._iterable) if own is not None else None
+        if setter is not None:
+            setter.set(own)
+        self._iterator = iter(self._iterable)
+        if own is not None and setter is None:
+            setter = _own_state_of(self._iterator, None)
+            if setter is None:
+                raise ArgumentError(
+                    "the state holds a place of the generator's iterator, which takes none now", where=self.source.name
+                )
+            setter.set(own)
+        while self.number < number:
+            if setter is None and self._pull() is _END:
+                raise DataError(
+                    "the generator ends before the place where it was to go on",
+                    where=self.source.name,
+                    expected=f"at least {number} elements",
+                    received=self.number,
+                    fix="let it give the same elements whenever it is called",
+                )
+            self.number += 1
+
+    def close(self) -> None:
+        """Close the generator, so that its `finally` blocks run."""
+        close = getattr(self._iterator, "close", None)
+        if callable(close):
+            close()
+
+
+@dataclass(frozen=True)
+class _OwnState:
+    """The place of an iterator by its own account, as in Grain and torchdata."""
+
+    owner: Any
+    getter: str
+    setter: str
+
+    def get(self) -> Any:
+        """Return the state as JSON values; None where it is none or large."""
+        state = getattr(self.owner, self.getter)()
+        value = {"bytes": base64.b64encode(state).decode()} if isinstance(state, bytes) else {"json": state}
+        try:
+            text = json.dumps(value)
+        except (TypeError, ValueError):
+            return None
+        return value if len(text) < _MOST_STATE and json.loads(text) == value else None
+
+    def set(self, value: Any) -> None:
+        """Go to a place that `get` gave."""
+        state = base64.b64decode(value["bytes"]) if "bytes" in value else value["json"]
+        getattr(self.owner, self.setter)(state)
+
+
+def _own_state_of(*owners: Any) -> _OwnState | None:
+    for owner in owners:
+        for getter, setter in (("get_state", "set_state"), ("state_dict", "load_state_dict")):
+            if callable(getattr(owner, getter, None)) and callable(getattr(owner, setter, None)):
+                return _OwnState(owner, getter, setter)
+    return None
+
+
+def _boundary(number: int, rows: int) -> int:
+    """Return where the chunk that begins at an element ends: after 1, 2, 4, … elements, then at multiples of `rows`."""
+    return min(1 << number.bit_length(), rows) if number < rows else number + rows - number % rows
+
+
+def _reference(iterator: Any) -> Callable[[], Any]:
+    try:
+        return weakref.ref(iterator)
+    except TypeError:
+        return lambda: iterator
+
+
+def _completed(declared: Structure, element: Structure) -> Promise:
+    """Return the promise of what was declared, with the number of axes of a first element where only dtypes were."""
+    values = Promise(declared).pick(element)
+
+    def complete(spec: Spec | str, index: int) -> Spec:
+        return TensorSpec((None,) * np.ndim(leaf_of(values[index])), spec) if isinstance(spec, str) else spec
+
+    return Promise(map_structure(complete, declared, skeleton_of(declared)), converts=True)

@@ -1,0 +1,77 @@
+"""One element as a source."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mainstay.core import digest_json
+from mainstay.data.chunks import Chunk
+from mainstay.data.columns import Array
+from mainstay.data.snapshots.fingerprints import digest_chunk
+from mainstay.data.sources.elements import leaf_of, promise_of
+from mainstay.data.sources.source import RandomAccess
+from mainstay.data.structures import Structure, flatten, map_structure
+
+
+class TensorsSource(RandomAccess):
+    """A single element.
+
+    Args:
+        element: Arrays, numbers, text, lists or `Ragged` in any structure; with no leaf it is an element all the same.
+
+    Raises:
+        DataError: A leaf holds neither numbers nor strings.
+    """
+
+    name = "tensors"
+
+    def __init__(self, element: Structure) -> None:
+        element = map_structure(leaf_of, element)
+        promise = promise_of(element)
+        self._spec = promise.specs
+        self._chunk = promise.chunk([flatten(element)]).frozen()
+
+    @property
+    def spec(self) -> Structure:
+        """The specs of the element."""
+        return self._spec
+
+    def __len__(self) -> int:
+        return 1
+
+    def load(self, indices: Array) -> Chunk:
+        """Return the element as often as its index comes."""
+        return self._chunk.take(indices)
+
+    def span(self, start: int, stop: int) -> Chunk:
+        """Return the element, without a copy."""
+        return self._chunk.cut(start, stop)
+
+    @property
+    def row_bytes(self) -> int:
+        """The size of the element."""
+        return max(1, self._chunk.nbytes)
+
+    def fingerprint(self) -> Any:
+        """What the element is."""
+        return ["tensors", str(self.spec)]
+
+    def content(self) -> Any:
+        """The digest of the element."""
+        return [*self.fingerprint(), digest_json(digest_chunk(self._chunk))]
+
+
+def argument_of(value: Any) -> Any:
+    """Return an argument of a generator as TensorFlow hands it over: an array, a NumPy scalar or bytes.
+
+    Python's numbers become int32 and float32, as `tf.convert_to_tensor` has it; what does not fit keeps its 64 bits.
+    """
+    leaf = leaf_of(value)
+    if not isinstance(leaf, np.ndarray):
+        return leaf
+    if not hasattr(value, "dtype"):
+        fits = leaf.dtype == np.int64 and np.array_equal(leaf.astype(np.int32), leaf)
+        leaf = leaf.astype(np.int32 if fits else np.float32) if fits or leaf.dtype == np.float64 else leaf
+    return leaf if leaf.ndim else leaf[()]
