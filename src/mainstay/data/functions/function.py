@@ -19,6 +19,14 @@ class Function(abc.ABC):
     is_row_bound: bool = False
     """Whether it calls Python once per element: then chunks are small, and processes may help."""
 
+    def prepare(self, chunk: Chunk) -> None:  # noqa: B027
+        """See the first chunk that arrives, before any is worked on; called on the thread that reads them."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it needs no `prepare` any more."""
+        return True
+
     @abc.abstractmethod
     def __call__(self, chunk: Chunk) -> Chunk:
         """Return what becomes of a chunk."""

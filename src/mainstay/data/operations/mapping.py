@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
-from mainstay.data.functions.rows import RowFilter, RowMap
+from mainstay.data.execution.engine import Engine
+from mainstay.data.functions.chain import Chain
+from mainstay.data.functions.steps import Step
 from mainstay.data.operations.ordering import Reordering
-from mainstay.data.plan import Lowered, Operation, Planner
+from mainstay.data.operations.sampling import FirstElements
+from mainstay.data.plan import Lowered, Operation, Pipe, Planner
 from mainstay.data.specs import UNKNOWN_CARDINALITY
 from mainstay.data.structures import Structure
 
@@ -18,7 +22,7 @@ class Map(Operation):
     Args:
         upstream: The elements.
         function: The function; a tuple is given to it as several arguments.
-        calls: How many calls may run at a time; None lets the engine decide.
+        calls: How many calls may run at a time; None or -1 lets the engine decide.
         deterministic: Whether the order is kept; None means yes.
     """
 
@@ -28,12 +32,19 @@ class Map(Operation):
         self, upstream: Operation, function: Callable[..., Any], calls: int | None, deterministic: bool | None
     ) -> None:
         self.inputs = (upstream,)
-        self.function, self.calls, self.deterministic = function, calls, deterministic
+        self.function = function
+        self.calls = None if calls is None or calls < 0 else calls
+        self.deterministic = deterministic
+        self._chains = Chains(upstream, Step(function))
 
     @property
     def spec(self) -> Structure:
-        """That of what the function gives."""
-        raise NotImplementedError
+        """That of what the function gives for the first elements; a generator is called once more to see one."""
+        engine = Engine()
+        try:
+            return _last_chain(self.lower(Planner(engine))).spec
+        finally:
+            engine.close()
 
     @property
     def cardinality(self) -> int:
@@ -42,7 +53,8 @@ class Map(Operation):
 
     def lower(self, planner: Planner) -> Lowered:
         """Return the function behind what comes before it."""
-        return planner.pipe(planner.lower(self.inputs[0])).then(RowMap(self.function))
+        pipe = planner.pipe(planner.lower(self.inputs[0]))
+        return self._chains.behind(pipe, self.calls, in_order=planner.in_order(self.deterministic))
 
 
 class Filter(Reordering):
@@ -54,10 +66,12 @@ class Filter(Reordering):
     """
 
     name = "filter"
+    is_choosy = True
 
     def __init__(self, upstream: Operation, predicate: Callable[..., Any]) -> None:
         super().__init__(upstream)
         self.predicate = predicate
+        self._chains = Chains(upstream, Step(predicate, is_filter=True))
 
     @property
     def cardinality(self) -> int:
@@ -67,4 +81,47 @@ class Filter(Reordering):
 
     def lower(self, planner: Planner) -> Lowered:
         """Return the predicate behind what comes before it."""
-        return planner.pipe(planner.lower(self.inputs[0])).then(RowFilter(self.predicate))
+        return self._chains.behind(planner.pipe(planner.lower(self.inputs[0])), None, in_order=True)
+
+
+def _last_chain(lowered: Lowered) -> Chain:
+    last = lowered.functions[-1] if isinstance(lowered, Pipe) else None
+    if not isinstance(last, Chain):
+        raise TypeError(type(last))
+    return last
+
+
+class Chains:
+    """A step behind whatever comes before it, in one chain with the steps there.
+
+    Steps of one chain run in one task: the smaller number of calls holds for all, and the order is kept if one of
+    them asks for it. A chain is kept, so that it is decided once how its functions run, whoever reads them.
+
+    Args:
+        upstream: What comes before the step.
+        step: The step.
+    """
+
+    def __init__(self, upstream: Operation, step: Step) -> None:
+        self._first = Chain((step,), FirstElements(upstream))
+        self._step = step
+        self._lock = threading.Lock()
+        self._behind: tuple[Chain, Chain] | None = None
+
+    def behind(self, pipe: Pipe, calls: int | None, *, in_order: bool) -> Pipe:
+        """Return a pipe with the step.
+
+        Args:
+            pipe: What comes before it.
+            calls: How many calls may run at a time; None lets the engine decide.
+            in_order: Whether the order is kept.
+        """
+        last = pipe.functions[-1] if pipe.functions else None
+        if not isinstance(last, Chain):
+            return pipe.then(self._first, calls=calls, in_order=in_order)
+        with self._lock:
+            if self._behind is None or self._behind[0] is not last:
+                self._behind = last, last.then(self._step)
+            chain = self._behind[1]
+        least = min((number for number in (pipe.calls, calls) if number is not None), default=None)
+        return Pipe(pipe.feed, (*pipe.functions[:-1], chain), least, pipe.in_order or in_order)

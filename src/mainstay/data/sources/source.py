@@ -47,6 +47,8 @@ class Source(abc.ABC):
 class RandomAccess(Source):
     """A source that gives any of its rows by index."""
 
+    is_light: bool = False
+    """Whether its rows lie in memory, so that reading a few is not worth a thread."""
     row_cost_is_high: bool = False
     """Whether a row takes so long to make that chunks should be small, as with images."""
     is_shared: bool = False
@@ -111,6 +113,8 @@ class Stream(Source):
 
     is_columnar: bool = False
     """Whether many elements at a time cost little more than one, so that `rows` may be thousands."""
+    reads_again: bool = False
+    """Whether its beginning may be read once more at any time, to find out what functions make of it."""
 
     def rows(self, limit: int | None = None) -> RandomAccess | None:
         """Return the same elements as rows at any index, or None where that cannot be; it may look at all that is read.

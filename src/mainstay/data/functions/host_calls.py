@@ -1,0 +1,146 @@
+"""Host calls: calls of host functions that a traced function makes, taken out of it and made for whole columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mainstay.core import MainstayError
+from mainstay.data.columns import Column
+from mainstay.data.functions.opaque import Opaque, UntraceableError
+from mainstay.data.structures import Structure, flatten, pack, skeleton_of
+from mainstay.io import HostFunction, staged_calls
+
+
+@dataclass(frozen=True)
+class Place:
+    """Stands for the column of that number among the arguments of a call."""
+
+    index: int
+
+
+@dataclass(frozen=True, eq=False)
+class HostCall:
+    """A call of a host function for whole columns.
+
+    Args:
+        function: The function.
+        args: Its arguments; `Place` stands for a column.
+        kwargs: Those by keyword.
+    """
+
+    function: HostFunction
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+    @property
+    def places(self) -> list[int]:
+        """The numbers of the columns that it takes, in order."""
+        found: list[int] = []
+        _replace((self.args, self.kwargs), lambda value: _note(value, found))
+        return found
+
+    def run(self, columns: Sequence[Column]) -> Structure:
+        """Return the structure of columns that it makes."""
+
+        def fill(value: Any) -> Any:
+            return columns[value.index] if isinstance(value, Place) else value
+
+        with staged_calls(None):
+            return self.function.many(*_replace(self.args, fill), **_replace(dict(self.kwargs), fill))
+
+
+def _note(value: Any, found: list[int]) -> Any:
+    if isinstance(value, Place):
+        found.append(value.index)
+    return value
+
+
+def _replace(value: Any, change: Any) -> Any:
+    """Return nested arguments with each value that is no container changed."""
+    if isinstance(value, dict):
+        return {key: _replace(item, change) for key, item in value.items()}
+    if type(value) in (tuple, list):
+        return type(value)(_replace(item, change) for item in value)
+    return change(value)
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A host call, and where its results are among the columns.
+
+    Args:
+        call: The call.
+        skeleton: The structure of its results.
+        first: The number of its first result among all columns.
+        count: How many there are.
+    """
+
+    call: HostCall
+    skeleton: Structure
+    first: int
+    count: int
+
+
+class AnotherCall(BaseException):
+    """Ends a trace at a host call whose results are not known yet; no user's `except Exception` may catch it."""
+
+    def __init__(self, call: HostCall) -> None:
+        self.call = call
+
+
+class TraceStage:
+    """Answers host calls while a function is traced, with what stands for their results.
+
+    Args:
+        values: What stands for each column, in order.
+        known: The calls whose results are among the columns.
+    """
+
+    def __init__(self, values: Sequence[Any], known: Sequence[Made]) -> None:
+        self._values, self._known, self._next = values, known, 0
+        self._places = {id(value): index for index, value in enumerate(values)}
+
+    def call(self, function: HostFunction, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Return what stands for the results of a call, or end the trace to make it first."""
+        call = HostCall(function, _replace(tuple(args), self._place), _replace(dict(kwargs), self._place))
+        if not call.places:
+            with staged_calls(None):
+                return function.one(*args, **kwargs)
+        number, self._next = self._next, self._next + 1
+        if number == len(self._known):
+            raise AnotherCall(call)
+        made = self._known[number]
+        if made.call.function.one != function.one or made.call.places != call.places:
+            raise UntraceableError("it calls other host functions each time")
+        return pack(made.skeleton, self._values[made.first : made.first + made.count])
+
+    def _place(self, value: Any) -> Any:
+        if isinstance(value, Opaque):
+            return Place(value.place)
+        if id(value) in self._places:
+            return Place(self._places[id(value)])
+        import jax
+
+        if isinstance(value, jax.core.Tracer):
+            raise UntraceableError("it gives a host function what it computed before")
+        return value
+
+
+def make(call: HostCall, columns: Sequence[Column]) -> tuple[Made, list[Column]]:
+    """Return a call with its results.
+
+    Args:
+        call: The call.
+        columns: All columns so far.
+
+    Raises:
+        UntraceableError: It cannot be made for whole columns.
+    """
+    try:
+        result = call.run(columns)
+    except (MainstayError, TypeError, ValueError) as error:
+        raise UntraceableError(f"{call.function.name} does not take whole columns here: {error}") from error
+    leaves = flatten(result)
+    return Made(call, skeleton_of(result), len(columns), len(leaves)), leaves

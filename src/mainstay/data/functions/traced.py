@@ -1,0 +1,140 @@
+"""Traced steps as a function of chunks: host calls for whole columns, then one program; the rest is handed through."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from mainstay.data.chunks import Chunk
+from mainstay.data.columns import Column
+from mainstay.data.functions.function import Function
+from mainstay.data.functions.host_calls import Made
+from mainstay.data.functions.opaque import UntraceableError
+from mainstay.data.functions.program import Program
+from mainstay.data.functions.rows import row_function
+from mainstay.data.functions.steps import Step, is_number
+from mainstay.data.functions.tracing import Computed, Leaf, Through, Trace, trace
+from mainstay.data.structures import Structure, flatten, skeleton_of
+
+_MOST_SHAPES = 64
+
+
+class Compiled:
+    """A trace, and the programs of its results in 32 and in 64 bits.
+
+    Args:
+        found: The trace.
+    """
+
+    def __init__(self, found: Trace) -> None:
+        self.trace = found
+        leaves = [*found.leaves, *([] if found.keep is None else [found.keep])]
+        self._programs = [self._program(leaves, wide=wide) for wide in (False, True)]
+
+    def _program(self, leaves: Sequence[Leaf], *, wide: bool) -> Program | None:
+        results = [leaf.index for leaf in leaves if isinstance(leaf, Computed) and leaf.wide == wide]
+        if not results:
+            return None
+        closed = self.trace.wide if wide else self.trace.narrow
+        used = sorted(frozenset().union(*(self.trace.flows[index].inputs for index in results)))
+        return Program(closed, used, results, wide=wide)
+
+    def run(self, columns: Sequence[Column], chunk: Chunk) -> Chunk:
+        """Return the chunk of the results; `columns` are those of the chunk and the results of the host calls."""
+        made: dict[Leaf, Column] = {}
+        for wide, program in zip((False, True), self._programs, strict=True):
+            if program is not None:
+                given = [columns[self.trace.numbers[position]] for position in program.used]
+                results = program(given, chunk.length)
+                made.update(
+                    (Computed(index, wide), column) for index, column in zip(program.results, results, strict=True)
+                )
+
+        def find(leaf: Leaf) -> Column:
+            if isinstance(leaf, Through):
+                return columns[leaf.place]
+            return made[leaf] if isinstance(leaf, Computed) else pa.array([leaf.value] * chunk.length, pa.binary())
+
+        result = Chunk(self.trace.skeleton, tuple(map(find, self.trace.leaves)), chunk.length, chunk.origin)
+        return result if self.trace.keep is None else result.filter(find(self.trace.keep))
+
+
+class TracedSteps(Function):
+    """Consecutive steps that JAX has traced, run for many elements at once.
+
+    Elements of another shape get a trace of their own, those that JAX cannot take are passed to the functions one by
+    one.
+
+    Args:
+        steps: The steps; only the last may be a filter.
+        found: Their trace.
+        columns: The columns that it was traced with, and the results of its host calls.
+    """
+
+    def __init__(self, steps: Sequence[Step], found: Trace, columns: Sequence[Column]) -> None:
+        self.steps = tuple(steps)
+        self.name = " → ".join(step.name for step in steps)
+        self.one_to_one = not steps[-1].is_filter
+        self.calls = found.calls
+        self.skeleton_in: Structure = None
+        self._lock = threading.Lock()
+        self._kinds = _kinds(columns)
+        self.compiled = Compiled(found)
+        self._by_shape: dict[Any, Compiled | None] = {_shapes(columns): self.compiled}
+        self._rows = [row_function(step) for step in steps]
+
+    def __call__(self, chunk: Chunk) -> Chunk:
+        """Return the chunk of the results."""
+        columns = call_host(self.calls, chunk.columns)
+        compiled = None if columns is None or _kinds(columns) != self._kinds else self._of_shape(chunk, columns)
+        if columns is not None and compiled is not None:
+            return compiled.run(columns, chunk)
+        for function in self._rows:
+            if chunk.length:
+                chunk = function(chunk)
+        return chunk
+
+    def _of_shape(self, chunk: Chunk, columns: list[Column]) -> Compiled | None:
+        shapes = _shapes(columns)
+        with self._lock:
+            if shapes not in self._by_shape:
+                if len(self._by_shape) == _MOST_SHAPES:
+                    del self._by_shape[next(iter(self._by_shape))]
+                self._by_shape[shapes] = self._trace(chunk)
+            return self._by_shape[shapes]
+
+    def _trace(self, chunk: Chunk) -> Compiled | None:
+        try:
+            return Compiled(trace(self.steps, chunk.skeleton, chunk.cut(0, min(2, chunk.length)).columns))
+        except UntraceableError:
+            return None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"steps": self.steps}
+
+
+def call_host(calls: Sequence[Made], columns: Sequence[Column]) -> list[Column] | None:
+    """Return columns and the results of host calls behind them; None where the results have another structure."""
+    columns = list(columns)
+    for made in calls:
+        result = made.call.run(columns)
+        if skeleton_of(result) != made.skeleton:
+            return None
+        columns += flatten(result)
+    return columns
+
+
+def _kinds(columns: Sequence[Column]) -> tuple[Any, ...]:
+    """Return what a trace depends on but for the lengths of axes."""
+    return tuple(
+        (column.dtype.name, column.ndim) if isinstance(column, np.ndarray) else type(column).__name__
+        for column in columns
+    )
+
+
+def _shapes(columns: Sequence[Column]) -> tuple[Any, ...]:
+    return tuple(column.shape[1:] for column in columns if is_number(column))
