@@ -32,14 +32,12 @@ def read_gif(contents: bytes, *, first_only: bool = False) -> Pixels:
 
     try:
         image = GifImagePlugin.GifImageFile(io.BytesIO(contents))
-        check_size(image.height, image.width)
-        frames = [_frame(image)]
-        if not first_only:
-            count = image.n_frames
-            check_size(image.height, image.width, frames=count)
-            for place in range(1, count):
-                image.seek(place)
-                frames.append(_frame(image))
+        count = 1 if first_only else image.n_frames
+        check_size(image.height, image.width, frames=count)
+        frames = []
+        for place in range(count):
+            image.seek(place)
+            frames.append(_frame(image))
     except (OSError, SyntaxError, ValueError, IndexError, struct.error, EOFError) as error:
         raise DataError("the GIF cannot be decoded: it is damaged or cut short", received=error) from error
     return np.stack(frames)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import struct
 import threading
 from dataclasses import dataclass
 
@@ -49,24 +51,44 @@ def read_jpeg(contents: bytes, channels: int, options: JpegOptions = DEFAULT_OPT
     Raises:
         DataError: The file is damaged, cut short or too large.
     """
+    header = _read_header(contents)
+    check_size(header.height, header.width)
+    if header.components == 4:
+        inks = _decode(contents, header, "CMYK", options, buffer=None)
+        return with_channels(_from_cmyk(inks, is_inverted=header.is_adobes), channels)
+    gray = channels == 1 or (channels == 0 and header.components == 1)
+    buffer = _buffer(header.height * header.width * (1 if gray else 3)) if reuse else None
+    return _decode(contents, header, "GRAY" if gray else "RGB", options, buffer=buffer)
+
+
+@dataclass(frozen=True)
+class _Header:
+    height: int
+    width: int
+    components: int
+    is_adobes: bool
+
+
+def _read_header(contents: bytes) -> _Header:
+    """Walk over the segments to the one that has the size; see ISO/IEC 10918-1, annex B."""
+    place, is_adobes = 2, False
+    while place + 10 <= len(contents) and contents[place] == 0xFF:
+        kind, length = contents[place + 1], int.from_bytes(contents[place + 2 : place + 4], "big")
+        if kind == 0xFF or 0xD0 <= kind <= 0xD8:  # padding, and markers without a segment
+            place += 1 if kind == 0xFF else 2
+            continue
+        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
+            height, width = (int.from_bytes(contents[place + at : place + at + 2], "big") for at in (5, 7))
+            return _Header(height, width, contents[place + 9], is_adobes)
+        is_adobes = is_adobes or (kind == 0xEE and contents[place + 4 : place + 9] == b"Adobe")
+        if kind in (0xD9, 0xDA) or length < 2:
+            break
+        place += 2 + length
+    raise _damaged(contents, "there is no frame header")
+
+
+def _decode(contents: bytes, header: _Header, colours: str, options: JpegOptions, *, buffer: Pixels | None) -> Pixels:
     import simplejpeg  # type: ignore[import-untyped]
-
-    try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(contents, strict=False)
-    except ValueError as error:
-        raise _damaged(contents, error) from error
-    check_size(height, width)
-    if colours in ("CMYK", "YCCK"):
-        return _from_cmyk(_decode(contents, "CMYK", (height, width), options, buffer=None), contents, channels)
-    gray = channels == 1 or (channels == 0 and colours == "Gray")
-    buffer = _buffer(height * width * (1 if gray else 3)) if reuse else None
-    return _decode(contents, "GRAY" if gray else "RGB", (height, width), options, buffer=buffer)
-
-
-def _decode(
-    contents: bytes, colours: str, size: tuple[int, int], options: JpegOptions, *, buffer: Pixels | None
-) -> Pixels:
-    import simplejpeg
 
     arguments = {
         "colorspace": colours,
@@ -75,26 +97,44 @@ def _decode(
         "buffer": buffer,
     }
     if options.ratio > 1:
-        arguments["min_height"] = -(-size[0] // options.ratio)
-        arguments["min_width"] = -(-size[1] // options.ratio)
+        arguments["min_height"] = -(-header.height // options.ratio)
+        arguments["min_width"] = -(-header.width // options.ratio)
         arguments["min_factor"] = float(options.ratio)
-    try:
-        pixels: Pixels = simplejpeg.decode_jpeg(contents, strict=not options.recover, **arguments)
-    except ValueError as error:
-        # libjpeg goes on after most complaints, and so does TensorFlow: a file that is cut short is the exception.
-        if options.recover or "Premature end of JPEG file" in str(error):
-            raise _damaged(contents, error) from error
+    for strict in (False,) if options.recover else (True, False):
         try:
-            pixels = simplejpeg.decode_jpeg(contents, strict=False, **arguments)
-        except ValueError as again:
-            raise _damaged(contents, again) from again
-    return pixels
+            pixels: Pixels = simplejpeg.decode_jpeg(contents, strict=strict, **arguments)
+            return pixels
+        except (ValueError, KeyError) as error:
+            if "subsampling" in str(error) or isinstance(error, KeyError):
+                return _with_pillow(contents, colours, options)
+            # libjpeg goes on after most complaints, and so does TensorFlow: a file that is cut short is the exception.
+            if not strict or "Premature end of JPEG file" in str(error):
+                raise _damaged(contents, error) from error
+    raise _damaged(contents, "no reason")
 
 
-def _damaged(contents: bytes, error: Exception) -> DataError:
+def _with_pillow(contents: bytes, colours: str, options: JpegOptions) -> Pixels:
+    """Decode a file whose colours are stored at a size that TurboJPEG does not name, such as a third of the width."""
+    from PIL import Image, JpegImagePlugin
+
+    try:
+        image: Image.Image = JpegImagePlugin.JpegImageFile(io.BytesIO(contents))
+        if options.ratio > 1:
+            image.draft(None, (-(-image.width // options.ratio), -(-image.height // options.ratio)))
+        image.load()
+    except (OSError, SyntaxError, ValueError, struct.error) as error:
+        raise _damaged(contents, error) from error
+    if colours == "CMYK":
+        # Pillow turns Adobe's inks around, and reading goes on from the file's own.
+        return 255 - np.asarray(image) if "adobe" in image.info else np.asarray(image)
+    pixels = np.asarray(image.convert("L" if colours == "GRAY" else "RGB"))
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def _damaged(contents: bytes, reason: object) -> DataError:
     return DataError(
         "the JPEG cannot be decoded: it is damaged or cut short",
-        received=f"{len(contents):,} bytes; libjpeg says: {str(error).strip() or type(error).__name__}",
+        received=f"{len(contents):,} bytes; {str(reason).strip() or type(reason).__name__}",
         fix="get the file again, or leave it out",
     )
 
@@ -110,23 +150,7 @@ def _buffer(size: int) -> Pixels:
     return buffer
 
 
-def _from_cmyk(inks: Pixels, contents: bytes, channels: int) -> Pixels:
+def _from_cmyk(inks: Pixels, *, is_inverted: bool) -> Pixels:
     """Turn four inks into RGB as TensorFlow does; Adobe's programs store them inverted and leave a mark."""
-    wide = inks.astype(np.uint32)
-    if not _has_adobe_mark(contents):
-        wide = 255 - wide
-    colour = (wide[..., 3:] * wide[..., :3] // 255).astype(np.uint8)
-    return with_channels(colour, channels)
-
-
-def _has_adobe_mark(contents: bytes) -> bool:
-    """Tell whether an APP14 segment of Adobe stands among the segments before the image data."""
-    place = 2
-    while place + 4 <= len(contents) and contents[place] == 0xFF:
-        kind, length = contents[place + 1], int.from_bytes(contents[place + 2 : place + 4], "big")
-        if kind == 0xEE and contents[place + 4 : place + 9] == b"Adobe":
-            return True
-        if kind == 0xDA or length < 2:
-            return False
-        place += 2 + length
-    return False
+    wide = inks.astype(np.uint32) if is_inverted else 255 - inks.astype(np.uint32)
+    return (wide[..., 3:] * wide[..., :3] // 255).astype(np.uint8)
