@@ -168,7 +168,11 @@ class Planner:
             return feed.node
         if not all(function.is_ready for function in lowered.functions):
             feed = PreparingFeed(feed, lowered.functions)
-        return Parallel(Task(feed, lowered.functions), self.engine, lowered.calls, lowered.in_order)
+        return self.stage(Task(feed, lowered.functions), lowered.calls, in_order=lowered.in_order)
+
+    def stage(self, task: Task, calls: int | None, *, in_order: bool) -> Node:
+        """Return the stage that does a task at each address of its feed."""
+        return Parallel(task, self.engine, calls, in_order)
 
     def pipe(self, lowered: Lowered) -> Pipe:
         """Return something that takes functions."""

@@ -21,8 +21,8 @@ from mainstay.data.structures import Structure, flatten, leaf_names
 from mainstay.io import Ragged
 
 
-class Batch(Operation):
-    """Batches of `size` elements.
+class Batching(Operation):
+    """Batches of `size` elements, however they are put together.
 
     Args:
         upstream: The elements.
@@ -30,7 +30,6 @@ class Batch(Operation):
         drop_remainder: Whether a last batch that is not full is left out.
     """
 
-    name = "batch"
     is_light = True
 
     def __init__(self, upstream: Operation, size: int, drop_remainder: bool) -> None:
@@ -38,9 +37,9 @@ class Batch(Operation):
         self.size, self.drop_remainder = size, drop_remainder
 
     @property
-    def spec(self) -> Structure:
-        """That of the elements, with a leading axis."""
-        return batched(self.inputs[0].spec, self.size if self.drop_remainder else None)
+    def fixed_size(self) -> int | None:
+        """The length of the leading axis of every batch, if it is one."""
+        return self.size if self.drop_remainder else None
 
     @property
     def cardinality(self) -> int:
@@ -53,6 +52,17 @@ class Batch(Operation):
     def parameters(self) -> Any:
         """The size, and whether the remainder is dropped."""
         return [self.size, self.drop_remainder]
+
+
+class Batch(Batching):
+    """Batches of `size` elements of one shape."""
+
+    name = "batch"
+
+    @property
+    def spec(self) -> Structure:
+        """That of the elements, with a leading axis."""
+        return batched(self.inputs[0].spec, self.fixed_size)
 
     def lower(self, planner: Planner) -> Lowered:
         """Return the stage."""

@@ -12,7 +12,7 @@ from mainstay.core import ArgumentError, DataError, TensorSpec
 from mainstay.data import columns as _columns
 from mainstay.data.chunks import Chunk
 from mainstay.data.columns import Array, Column, Loose
-from mainstay.data.operations.batching import Batch
+from mainstay.data.operations.batching import Batching
 from mainstay.data.plan import Lowered, Operation, Planner
 from mainstay.data.streams import Cursor, Epoch, Node, State
 from mainstay.data.structures import Structure, flatten, leaf_names, map_structure, pack, skeleton_of
@@ -133,7 +133,7 @@ def _padded_spec(spec: Any, shape: Shape | None, name: str) -> TensorSpec:
     return TensorSpec(shape, spec.dtype)
 
 
-class PaddedBatch(Batch):
+class PaddedBatch(Batching):
     """Batches of `size` elements, filled up to one shape.
 
     Args:
@@ -152,11 +152,11 @@ class PaddedBatch(Batch):
     @property
     def spec(self) -> Structure:
         """That of the elements, filled up, with a leading axis."""
-        return self.padding.spec(self.inputs[0].spec, self.size if self.drop_remainder else None)
+        return self.padding.spec(self.inputs[0].spec, self.fixed_size)
 
     def parameters(self) -> Any:
         """The size, the padding, and whether the remainder is dropped."""
-        return [self.size, self.drop_remainder, self.padding.parameters()]
+        return [super().parameters(), self.padding.parameters()]
 
     def lower(self, planner: Planner) -> Lowered:
         """Return the stage."""
@@ -288,7 +288,7 @@ def _target(own: Sequence[tuple[int, ...]], shape: Shape | None, start: int) -> 
             raise _MisfitError(
                 "a row does not fit the padded shape", start + index, f"at most {list(shape)}", f"shape {list(axes)}"
             )
-    return tuple(length if wanted is None else wanted for length, wanted in zip(longest, shape, strict=True))
+    return tuple([length if wanted is None else wanted for length, wanted in zip(longest, shape, strict=True)])
 
 
 def _filler(value: Any, dtype: np.dtype[Any]) -> Any:

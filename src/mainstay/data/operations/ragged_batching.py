@@ -12,7 +12,7 @@ from mainstay.core import DataError, TensorSpec
 from mainstay.data import columns as _columns
 from mainstay.data.chunks import Chunk
 from mainstay.data.columns import Column, Loose
-from mainstay.data.operations.batching import Batch, grouped
+from mainstay.data.operations.batching import Batching, grouped
 from mainstay.data.plan import Lowered, Operation, Planner
 from mainstay.data.specs import RaggedTensorSpec, Spec, batched
 from mainstay.data.streams import Cursor, Epoch, Node, State
@@ -20,7 +20,7 @@ from mainstay.data.structures import Structure, flatten, leaf_names, map_structu
 from mainstay.io import Ragged
 
 
-class RaggedBatch(Batch):
+class RaggedBatch(Batching):
     """Batches of `size` elements; a component whose shape varies becomes a `Ragged`, any other an array.
 
     Args:
@@ -39,7 +39,7 @@ class RaggedBatch(Batch):
     @property
     def spec(self) -> Structure:
         """Lists where an axis varies."""
-        size = self.size if self.drop_remainder else None
+        size = self.fixed_size
 
         def of(spec: Spec) -> Spec:
             rank = ragged_axes(spec)

@@ -106,6 +106,7 @@ def as_column(value: Any) -> Column:
             received=repr(value),
             fix="use from_tensors for one element",
         )
+    array = _as_tensorflow_does(value, array)
     if array.dtype.kind in "SU" or (array.dtype == object and array.ndim == 1):
         return stack(array.tolist()) if array.ndim == 1 and array.size else _bytes_array(array)
     if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16" and array.dtype != object:
@@ -114,6 +115,18 @@ def as_column(value: Any) -> Column:
             received=f"dtype {array.dtype}",
             fix="convert it first, timestamps for instance with .astype('int64')",
         )
+    return array
+
+
+def _as_tensorflow_does(value: Any, array: Array) -> Array:
+    """Return the array of a list of Python's numbers in 32 bits, if they fit, as `tf.constant` has it."""
+    while isinstance(value, (list, tuple)) and value:
+        value = value[0]
+    if type(value) is float and array.dtype == np.float64:
+        return array.astype(np.float32)
+    if type(value) is int and array.dtype == np.int64:
+        narrow = array.astype(np.int32)
+        return narrow if np.array_equal(narrow, array) else array
     return array
 
 
