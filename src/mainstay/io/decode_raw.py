@@ -9,7 +9,8 @@ import numpy as np
 from mainstay.core import ArgumentError, DataError
 from mainstay.io.binary_columns import binary_column, binary_parts
 
-_TYPES = frozenset("float16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool complex64".split())
+_WHOLE = {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+_TYPES = frozenset({*_WHOLE, "float16", "float32", "float64", "complex64", "bool"})
 
 
 def decode_raw(input_bytes: Any, out_type: Any, little_endian: bool = True) -> np.ndarray:
@@ -62,7 +63,8 @@ def decode_raw(input_bytes: Any, out_type: Any, little_endian: bool = True) -> n
             received=f"{size} bytes",
         )
     flat = data[int(bounds[0]) : int(bounds[-1])]
-    if dtype == bool:
+    numbers: np.ndarray
+    if dtype.kind == "b":
         numbers = flat != 0
     else:
         numbers = flat.view(dtype.newbyteorder("<" if little_endian else ">")).astype(dtype, copy=False)
