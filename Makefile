@@ -59,11 +59,14 @@ INSTALL = $(BIN)/python tools/pins.py select $(1) > $(VENV)/requirements.txt \
 	&& $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . \
 	&& touch $@
 
-$(VENV)/.ready: $(VENV)/.made pyproject.toml constraints.txt tools/pins.py
+# The C library is compiled when the project is installed, where there is a compiler.
+NATIVE := hatch_build.py $(wildcard src/mainstay/core/native/*.[ch])
+
+$(VENV)/.ready: $(VENV)/.made pyproject.toml constraints.txt tools/pins.py $(NATIVE)
 	@echo "Installing into $(VENV) ..."
 	@$(call INSTALL,)
 
-$(VENV)/.ready-%: $(VENV)/.made pyproject.toml constraints.txt tools/pins.py
+$(VENV)/.ready-%: $(VENV)/.made pyproject.toml constraints.txt tools/pins.py $(NATIVE)
 	@echo "Installing into $(VENV), with what '$*' needs ..."
 	@$(call INSTALL,$*)
 

@@ -8,6 +8,7 @@ import numpy as np
 from mainstay import (
     analysis,
     core,
+    data,
     distribute,
     framework,
     hostops,

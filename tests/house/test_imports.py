@@ -36,6 +36,8 @@ ROOMS = [
     "cli",
 ]
 BANNED = {"tensorflow", "torch", "pickle", "cloudpickle", "dill", "marshal", "shelve"}
+# A function of the user travels to a process that we started ourselves, through a pipe that nobody else sees.
+EXCEPTIONS = {"data/execution/pickling.py": {"pickle", "cloudpickle"}}
 
 
 def sources(source: Path) -> list[Path]:
@@ -97,7 +99,7 @@ def banned_violations(source: Path) -> list[str]:
         f"{file.relative_to(source)}:{line}: {name}"
         for file in sources(source)
         for line, name in imported(source, file)
-        if name.split(".")[0] in BANNED
+        if name.split(".")[0] in BANNED - EXCEPTIONS.get(file.relative_to(source).as_posix(), set())
     ]
 
 

@@ -296,6 +296,12 @@ class DatasetAdapter(DataAdapter):
         return self._begin(goes_on=False)
 
     @property
+    def full_batches(self) -> int:
+        """How many batches a pass has at least before one that may be shorter; 0 where that is not known."""
+        may_be_short = any(spec.shape[:1] == (None,) for spec in keras.tree.flatten(self.dataset.element_spec))
+        return max((self._num_batches or 0) - may_be_short, 0)
+
+    @property
     def num_batches(self) -> int | None:
         """How many batches a pass has, if that is known."""
         return self._num_batches

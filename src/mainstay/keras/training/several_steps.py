@@ -105,7 +105,7 @@ def steps_for(run: Run, adapter: Any) -> int:
     leaves = jax.tree.leaves(structure)
     if not leaves or not all(isinstance(leaf, (np.ndarray, jax.Array)) for leaf in leaves):
         return 1
-    whole = adapter.num_batches or 0 if is_dataset else leaves[0].shape[0] // adapter.batch_size
+    whole = adapter.full_batches if is_dataset else leaves[0].shape[0] // adapter.batch_size
     done = model.__dict__.get("_steps_done", {})
     planned = done[run.kind] = done.get(run.kind, 0) + whole * run.epochs
     model.__dict__["_steps_done"] = done
