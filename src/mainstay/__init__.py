@@ -48,6 +48,7 @@ _NAMES = {
     "ops": "mainstay.keras.ops",
     "print": "mainstay.framework",
     "stop_gradient": "mainstay.framework",
+    "train": "mainstay.io.train",
 }
 
 _DTYPES = (

@@ -42,6 +42,7 @@ from mainstay.framework import (
     print,  # noqa: A004
     stop_gradient,
 )
+from mainstay.io import train
 
 __version__: str
 _ROOMS: tuple[str, ...]
@@ -85,6 +86,7 @@ __all__ = [
     "convert_to_tensor",
     "core",
     "custom_gradient",
+    "data",
     "distribute",
     "float16",
     "float32",
@@ -109,6 +111,7 @@ __all__ = [
     "stop_gradient",
     "string",
     "summary",
+    "train",
     "transform",
     "uint8",
     "uint16",

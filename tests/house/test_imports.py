@@ -105,7 +105,7 @@ def banned_violations(source: Path) -> list[str]:
 
 def undeclared_imports(source: Path, declared: set[str]) -> list[str]:
     """The packages that are imported although pyproject.toml does not declare them."""
-    providers = {"google": "protobuf", "google_crc32c": "google-crc32c", "jaxlib": "jax"}
+    providers = {"PIL": "pillow", "google": "protobuf", "google_crc32c": "google-crc32c", "jaxlib": "jax"}
     names = {name.split(".")[0] for file in sources(source) for _, name in imported(source, file, when_run=True)}
     outside = names - {"mainstay", ""} - set(sys.stdlib_module_names)
     return sorted(name for name in outside if providers.get(name, name.replace("_", "-")) not in declared)

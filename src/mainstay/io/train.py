@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mainstay import _absence
 from mainstay.core import message_class
 
 __all__ = [
@@ -41,7 +42,7 @@ SequenceExample: Any
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return message_class(f"tensorflow.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise AttributeError(_absence(name, "train."), name=name)
 
 
 def __dir__() -> list[str]:
