@@ -15,6 +15,7 @@ from data_rivals.cases import Case
 from data_rivals.inputs import CHOSEN, COLUMNS, INDICES, SIDE, Inputs, arrays, python_work
 
 AUTOTUNE = tf.data.AUTOTUNE
+TYPES = {"string": tf.string, "int64": tf.int64, "float32": tf.float32}
 BUFFER = 100_000
 
 
@@ -39,7 +40,11 @@ def pipeline(case: Case, variant: str, inputs: Inputs) -> Callable[[], Iterable[
             return lambda: examples(inputs.tfrecord, case.batch, variant)
         case "csv":
             return lambda: tf.data.experimental.make_csv_dataset(
-                inputs.csv, case.batch, column_defaults=list(COLUMNS.values()), num_epochs=1, shuffle=False
+                inputs.csv,
+                case.batch,
+                column_defaults=[TYPES[kind] for kind in COLUMNS.values()],
+                num_epochs=1,
+                shuffle=False,
             )
         case "parquet":
             return lambda: (
@@ -69,8 +74,7 @@ def log1p(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def examples(path: str, batch: int, variant: str) -> Any:
-    types = {"string": tf.string, "int64": tf.int64, "float32": tf.float32}
-    features = {name: tf.io.FixedLenFeature([], types[kind]) for name, kind in COLUMNS.items()}
+    features = {name: tf.io.FixedLenFeature([], TYPES[kind]) for name, kind in COLUMNS.items()}
     records = tf.data.TFRecordDataset(path)
     if variant == "rows":
         return records.map(lambda record: tf.io.parse_single_example(record, features), AUTOTUNE).batch(batch)
