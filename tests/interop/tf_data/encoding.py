@@ -69,12 +69,16 @@ def _shape(shape):
     return [None if size is None else int(size) for size in shape]
 
 
+_SLIPS = (ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError, NotImplementedError)
+
+
 def fails(program):
-    """Whether a program raises, whatever the exception is called; a name that does not exist is no refusal."""
+    """Whether a program is refused, and whether for want of a file; a slip such as a KeyError is no refusal."""
     try:
         program()
-    except (AttributeError, ImportError):
+    except _SLIPS:
         raise
-    except Exception:
-        return "raises"
-    return "does not raise"
+    except Exception as error:
+        missing = type(error).__name__ in ("NotFoundError", "StorageError") or isinstance(error, FileNotFoundError)
+        return "has no such file" if missing else "is refused"
+    return "is accepted"
