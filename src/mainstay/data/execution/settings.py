@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +33,12 @@ def default_ram_budget() -> int:
     except (ValueError, OSError, AttributeError):
         memory = 4 * _MOST_BYTES
     return min(_MOST_BYTES, max(memory // 4, 1))
+
+
+def is_free_threaded() -> bool:
+    """Return whether this interpreter runs Python on several threads at a time."""
+    enabled = getattr(sys, "_is_gil_enabled", None)
+    return enabled is not None and not enabled()
 
 
 @dataclass(frozen=True)
