@@ -63,6 +63,9 @@ def spec_of_rows(column: Column) -> Spec:
         return TensorSpec(column.shape[1:], column.dtype)
     if isinstance(column, Ragged):
         inner = spec_of_rows(column.values)
+        if isinstance(column.values, Ragged):
+            rank = 1 + (inner.ragged_rank if isinstance(inner, RaggedTensorSpec) else 0)
+            return RaggedTensorSpec((None, *inner.shape), inner.dtype, rank)
         return TensorSpec((None, *inner.shape), inner.dtype)
     return _common(column)
 
@@ -82,8 +85,9 @@ def spec_of(value: Any) -> Spec:
     if isinstance(value, Nested):
         return DatasetSpec(value.element_spec)
     if isinstance(value, Ragged):
-        inner = spec_of_rows(value.values)
-        return RaggedTensorSpec((len(value), None, *inner.shape), inner.dtype)
+        inner = spec_of_rows(value)
+        rank = 1 + (inner.ragged_rank if isinstance(inner, RaggedTensorSpec) else 0)
+        return RaggedTensorSpec((len(value), *inner.shape), inner.dtype, rank)
     array = np.asarray(value)
     return TensorSpec(array.shape, "string" if array.dtype.kind in "SUO" else array.dtype)
 
