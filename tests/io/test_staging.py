@@ -6,7 +6,7 @@ from typing import Any
 from mainstay.io import HostFunction, current_stage, host_function, staged_calls
 
 
-@host_function(many=lambda column, step: [value + step for value in column], name="plus")
+@host_function(many=lambda column, step: [value + step for value in column])
 def add(value: int, step: int) -> int:
     """Add."""
     return value + step
@@ -18,6 +18,7 @@ class Noted:
 
     def call(self, function: HostFunction, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         self.calls.append((function.name, args, dict(kwargs)))
+        assert function.many is not None
         return function.many([10, 20], *args[1:], **kwargs)
 
 
@@ -34,5 +35,5 @@ def test_a_call_goes_to_the_stage_until_it_is_left() -> None:
         with staged_calls(None):
             assert add(1, 2) == 3
     assert current_stage() is None
-    assert stage.calls == [("plus", (1,), {"step": 2})]
+    assert stage.calls == [("add", (1,), {"step": 2})]
     assert add(1, 2) == 3

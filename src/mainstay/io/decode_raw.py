@@ -8,11 +8,13 @@ import numpy as np
 
 from mainstay.core import ArgumentError, DataError
 from mainstay.io.binary_columns import binary_column, binary_parts
+from mainstay.io.staging import host_function
 
 _WHOLE = {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 _TYPES = frozenset({*_WHOLE, "float16", "float32", "float64", "complex64", "bool"})
 
 
+@host_function(is_columnar=True)
 def decode_raw(input_bytes: Any, out_type: Any, little_endian: bool = True) -> np.ndarray:
     """Read the bytes of strings as numbers.
 

@@ -13,8 +13,10 @@ from mainstay.io.example_assembly import assemble, assemble_one
 from mainstay.io.example_native import native_parser, parse_native, parse_one_native
 from mainstay.io.example_numpy import parse_numpy
 from mainstay.io.example_plan import Place, Plan, plan_examples
+from mainstay.io.staging import host_function
 
 
+@host_function(is_columnar=True)
 def parse_example(serialized: Any, features: Mapping[str, Any] | Plan) -> dict[str, Any]:
     """Parse many serialized tf.Examples into one column for each feature.
 
@@ -52,6 +54,7 @@ def parse_example(serialized: Any, features: Mapping[str, Any] | Plan) -> dict[s
     return parse_records(data, starts[:-1], np.diff(starts), plan)
 
 
+@host_function(many=lambda serialized, features: parse_example(serialized, features))
 def parse_single_example(serialized: Any, features: Mapping[str, Any] | Plan) -> dict[str, Any]:
     """Parse one serialized tf.Example.
 

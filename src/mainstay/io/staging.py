@@ -24,12 +24,19 @@ class HostFunction:
         name: What it is called in messages, such as ``decode_raw``.
         one: The function of one element.
         many: Takes what `one` takes, with a column of the elements in place of each argument that belongs to an
-            element, and returns the structure of columns that `one`, called row by row, would give.
+            element, and returns the structure of columns that `one`, called row by row, would give. None where there
+            is no quicker way than to call `one` for each.
+        varies: Whether the results for two elements differ in shape, as images do.
+        is_slow: Whether an element takes so long, or so much memory, that only few are taken at a time.
+        takes_rows: Whether strings that come in batches are handed to `many` row by row; else as they are.
     """
 
     name: str
     one: Callable[..., Any]
-    many: Callable[..., Any]
+    many: Callable[..., Any] | None = None
+    varies: bool = False
+    is_slow: bool = False
+    takes_rows: bool = True
 
 
 class Stage(Protocol):
@@ -57,16 +64,21 @@ def current_stage() -> Stage | None:
     return _STAGE.get()
 
 
-def host_function(many: Callable[..., Any], name: str | None = None) -> Callable[[Function], Function]:
-    """Return a decorator for a function of one element.
+def host_function(
+    many: Callable[..., Any] | None = None, *, varies: bool = False, is_slow: bool = False, is_columnar: bool = False
+) -> Callable[[Function], Function]:
+    """Return a decorator for a function of one element; see `HostFunction`.
 
     Args:
-        many: Its form for many; see `HostFunction`.
-        name: What it is called; the function's own name where it is None.
+        many: Its form for many.
+        varies: Whether the results for two elements differ in shape.
+        is_slow: Whether only few elements are to be taken at a time.
+        is_columnar: Whether it is its own form for many.
     """
 
     def decorate(function: Function) -> Function:
-        described = HostFunction(name or function.__name__, function, many)
+        form = function if is_columnar else many
+        described = HostFunction(function.__name__, function, form, varies=varies, is_slow=is_slow)
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from mainstay.core import MainstayError
-from mainstay.data.columns import Column
+from mainstay.data.chunks import Chunk
+from mainstay.data.columns import Column, Loose, group, rows, ungroup
 from mainstay.data.functions.opaque import Opaque, UntraceableError
-from mainstay.data.structures import Structure, flatten, pack, skeleton_of
+from mainstay.data.functions.values import as_element
+from mainstay.data.structures import Structure, flatten, map_structure, pack, skeleton_of
 from mainstay.io import HostFunction, staged_calls
 
 
@@ -44,11 +48,43 @@ class HostCall:
     def run(self, columns: Sequence[Column]) -> Structure:
         """Return the structure of columns that it makes."""
 
-        def fill(value: Any) -> Any:
-            return columns[value.index] if isinstance(value, Place) else value
-
+        taken = {place: columns[place] for place in self.places}
         with staged_calls(None):
-            return self.function.many(*_replace(self.args, fill), **_replace(dict(self.kwargs), fill))
+            if self.function.many is None:
+                return self._each(taken)
+            size = _batch_size(list(taken.values())) if self.function.takes_rows else None
+            if size is None:
+                return self._call(self.function.many, taken)
+            result = self._call(self.function.many, {place: ungroup(column) for place, column in taken.items()})
+            return map_structure(lambda column: group(column, size), result)
+
+    def _call(self, function: Callable[..., Any], values: Mapping[int, Any]) -> Any:
+        def fill(value: Any) -> Any:
+            return values[value.index] if isinstance(value, Place) else value
+
+        return function(*_replace(self.args, fill), **_replace(dict(self.kwargs), fill))
+
+    def _each(self, taken: Mapping[int, Column]) -> Structure:
+        """Return what the function makes of the elements one by one."""
+        results = [
+            self._call(self.function.one, dict(zip(taken, values, strict=True)))
+            for values in zip(*map(rows, taken.values()), strict=True)
+        ]
+        elements = [as_element(result) for result in results]
+        if not self.function.varies:
+            return Chunk.of_rows(elements).structure
+        leaves = zip(*map(flatten, elements), strict=True)
+        return pack(skeleton_of(elements[0]), [Loose(list(values)) for values in leaves])
+
+
+def _batch_size(columns: Sequence[Column]) -> int | None:
+    """Return how many strings there are in each element; None where an element is no batch of strings."""
+    sizes = {column.shape[1] for column in columns if _is_batches(column)}
+    return sizes.pop() if len(sizes) == 1 and all(map(_is_batches, columns)) else None
+
+
+def _is_batches(column: Column) -> bool:
+    return isinstance(column, np.ndarray) and column.dtype == object and column.ndim == 2
 
 
 def _note(value: Any, found: list[int]) -> Any:

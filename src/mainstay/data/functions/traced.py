@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from mainstay.core import MainstayError
 from mainstay.data.chunks import Chunk
 from mainstay.data.columns import Column
 from mainstay.data.functions.function import Function
@@ -18,7 +19,7 @@ from mainstay.data.functions.program import Program
 from mainstay.data.functions.rows import row_function
 from mainstay.data.functions.steps import Step, is_number
 from mainstay.data.functions.tracing import Computed, Leaf, Through, Trace, trace
-from mainstay.data.structures import Structure, flatten, skeleton_of
+from mainstay.data.structures import flatten, skeleton_of
 
 _MOST_SHAPES = 64
 
@@ -80,7 +81,7 @@ class TracedSteps(Function):
         self.name = " → ".join(step.name for step in steps)
         self.one_to_one = not steps[-1].is_filter
         self.calls = found.calls
-        self.skeleton_in: Structure = None
+        self.is_row_bound = any(made.call.function.is_slow for made in found.calls)
         self._lock = threading.Lock()
         self._kinds = _kinds(columns)
         self.compiled = Compiled(found)
@@ -89,7 +90,11 @@ class TracedSteps(Function):
 
     def __call__(self, chunk: Chunk) -> Chunk:
         """Return the chunk of the results."""
-        columns = call_host(self.calls, chunk.columns)
+        try:
+            columns = call_host(self.calls, chunk.columns)
+        except MainstayError:
+            # Called for each element, the function says where it fails, and it may take what whole columns cannot.
+            columns = None
         compiled = None if columns is None or _kinds(columns) != self._kinds else self._of_shape(chunk, columns)
         if columns is not None and compiled is not None:
             return compiled.run(columns, chunk)

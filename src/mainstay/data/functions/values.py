@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from mainstay.core import DataError
 from mainstay.data.columns import Nested
@@ -94,6 +95,8 @@ def _of_list(values: list[Any]) -> Any:
 
 def _of_object(value: Any) -> Any:
     """Return an array of NumPy, JAX, Keras or anything that converts to one."""
+    if isinstance(value, (pa.Array, pa.ChunkedArray)):
+        value = np.asarray(value.to_pylist(), object) if _holds_strings(value.type) else value.to_numpy()
     array = np.asarray(value)
     if array.dtype.kind in "SU":
         return _of_strings(array)
@@ -108,6 +111,15 @@ def _of_object(value: Any) -> Any:
     if "jax" in sys.modules and getattr(value, "weak_type", False):
         array = array.astype(_NARROW.get(array.dtype.name, array.dtype), copy=False)
     return array if array.ndim or isinstance(value, np.ndarray) else array[()]
+
+
+def _holds_strings(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+    )
 
 
 def _of_strings(array: np.ndarray[Any, Any]) -> Any:

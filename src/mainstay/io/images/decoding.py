@@ -12,8 +12,10 @@ from mainstay.io.images.contents import Pixels, check_channels, image_bytes, ima
 from mainstay.io.images.gif import count_frames, read_gif
 from mainstay.io.images.jpeg import DEFAULT_OPTIONS, JpegOptions, read_jpeg
 from mainstay.io.images.png import read_png
+from mainstay.io.staging import host_function
 
 
+@host_function(varies=True, is_slow=True)
 def decode_image(
     contents: Any, channels: int | None = None, *, dtype: Any = "uint8", expand_animations: bool = True
 ) -> Pixels:
@@ -44,6 +46,7 @@ def decode_image(
     return to_dtype(read_still(contents, kind, channels, sixteen=np.dtype(dtype).itemsize > 1), dtype)
 
 
+@host_function(varies=True, is_slow=True)
 def decode_jpeg(
     contents: Any,
     channels: int = 0,
@@ -86,6 +89,7 @@ def decode_jpeg(
     return _decode_one(contents, channels, "decode_jpeg", options)
 
 
+@host_function(varies=True, is_slow=True)
 def decode_png(contents: Any, channels: int = 0, *, dtype: Any = "uint8") -> Pixels:
     """Decode a PNG as `tf.io.decode_png` does; a JPEG and a GIF of one frame are taken as well.
 
@@ -110,6 +114,7 @@ def decode_png(contents: Any, channels: int = 0, *, dtype: Any = "uint8") -> Pix
     return to_dtype(_decode_one(contents, channels, "decode_png", sixteen=sixteen), dtype)
 
 
+@host_function(varies=True, is_slow=True)
 def decode_gif(contents: Any) -> Pixels:
     """Decode all frames of a GIF as they are shown; a JPEG and a PNG give one frame.
 
@@ -127,6 +132,7 @@ def decode_gif(contents: Any) -> Pixels:
     return read_gif(contents) if kind == "gif" else read_still(contents, kind, 3)[None]
 
 
+@host_function(varies=True, is_slow=True)
 def decode_bmp(contents: Any, channels: int = 0) -> Pixels:
     """Decode a BMP.
 

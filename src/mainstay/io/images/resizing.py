@@ -13,6 +13,7 @@ from mainstay.core import ArgumentError
 from mainstay.core.native import ADDRESS, native_function
 from mainstay.io.images.contents import MAX_PIXELS, Pixels
 from mainstay.io.images.weights import METHODS, AxisWeights, axis_weights
+from mainstay.io.staging import host_function
 
 Floats = NDArray[np.float32]
 
@@ -30,6 +31,7 @@ class _Axis(ctypes.Structure):
     )
 
 
+@host_function(is_slow=True)
 def resize_images(
     images: Any,
     size: tuple[int, int],
