@@ -154,21 +154,26 @@ class Planner:
         """Return the stage of what is still being put together."""
         if isinstance(lowered, Node):
             return lowered
-        feed = lowered.feed
-        if isinstance(feed, RowFeed) and not feed.rows:
-            source = feed.source
-            rows = self._chunk_rows(source.row_bytes, lowered.functions, is_slow=source.row_cost_is_high)
-            feed = replace(feed, rows=rows)
-        elif isinstance(feed, BlockFeed) and not feed.rows:
-            feed = replace(feed, rows=self._chunk_rows(feed.source.row_bytes, lowered.functions))
-        elif isinstance(feed, StreamFeed) and not feed.rows:
-            is_columnar = feed.source.is_columnar and not any(f.is_row_bound for f in lowered.functions)
-            feed = replace(feed, rows=_MOST_ROWS if is_columnar else self.batch_rows or _ROW_BOUND_ROWS)
+        feed = self.sized(lowered).feed
         if isinstance(feed, NodeFeed) and not lowered.functions:
             return feed.node
         if not all(function.is_ready for function in lowered.functions):
             feed = PreparingFeed(feed, lowered.functions)
         return self.stage(Task(feed, lowered.functions), lowered.calls, in_order=lowered.in_order)
+
+    def sized(self, pipe: Pipe) -> Pipe:
+        """Return a pipe whose feed knows how many elements to give at a time."""
+        feed = pipe.feed
+        if isinstance(feed, RowFeed) and not feed.rows:
+            source = feed.source
+            rows = self._chunk_rows(source.row_bytes, pipe.functions, is_slow=source.row_cost_is_high)
+            feed = replace(feed, rows=rows)
+        elif isinstance(feed, BlockFeed) and not feed.rows:
+            feed = replace(feed, rows=self._chunk_rows(feed.source.row_bytes, pipe.functions))
+        elif isinstance(feed, StreamFeed) and not feed.rows:
+            is_columnar = feed.source.is_columnar and not any(f.is_row_bound for f in pipe.functions)
+            feed = replace(feed, rows=_MOST_ROWS if is_columnar else self.batch_rows or _ROW_BOUND_ROWS)
+        return replace(pipe, feed=feed)
 
     def stage(self, task: Task, calls: int | None, *, in_order: bool) -> Node:
         """Return the stage that does a task at each address of its feed."""

@@ -50,6 +50,8 @@ class Chain(Function):
         beginning: Gives the first elements that come in. Where it cannot, the first chunk that arrives decides.
     """
 
+    adds_none = True
+
     def __init__(self, steps: Sequence[Step], beginning: Beginning | None) -> None:
         self.steps = tuple(steps)
         self.name = " → ".join(step.name for step in steps)

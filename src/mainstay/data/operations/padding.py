@@ -251,7 +251,7 @@ def _joined(batches: Sequence[Array]) -> Column:
 
 def _padded_lists(lists: Ragged, shape: Shape | None, value: Any, start: int) -> Array:
     """Return one batch of the rows of a ragged column."""
-    inner = lists.shape[2:]
+    inner = tuple([int(axis or 0) for axis in lists.shape[2:]])
     lengths = lists.row_lengths()
     longest = int(lengths.argmax())
     target = _target([(int(lengths[longest]), *inner)], shape, start + longest)
