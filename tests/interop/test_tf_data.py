@@ -25,8 +25,9 @@ def titles() -> list[str]:
     return found
 
 
-def run(python: str, *arguments: object, options: tuple[str, ...] = ()) -> None:
-    command = [python, *options, str(FOLDER / "run.py"), *map(str, arguments)]
+def run(python: str, world: str, *arguments: object) -> None:
+    strict = ["-W", "error"] if world == "mainstay" else []
+    command = [python, *strict, str(FOLDER / "run.py"), world, *map(str, arguments)]
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(command, env=os.environ | quiet, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
