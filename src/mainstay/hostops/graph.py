@@ -14,10 +14,12 @@ import pyarrow as pa
 
 from mainstay.core import TransformError
 from mainstay.hostops.columns import Column, Values
+from mainstay.hostops.elements import of_element, of_elements
 from mainstay.hostops.graph_json import graph_from_json, graph_to_json
 from mainstay.hostops.program import HostInput, HostNode, Program
 from mainstay.hostops.signatures import FLOATS
 from mainstay.hostops.words import Words, object_array
+from mainstay.io import HostFunction, current_stage
 
 Array = np.ndarray[Any, Any]
 
@@ -161,7 +163,18 @@ class HostGraph:
         Returns:
             The outputs by name, each `[rows]` of its dtype in `output_specs`; strings as an object array.
         """
+        stage = current_stage()
+        if stage is not None:
+            called = HostFunction("HostGraph", self._of_element, self._of_elements, takes_rows=False)
+            result: dict[str, Values] = stage.call(called, (values,), {})
+            return result
         return self.run(self.columns(values))
+
+    def _of_element(self, values: Mapping[str, Any]) -> dict[str, Values]:
+        return of_element(self, values)
+
+    def _of_elements(self, values: Mapping[str, Any]) -> dict[str, Values]:
+        return of_elements(self, values)
 
     def run(self, columns: list[Column]) -> dict[str, Values]:
         """Run the graph on columns in the order of `inputs` that the caller has checked already."""

@@ -54,7 +54,7 @@ def as_leaf(value: Any) -> Any:
         DataError: It is none of them, and cannot become one.
     """
     if isinstance(value, np.str_):
-        return str(value).encode()
+        return str(value).encode("utf-8", "surrogateescape")
     if isinstance(value, (np.bytes_, bytearray, memoryview)):
         return bytes(value)
     if isinstance(value, _READY):
@@ -62,7 +62,7 @@ def as_leaf(value: Any) -> Any:
     if isinstance(value, (bool, int, float)):
         return _number(value)
     if isinstance(value, str):
-        return value.encode()
+        return value.encode("utf-8", "surrogateescape")
     if isinstance(value, list):
         return _of_list(value)
     return _of_object(value)
@@ -123,7 +123,7 @@ def _holds_strings(kind: pa.DataType) -> bool:
 
 
 def _of_strings(array: np.ndarray[Any, Any]) -> Any:
-    flat = [item.encode() if isinstance(item, str) else item for item in array.reshape(-1).tolist()]
+    flat = [item.encode("utf-8", "surrogateescape") if isinstance(item, str) else item for item in array.reshape(-1).tolist()]
     wrong = next((item for item in flat if not isinstance(item, bytes)), None)
     if wrong is not None:
         raise DataError(
