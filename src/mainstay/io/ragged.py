@@ -249,9 +249,11 @@ def _row_array(row: Any, dtype: Any = None) -> np.ndarray:
     """Return a row as an array; strings as objects, for NumPy's own strings lose the zero bytes at their end."""
     if is_binary(row):
         return to_objects(row)
-    if not isinstance(row, np.ndarray) and any(isinstance(value, bytes | str) for value in row):
+    if isinstance(row, list | tuple) and any(isinstance(value, bytes | str) for value in row):
         return np.array(row, object)
-    array = np.asarray(row, dtype if len(row) else None)
+    array = np.asarray(row)
+    if dtype is not None and array.size:
+        array = np.asarray(row, dtype)
     return array.astype(object) if array.dtype.kind in "SU" else array
 
 
