@@ -70,7 +70,7 @@ def pipeline(case: Case, variant: str, inputs: Inputs) -> Callable[[], Iterable[
 
 
 def log1p(row: dict[str, Any]) -> dict[str, Any]:
-    return {"x": np.log1p(np.abs(row["x"])) * 2, "y": row["y"]}
+    return {"x": tf.ops.log1p(tf.ops.abs(row["x"])) * 2, "y": row["y"]}
 
 
 def examples(path: str, batch: int, variant: str) -> Any:
