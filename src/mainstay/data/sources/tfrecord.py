@@ -93,7 +93,7 @@ class TFRecordSource(Stream):
         files: The files.
         codec: How they are compressed.
         features: How to parse the records; None for their bytes.
-        skip: Whether damaged records are left out and counted; else they are errors.
+        skipped: Counts damaged records, which are then left out; without it they are errors.
         block_bytes: How much is read at a time.
     """
 
@@ -105,12 +105,12 @@ class TFRecordSource(Stream):
         codec: Codec | None = None,
         *,
         features: Mapping[str, Any] | None = None,
-        skip: bool = False,
+        skipped: Skipped | None = None,
         block_bytes: int = _BLOCK_BYTES,
     ) -> None:
         self.files, self.codec, self.block_bytes = files, codec, block_bytes
         self.decoding = Decoding(features)
-        self.skipped = Skipped() if skip else None
+        self.skipped = skipped
         self.name = files.title
         self._rows: TFRecordRows | None = None
 
