@@ -28,8 +28,15 @@ from mainstay.data.snapshots.fingerprints import digest_column
 from mainstay.io import Ragged
 
 _PLAIN = (bool, int, str, type(None), type(Ellipsis), type(NotImplemented))
-_BUILT_IN = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType, np.ufunc)
-_BUILT_IN += (types.MethodWrapperType, types.ClassMethodDescriptorType, types.GetSetDescriptorType)
+_BUILT_IN = (
+    types.BuiltinFunctionType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.MethodWrapperType,
+    types.ClassMethodDescriptorType,
+    types.GetSetDescriptorType,
+    np.ufunc,
+)
 _PASSED_OVER = ("__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "__static_attributes__")
 
 
@@ -178,6 +185,19 @@ def _array(walk: _Walk, value: Any, where: str) -> Any:
     return digest_column(value) if value.dtype != object else walk.items(value.reshape(-1), where)
 
 
+@functools.lru_cache(maxsize=256)
+def _package(module: str) -> list[str]:
+    """Return the name of the package that a module belongs to, and its version."""
+    top = module.split(".")[0]
+    version = getattr(sys.modules.get(top), "__version__", None)
+    if version is None and top not in sys.stdlib_module_names:
+        try:
+            version = importlib.metadata.version(top)
+        except importlib.metadata.PackageNotFoundError:
+            version = ""
+    return [top, str(version or "")]
+
+
 _Description = tuple[Any, Callable[[_Walk, Any, str], Any]]
 _DESCRIPTIONS: tuple[_Description, ...] = (
     (types.FunctionType, _Walk.function),
@@ -225,16 +245,3 @@ def _is_installed(file: str | None, module: str | None) -> bool:
         return module is not None and module != "__main__"
     path = os.path.realpath(file)
     return path.startswith(_installed_folders()) or f"{os.sep}site-packages{os.sep}" in path
-
-
-@functools.lru_cache(maxsize=256)
-def _package(module: str) -> list[str]:
-    """Return the name of the package that a module belongs to, and its version."""
-    top = module.split(".")[0]
-    version = getattr(sys.modules.get(top), "__version__", None)
-    if version is None and top not in sys.stdlib_module_names:
-        try:
-            version = importlib.metadata.version(top)
-        except importlib.metadata.PackageNotFoundError:
-            version = ""
-    return [top, str(version or "")]

@@ -19,7 +19,7 @@ from mainstay.data.snapshots.reading import source_of
 from mainstay.data.sources.elements import dtype_of
 from mainstay.data.sources.source import RandomAccess
 from mainstay.data.streams import Epoch, Node, State
-from mainstay.data.structures import Structure, flatten
+from mainstay.data.structures import Structure, flatten, skeleton_of
 
 _log = logging.getLogger("mainstay.data")
 _GUESS = 64
@@ -161,7 +161,7 @@ class EntryRows(RandomAccess):
 
     def _on_file(self) -> Any:
         if self._rows is None:
-            snapshot = self.entry.find()
+            snapshot = self.entry.find(skeleton_of(self.spec))
             self._rows = None if snapshot is None else source_of(snapshot)
         return self._rows
 
@@ -176,6 +176,12 @@ class EntryRows(RandomAccess):
         rows = self._on_file()
         chunk: Chunk = made(self._pipe, np.arange(start, stop)) if rows is None else rows.span(start, stop)
         return chunk
+
+    def __reduce__(self) -> Any:
+        rows = self._on_file()
+        if rows is None:
+            raise TypeError("a cache that is not on file yet stays in its process")
+        return rows.__reduce_ex__(4)
 
     def fingerprint(self) -> Any:
         """The key of the entry."""
@@ -194,3 +200,6 @@ class EntryFeed(RowFeed):
         if self.fill is not None:
             self.source.fill(self.fill)
         yield from super().run(state, epoch)
+
+    def __reduce__(self) -> Any:
+        return RowFeed, (self.source, self.view, self.rows)

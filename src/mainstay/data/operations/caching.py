@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mainstay.core import ArgumentError
+from mainstay.core import ArgumentError, StorageError
 from mainstay.data.addressing import View
 from mainstay.data.chunks import Chunk
 from mainstay.data.feeds import RowFeed
@@ -26,10 +26,11 @@ from mainstay.data.operations.ordering import Reordering
 from mainstay.data.plan import Lowered, Operation, Parallel, Pipe, Planner, seeded
 from mainstay.data.row_store import RowStore
 from mainstay.data.snapshots.entries import Entry
-from mainstay.data.snapshots.reading import Snapshot
+from mainstay.data.snapshots.reading import Snapshot, source_of
 from mainstay.data.snapshots.writing import compression_of
 from mainstay.data.specs import INFINITE_CARDINALITY
 from mainstay.data.streams import Epoch, Node, State
+from mainstay.data.structures import Structure, skeleton_of
 
 _log = logging.getLogger("mainstay.data")
 
@@ -41,7 +42,7 @@ class Cache(Reordering):
         upstream: The elements.
         path: The folder to keep them in; empty for memory.
         key: What tells the elements from others in that folder; None derives it from the plan and its code.
-        compression: How files are compressed: one of `manifest.COMPRESSIONS`.
+        compression: How files are compressed; see `writing.compression_of`.
     """
 
     name = "cache"
@@ -64,30 +65,41 @@ class Cache(Reordering):
             )
         self.path, self.key, self.compression = os.fspath(path), key, compression_of(compression)
         self._lock = threading.Lock()
-        self._kept: dict[Any, RowStore | Memory | Entry] = {}
+        self._kept: dict[Any, RowStore | Memory | _Entries] = {}
         self._has_warned = False
 
     @property
     def nbytes(self) -> int:
         """About how many bytes of memory the elements take; what is on file takes none."""
         with self._lock:
-            return sum(kept.nbytes for kept in self._kept.values() if not isinstance(kept, Entry))
+            return sum(kept.nbytes for kept in self._kept.values() if not isinstance(kept, _Entries))
+
+    @property
+    def spec(self) -> Structure:
+        """That of the elements; as it was written where they are on file, so that nothing below is looked at."""
+        if self.path:
+            found = self._found(tuple(operation.seed or 0 for operation in seeded(self.inputs[0])))
+            if found is not None:
+                return found.snapshot.manifest.spec
+        return super().spec
 
     def lower(self, planner: Planner) -> Lowered:
         """Return addresses into the cache where what is below has addresses, else a stage that records."""
-        lowered = planner.lower(self.inputs[0])
-        if isinstance(lowered, Pipe):
-            lowered = lowered.addressed()
         seeds = tuple(planner.seed(operation) for operation in seeded(self.inputs[0]))
+        found = self._found(seeds) if self.path else None
+        if found is not None:
+            return found.lowered(self)
+        lowered = planner.lower(self.inputs[0])
+        if isinstance(lowered, Pipe) and self.compression == "none":
+            lowered = lowered.addressed()
         if not isinstance(lowered, Pipe) or not lowered.is_addressable or self.compression != "none":
-            kept = self._keep(seeds, self._entry if self.path else Memory)
+            kept = self._entries(seeds).stream if self.path else self._keep(seeds, lambda _: Memory())
             return CacheNode(planner.finish(lowered), kept, self)
         pipe = replace(lowered, in_order=True)
         node = planner.finish(pipe)
         length = len(pipe)
         if self.path:
-            entry = self._keep(seeds, self._entry)
-            rows = EntryRows(entry, pipe, self.inputs[0])
+            rows = EntryRows(self._entries(seeds).rows, pipe, self.inputs[0])
             return Pipe(EntryFeed(rows, View(length), 0, fill=node))
         store = self._keep((seeds, length), lambda _: RowStore(length))
         cold = node.task.feed.rows if isinstance(node, Parallel) and isinstance(node.task.feed, RowFeed) else 0
@@ -99,9 +111,22 @@ class Cache(Reordering):
                 self._kept[place] = make(place)
             return self._kept[place]
 
-    def _entry(self, seeds: tuple[int, ...]) -> Entry:
-        key = key_of(self.inputs[0], seeds, self.key)
-        return Entry(Path(self.path).absolute(), key, self.compression)
+    def _entries(self, seeds: tuple[int, ...]) -> _Entries:
+        entries: _Entries = self._keep(seeds, self._make_entries)
+        return entries
+
+    def _make_entries(self, seeds: tuple[int, ...]) -> _Entries:
+        key, folder = key_of(self.inputs[0], seeds, self.key), Path(self.path).absolute()
+        return _Entries(*(Entry(folder, f"{key}-{kind}", self.compression) for kind in ("rows", "stream")))
+
+    def _found(self, seeds: tuple[int, ...]) -> _Found | None:
+        """Return what is on file, if it can be used without a look at what is below."""
+        entries = self._entries(seeds)
+        for entry in (entries.rows, entries.stream):
+            snapshot = entry.find() if entry is entries.stream or self.compression == "none" else None
+            if snapshot is not None and not snapshot.manifest.has_names:
+                return _Found(entry, snapshot, entry is entries.rows)
+        return None
 
     def warn(self, elements: int) -> None:
         """Say, once, that a pass ended early and so kept nothing."""
@@ -118,20 +143,44 @@ class Cache(Reordering):
 
 
 @dataclass(frozen=True)
+class _Entries:
+    """The places of a cache on file: for elements that have addresses, and for those that come as a stream."""
+
+    rows: Entry
+    stream: Entry
+
+
+@dataclass(frozen=True)
+class _Found:
+    """An entry that is there; the elements have the order, and the states, that they had when it was written."""
+
+    entry: Entry
+    snapshot: Snapshot
+    has_addresses: bool
+
+    def lowered(self, operation: Cache) -> Lowered:
+        """Return what reads it."""
+        if not self.has_addresses:
+            return CacheNode(None, self.entry, operation)
+        source: Any = source_of(self.snapshot)
+        return Pipe(RowFeed(source, View(len(source)), 0))
+
+
+@dataclass(frozen=True)
 class CacheNode(Node):
     """A stream that is recorded in its first whole pass; its state is the number of the next element.
 
     A pass that goes on in the middle with an empty cache begins below at the beginning, and so fills it.
     """
 
-    upstream: Node
-    kept: Any
+    upstream: Node | None
+    kept: Memory | Entry
     operation: Cache
 
     def run(self, state: State, epoch: Epoch) -> Iterator[tuple[Chunk, State]]:
         """Yield the elements, from the cache if it is filled."""
         position = state or 0
-        kept = self.kept.find()
+        kept = self.kept.find(skeleton_of(self.operation.spec)) if isinstance(self.kept, Entry) else self.kept.find()
         if kept is None:
             yield from self._first(position)
             return
@@ -140,6 +189,8 @@ class CacheNode(Node):
             yield chunk, position
 
     def _first(self, start: int) -> Iterator[tuple[Chunk, State]]:
+        if self.upstream is None:
+            raise StorageError("the cache was removed while it was in use", where=self.operation.path)
         record: Record = self.kept.begin()
         position, expected, is_kept = 0, self.operation.cardinality, False
         chunks = self.upstream.run(None, ())

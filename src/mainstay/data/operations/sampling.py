@@ -108,8 +108,7 @@ def _of_stream(source: Stream, count: int) -> Chunk | None:
 def _begun(operation: Operation) -> Chunk | None:
     """Return the first elements of a plan that can be read only once, by beginning it."""
     if isinstance(operation, Read) and isinstance(operation.source, Stream):
-        source = operation.source
-        return _first_of((source.load(address) for address, _ in source.run(None, (0,), 1)), 1)
+        return operation.source.begin()
     engine = Engine()
     try:
         node = Planner(engine).node(operation, batch_rows=1)

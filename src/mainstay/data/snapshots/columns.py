@@ -13,13 +13,12 @@ import ml_dtypes
 import numpy as np
 import pyarrow as pa
 
-from mainstay.core import DataError, FormatError
+from mainstay.core import DTYPES, DataError, FormatError
 from mainstay.data.columns import Array, Column, Loose, strings
 from mainstay.io import Ragged
 
 _STAND_INS = {"bool": "uint8", "bfloat16": "uint16"}
-_NUMBERS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
-_NUMBERS += ("float16", "bfloat16", "float32", "float64")
+_NUMBERS = tuple(dtype for dtype in DTYPES if dtype != "string")
 
 
 def encode(column: Column) -> tuple[pa.Array, dict[str, Any]]:

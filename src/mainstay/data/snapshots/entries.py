@@ -43,14 +43,19 @@ class Entry:
         vars(self).update(state)
         self.lock = threading.Lock()
 
-    def find(self) -> Snapshot | None:
+    def find(self, skeleton: Structure = None) -> Snapshot | None:
         """Return the entry, if it is there.
+
+        Args:
+            skeleton: The structure of the elements; None for that on file, where named tuples are tuples.
 
         Raises:
             IntegrityError: It was changed since it was written.
         """
         if self._snapshot is None and (self.path / NAME).is_file():
             self._snapshot = open_snapshot(self.path)
+        if self._snapshot is not None and skeleton is not None and repr(self._snapshot.skeleton) != repr(skeleton):
+            self._snapshot = self._snapshot.shaped_as(skeleton)
         return self._snapshot
 
     def begin(self) -> EntryWriter:

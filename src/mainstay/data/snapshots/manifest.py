@@ -59,11 +59,13 @@ class Manifest:
         spec: The specs of the elements in their structure.
         compression: One of `COMPRESSIONS`.
         shards: The files of each shard in the order of their elements.
+        has_names: Whether tuples in `spec` were named when it was written.
     """
 
     spec: Structure
     compression: str
     shards: tuple[tuple[SnapshotFile, ...], ...]
+    has_names: bool = False
 
     @property
     def files(self) -> list[SnapshotFile]:
@@ -144,7 +146,8 @@ def _parsed(text: bytes, path: Path) -> Manifest:
         shards = tuple(tuple(map(_file, shard)) for shard in value["shards"])
         if value["compression"] not in COMPRESSIONS:
             raise ValueError("unknown compression")
-        return Manifest(spec_from_json(value["element_spec"]), value["compression"], shards)
+        spec = value["element_spec"]
+        return Manifest(spec_from_json(spec), value["compression"], shards, '"names"' in json.dumps(spec))
     except (ValueError, KeyError, TypeError, AttributeError, ArgumentError) as error:
         raise FormatError(
             "the manifest breaks its rules", where=path, received=f"{type(error).__name__}: {error}"
@@ -162,13 +165,14 @@ def _file(value: Mapping[str, Any]) -> SnapshotFile:
 
 
 def spec_to_json(spec: Structure) -> Any:
-    """Return specs in their structure as JSON; named tuples become tuples.
+    """Return specs in their structure as JSON; a named tuple is a tuple with the names beside.
 
     Raises:
         ArgumentError: A key of a dict is no text and no whole number.
     """
     if isinstance(spec, tuple):
-        return {"tuple": [spec_to_json(item) for item in spec]}
+        names = {"names": list(spec._fields)} if hasattr(spec, "_fields") else {}
+        return {"tuple": [spec_to_json(item) for item in spec], **names}
     if isinstance(spec, Mapping):
         wrong = next((key for key in spec if type(key) not in (str, int)), None)
         if wrong is not None:
@@ -180,16 +184,19 @@ def spec_to_json(spec: Structure) -> Any:
 
 
 def spec_from_json(value: Any) -> Structure:
-    """Return the specs that `spec_to_json` wrote."""
+    """Return the specs that `spec_to_json` wrote; a named tuple has become a tuple."""
     if value is None:
         return None
-    (kind, inner), *others = value.items()
-    if others or kind not in ("tuple", "dict", "ragged", "tensor"):
+    kind = "tuple" if "tuple" in value else next(iter(value), None)
+    if value.keys() - {kind} - ({"names"} if kind == "tuple" else set()):
         raise ValueError(f"no spec: {value!r:.80}")
+    inner = value[kind]
     if kind == "tuple":
         return tuple(map(spec_from_json, inner))
     if kind == "dict":
         return {key: spec_from_json(item) for key, item in inner}
     if kind == "ragged":
         return RaggedTensorSpec(tuple(inner["shape"]), inner["dtype"], inner["ragged_rank"])
-    return TensorSpec.from_json(inner)
+    if kind == "tensor":
+        return TensorSpec.from_json(inner)
+    raise ValueError(f"no spec: {value!r:.80}")

@@ -32,17 +32,24 @@ class Snapshot:
         folder: The folder.
         manifest: Its manifest.
         files: The files that count.
+        skeleton: The structure of the elements; None for that of the manifest, where named tuples are tuples.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, files: list[SnapshotFile]) -> None:
+    def __init__(
+        self, folder: Path, manifest: Manifest, files: list[SnapshotFile], *, skeleton: Structure = None
+    ) -> None:
         self.folder, self.manifest, self.files = folder, manifest, files
-        self._skeleton = skeleton_of(manifest.spec)
+        self.skeleton = skeleton_of(manifest.spec) if skeleton is None else skeleton
         self._readers: dict[int, Any] = {}
         self._kept: dict[tuple[int, int], Chunk] = {}
         self._lock = threading.Lock()
 
     def __reduce__(self) -> Any:
-        return Snapshot, (self.folder, self.manifest, self.files)
+        return _restored, (self.folder, self.manifest, self.files, self.skeleton)
+
+    def shaped_as(self, skeleton: Structure) -> Snapshot:
+        """Return the snapshot with elements in another structure of the same leaves, such as named tuples."""
+        return Snapshot(self.folder, self.manifest, self.files, skeleton=skeleton)
 
     @property
     def is_mapped(self) -> bool:
@@ -65,7 +72,7 @@ class Snapshot:
             if not self.is_mapped:
                 batch.validate(full=True)
             chunk = self._decoded(batch)
-        except (pa.ArrowException, ValueError, KeyError, TypeError) as error:
+        except (pa.ArrowException, FormatError, ValueError, KeyError, TypeError) as error:
             raise FormatError(
                 "a file of the snapshot does not hold what its manifest says", where=path, received=error
             ) from error
@@ -81,14 +88,14 @@ class Snapshot:
         return chunk
 
     def _decoded(self, batch: pa.RecordBatch) -> Chunk:
-        if not flatten(self._skeleton):
-            return Chunk(self._skeleton, (), batch.num_rows)
-        names = leaf_names(self._skeleton)
+        if not flatten(self.skeleton):
+            return Chunk(self.skeleton, (), batch.num_rows)
+        names = leaf_names(self.skeleton)
         if batch.schema.names != names:
             raise ValueError(f"columns {batch.schema.names} instead of {names}")
         layouts = [json.loads(field.metadata[LAYOUT]) for field in batch.schema]
         columns = tuple(decode(array, layout) for array, layout in zip(batch.columns, layouts, strict=True))
-        return Chunk(self._skeleton, columns, batch.num_rows)
+        return Chunk(self.skeleton, columns, batch.num_rows)
 
     def _reader(self, file: int) -> Any:
         with self._lock:
@@ -119,6 +126,10 @@ class Snapshot:
             for number in range(reader.num_record_batches):
                 reader.get_batch(number).validate(full=True)
         return reader
+
+
+def _restored(folder: Path, manifest: Manifest, files: list[SnapshotFile], skeleton: Structure) -> Snapshot:
+    return Snapshot(folder, manifest, files, skeleton=skeleton)
 
 
 def open_snapshot(path: str | os.PathLike[str]) -> Snapshot:

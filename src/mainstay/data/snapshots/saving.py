@@ -131,7 +131,7 @@ def _write(dataset: Dataset, folder: Path, saving: Saving) -> SnapshotWriter:
             number += chunk.length
             if saving.interval and number % saving.interval == 0:
                 writer.flush()
-                _note(folder, saving, writer, chunks.state())
+                _note(folder, saving, writer, chunks.place().to_bytes())
     finally:
         chunks.close()
     return writer

@@ -106,7 +106,7 @@ def as_column(value: Any) -> Column:
             received=repr(value),
             fix="use from_tensors for one element",
         )
-    array = _as_tensorflow_does(value, array)
+    array = as_tensorflow_does(value, array)
     if array.dtype.kind in "SU" or (array.dtype == object and array.ndim == 1):
         return stack(array.tolist()) if array.ndim == 1 and array.size else _bytes_array(array)
     if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16" and array.dtype != object:
@@ -118,7 +118,7 @@ def as_column(value: Any) -> Column:
     return array
 
 
-def _as_tensorflow_does(value: Any, array: Array) -> Array:
+def as_tensorflow_does(value: Any, array: Array) -> Array:
     """Return the array of a list of Python's numbers in 32 bits, if they fit, as `tf.constant` has it."""
     while isinstance(value, (list, tuple)) and value:
         value = value[0]

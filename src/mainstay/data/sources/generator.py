@@ -68,16 +68,27 @@ class GeneratorSource(Stream):
     def spec(self) -> Structure:
         """What was declared, or what the first element looks like; that element is kept for the next pass."""
         with self._lock:
-            if self._promise is None:
-                started = self._start()
-                if started.peek() is _END:
-                    raise ArgumentError(
-                        "what the elements look like is not known: the generator gave none",
-                        where=self.name,
-                        fix="say it with output_signature",
-                    )
-                self._waiting = started
+            if self._promise is None and self._peek() is _END:
+                raise ArgumentError(
+                    "what the elements look like is not known: the generator gave none",
+                    where=self.name,
+                    fix="say it with output_signature",
+                )
         return self.promise(None).specs
+
+    def begin(self) -> Chunk | None:
+        """Return the first element; the pass that it came from is kept for the next one that begins."""
+        with self._lock:
+            element = self._peek()
+            if element is _END:
+                return None
+            promise = self.promise(element)
+        return promise.chunk([promise.leaves(element)], Origin(self._describe, range(1)))
+
+    def _peek(self) -> Any:
+        if self._waiting is None:
+            self._waiting = self._start()
+        return self._waiting.peek()
 
     def promise(self, element: Structure) -> Promise:
         """Return what elements are to look like; the first one decides where nothing was declared."""
@@ -185,7 +196,8 @@ class _Pass:
 
     def peek(self) -> Any:
         """Return the first element, which comes again with `next`, or `_END`."""
-        self._peeked = self._pull()
+        if self._peeked is _NOTHING:
+            self._peeked = self._pull()
         if self._peeked is not _END:
             self.source.promise(self._peeked)
         return self._peeked

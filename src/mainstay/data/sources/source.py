@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -141,6 +142,13 @@ class Stream(Source):
     @abc.abstractmethod
     def load(self, address: Any) -> Chunk:
         """Return the elements in what `run` yielded."""
+
+    def begin(self) -> Chunk | None:
+        """Return the first element, or None where there is none, even if it can be read only once for every pass."""
+        chunks = (self.load(address) for address, _ in self.run(None, (0,), 1))
+        with closing(chunks):
+            found = next((chunk for chunk in chunks if chunk.length), None)
+        return found and found.cut(0, 1)
 
     @property
     def cardinality(self) -> int:

@@ -10,6 +10,7 @@ from mainstay.core import digest_json
 from mainstay.data.chunks import Chunk
 from mainstay.data.columns import Array
 from mainstay.data.snapshots.fingerprints import digest_chunk
+from mainstay.data.sources.arrays import as_tensorflow_does
 from mainstay.data.sources.elements import leaf_of, promise_of
 from mainstay.data.sources.source import RandomAccess
 from mainstay.data.structures import Structure, flatten, map_structure
@@ -28,7 +29,7 @@ class TensorsSource(RandomAccess):
     name = "tensors"
 
     def __init__(self, element: Structure) -> None:
-        element = map_structure(leaf_of, element)
+        element = map_structure(tensor_of, element)
         promise = promise_of(element)
         self._spec = promise.specs
         self._chunk = promise.chunk([flatten(element)]).frozen()
@@ -63,15 +64,13 @@ class TensorsSource(RandomAccess):
         return [*self.fingerprint(), digest_json(digest_chunk(self._chunk))]
 
 
-def argument_of(value: Any) -> Any:
-    """Return an argument of a generator as TensorFlow hands it over: an array, a NumPy scalar or bytes.
-
-    Python's numbers become int32 and float32, as `tf.convert_to_tensor` has it; what does not fit keeps its 64 bits.
-    """
+def tensor_of(value: Any) -> Any:
+    """Return a value as `tf.constant` has it: Python's numbers, and lists of them, in 32 bits if they fit."""
     leaf = leaf_of(value)
-    if not isinstance(leaf, np.ndarray):
-        return leaf
-    if not hasattr(value, "dtype"):
-        fits = leaf.dtype == np.int64 and np.array_equal(leaf.astype(np.int32), leaf)
-        leaf = leaf.astype(np.int32 if fits else np.float32) if fits or leaf.dtype == np.float64 else leaf
-    return leaf if leaf.ndim else leaf[()]
+    return as_tensorflow_does(value, leaf) if isinstance(leaf, np.ndarray) else leaf
+
+
+def argument_of(value: Any) -> Any:
+    """Return an argument of a generator as TensorFlow hands it over: an array, a NumPy scalar or bytes."""
+    leaf = tensor_of(value)
+    return leaf[()] if isinstance(leaf, np.ndarray) and not leaf.ndim else leaf
