@@ -14,6 +14,7 @@ from mainstay.core import ArgumentError, FormatError
 from mainstay.data.array import Array, Text
 from mainstay.data.chunks import Chunk
 from mainstay.data.execution.engine import Engine
+from mainstay.data.options import options_of, settings_of
 from mainstay.data.plan import Operation, Planner, digest, seeded
 from mainstay.data.streams import Cursor, Node
 from mainstay.data.structures import Structure
@@ -47,7 +48,7 @@ def compile_plan(plan: Operation, seeds: tuple[int, ...] | None = None) -> Compi
     """
     operations = seeded(plan)
     used = tuple(operation.seed or 0 for operation in operations) if seeds is None else seeds
-    engine = Engine()
+    engine = Engine(settings_of(options_of(plan)))
     by_operation = {id(operation): seed for operation, seed in zip(operations, used, strict=True)}
     node = Planner(engine, by_operation).node(plan, batch_rows=0)
     engine.seal()
@@ -185,7 +186,7 @@ class DatasetIterator(Iterator[Any]):
             self._chunk, self._used = self._chunks.piece(), 0
             if self._chunk is None:
                 raise StopIteration
-            self._rows = self._chunk.rows() if self._plain else _dressed(self._chunk).rows()
+            self._rows = self._chunk.rows() if self._plain else dressed(self._chunk).rows()
 
     def state(self) -> bytes:
         """Return the place after the element that came last, as a few bytes of JSON.
@@ -208,7 +209,7 @@ class DatasetIterator(Iterator[Any]):
         self._chunks.close()
 
 
-def _dressed(chunk: Chunk) -> Chunk:
+def dressed(chunk: Chunk) -> Chunk:
     """Return a chunk whose rows answer to `numpy()`."""
     columns = tuple(map(_dress, chunk.columns))
     return Chunk(chunk.skeleton, columns, chunk.length)

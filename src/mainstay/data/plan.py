@@ -41,6 +41,8 @@ class Operation(abc.ABC):
     """What its random choices depend on; part of a state, so that a run goes on with the same choices elsewhere."""
     label: str = ""
     """What the user calls it, for reports."""
+    changes_nothing: bool = False
+    """Whether elements and states are those of its input: then it is no part of what tells plans apart."""
     is_light: bool = False
     """Whether it costs so little per element that in a small dataset it is not worth a thread."""
 
@@ -235,4 +237,6 @@ def digest(plan: Operation) -> str:
 
 
 def _outline(plan: Operation) -> Any:
+    if plan.changes_nothing:
+        return _outline(plan.inputs[0])
     return [plan.name, plan.parameters(), [_outline(source) for source in plan.inputs]]

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from mainstay.core import ArgumentError
-from mainstay.data.operations.batching import Batch
 from mainstay.data.operations.mapping import Filter, Map
-from mainstay.data.operations.ordering import Repeat, Skip, Take
-from mainstay.data.operations.seeds import drawn_seed
-from mainstay.data.operations.shuffling import Shuffle
+from mainstay.data.operations.prefetching import Prefetch
+from mainstay.data.options import Options, WithOptions, checked, options_of
 from mainstay.data.plan import Operation
+from mainstay.data.reduction import Reduction
+from mainstay.data.specs import AUTOTUNE
+from mainstay.data.transformation_batches import Batches
+from mainstay.data.transformation_nesting import Nesting
+from mainstay.data.transformation_order import Ordering
 from mainstay.data.transformation_storage import Storage
 
 if TYPE_CHECKING:
     from mainstay.data.dataset import Dataset
 
 
-class Transformation(Storage):
+class Transformation(Batches, Nesting, Ordering, Reduction, Storage):
     """The methods of `Dataset` that add to a plan."""
 
     _plan: Operation
@@ -43,48 +45,54 @@ class Transformation(Storage):
         """Return the elements for which a predicate is true."""
         return self._with(Filter(self._plan, predicate), name)
 
-    def batch(self, batch_size: int, drop_remainder: bool = False, *, name: str | None = None) -> Dataset:
-        """Return batches of consecutive elements."""
-        return self._with(Batch(self._plan, positive(batch_size, "batch_size"), drop_remainder), name)
-
-    def shuffle(
-        self,
-        buffer_size: int,
-        seed: int | None = None,
-        *,
-        reshuffle_each_iteration: bool = True,
-        name: str | None = None,
-    ) -> Dataset:
-        """Return the elements in another order."""
-        return self._with(Shuffle(self._plan, int(buffer_size), drawn_seed(seed), reshuffle_each_iteration), name)
-
-    def repeat(self, count: int | None = None, name: str | None = None) -> Dataset:
-        """Return the elements several times over."""
-        return self._with(Repeat(self._plan, -1 if count is None else int(count)), name)
-
-    def take(self, count: int, name: str | None = None) -> Dataset:
-        """Return the first elements."""
-        return self._with(Take(self._plan, int(count)), name)
-
-    def skip(self, count: int, name: str | None = None) -> Dataset:
-        """Return the elements after the first ones."""
-        return self._with(Skip(self._plan, int(count)), name)
-
     def prefetch(self, buffer_size: int | None = None, name: str | None = None) -> Dataset:
-        """Return the dataset, read ahead."""
-        return self._with(self._plan)
+        """Return the dataset, read ahead of need.
 
+        Stages that run in parallel work ahead without it. What comes after them, such as putting batches together,
+        happens when the next element is asked for, unless it is prefetched.
 
-def positive(value: Any, name: str) -> int:
-    """Return a whole number from 1 up.
+        Args:
+            buffer_size: How many elements wait at most, rounded up to the chunk in which they were made; 0 for none.
+                None or `AUTOTUNE` lets the need decide, also whether a thread is worth it.
+            name: What reports call it.
 
-    Raises:
-        ArgumentError: It is none.
-    """
-    try:
-        number = int(value)
-    except (TypeError, ValueError):
-        number = 0
-    if number < 1:
-        raise ArgumentError("this is no number of elements", where=name, expected="1 or more", received=repr(value))
-    return number
+        Raises:
+            ArgumentError: `buffer_size` is no such number.
+
+        Example:
+            >>> from mainstay.data import AUTOTUNE, Dataset
+            >>> [x.tolist() for x in Dataset.range(4).batch(2).prefetch(AUTOTUNE)]
+            [[0, 1], [2, 3]]
+        """
+        size = None if buffer_size is None or buffer_size == AUTOTUNE else buffer_size
+        if size is not None and (not isinstance(size, int) or size < 0):
+            raise ArgumentError(
+                "this is no number of elements",
+                where="buffer_size",
+                expected="0 or more, or AUTOTUNE",
+                received=repr(buffer_size),
+            )
+        return self._with(Prefetch(self._plan, size), name)
+
+    def with_options(self, options: Options, name: str | None = None) -> Dataset:
+        """Return the dataset with options for how it runs; of options that are set twice, the later ones hold.
+
+        Args:
+            options: The options; they hold for the whole dataset, whatever comes before or after.
+            name: What reports call it.
+
+        Raises:
+            ArgumentError: They are no options.
+
+        Example:
+            >>> from mainstay.data import Dataset, Options
+            >>> options = Options()
+            >>> options.deterministic = False
+            >>> Dataset.range(3).with_options(options).options().deterministic
+            False
+        """
+        return self._with(WithOptions(self._plan, checked(options)), name)
+
+    def options(self) -> Options:
+        """Return the options that were set on this dataset and on those that it is made from."""
+        return options_of(self._plan)

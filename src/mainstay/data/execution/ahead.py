@@ -7,7 +7,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 from mainstay.data.execution.budget import Budget, size_of
@@ -28,15 +28,23 @@ class Ahead(Generic[T]):
     The thread starts with the first item that is asked for. It alone touches the iterator, and closes it.
 
     Args:
-        items: The iterator; pairs of what is wanted and something small.
+        items: The iterator.
         budget: What the items that wait are counted in.
-        count: How many wait at most; None lets the need decide.
+        size: How many elements wait at most, in whole items; None lets the need decide.
+        elements_of: Says how many elements there are in an item.
     """
 
-    def __init__(self, items: Iterator[T], budget: Budget, count: int | None = None) -> None:
-        self._items, self._budget = items, budget
-        self._is_tuned = count is None
-        self.count = _FIRST_COUNT if count is None else count
+    def __init__(
+        self,
+        items: Iterator[T],
+        budget: Budget,
+        *,
+        size: int | None = None,
+        elements_of: Callable[[T], int] = lambda item: 1,
+    ) -> None:
+        self._items, self._budget, self._size, self._elements_of = items, budget, size, elements_of
+        self.count = _FIRST_COUNT
+        self._elements = 0
         self.wait_seconds = 0.0
         self.is_ended = False
         self._pid = os.getpid()
@@ -64,6 +72,7 @@ class Ahead(Generic[T]):
             if self._queue:
                 item, size = self._queue.popleft()
                 self._budget.add(-size)
+                self._elements -= self._elements_of(item)
                 self._changed.notify_all()
                 return item
             self.is_ended = True
@@ -82,11 +91,13 @@ class Ahead(Generic[T]):
         while not self._queue and not self._is_exhausted and not self._is_closed:
             self._changed.wait()
         self.wait_seconds += time.perf_counter() - start
-        if self._is_tuned:
-            self.count = min(_MOST_COUNT, self.count + 1)
+        self.count = min(_MOST_COUNT, self.count + 1)
 
     def _has_room(self) -> bool:
-        return not self._queue or (len(self._queue) < self.count and self._budget.admits(self._largest))
+        if not self._queue:
+            return True
+        has_fewer = len(self._queue) < self.count if self._size is None else self._elements < self._size
+        return has_fewer and self._budget.admits(self._largest)
 
     def _pull(self) -> None:
         error: BaseException | None = None
@@ -120,6 +131,7 @@ class Ahead(Generic[T]):
             if not self._is_closed:
                 self._largest = max(self._largest, size)
                 self._budget.add(size)
+                self._elements += self._elements_of(item)
                 self._queue.append((item, size))
                 self._changed.notify_all()
 
@@ -155,6 +167,11 @@ class Pulling(Generic[T]):
         self._pulls, self._seconds = 0, 0.0
         self._ahead: Ahead[T] | None = None
         self.is_ended = False
+
+    @property
+    def count(self) -> int:
+        """How many items wait at most; 0 as long as they are pulled when they are needed."""
+        return 0 if self._ahead is None else self._ahead.count
 
     def take(self, *, block: bool) -> T | None:
         """Return the next item; None at the end, and where there is none yet and `block` is false."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import time
 import weakref
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from mainstay.data.chunks import Chunk
 from mainstay.data.execution import ahead as _ahead
-from mainstay.data.execution.ahead import Ahead
+from mainstay.data.execution.ahead import Ahead, Pulling
 from mainstay.data.execution.budget import Budget
 from mainstay.data.execution.delivery import Intake, as_done, as_ordered
 from mainstay.data.execution.dispatch import Dispatch
@@ -108,30 +109,35 @@ class Engine:
         return as_ordered(jobs, intake) if in_order else as_done(jobs, intake, self._written)
 
     def read_ahead(
-        self, chunks: Iterator[tuple[Chunk, State]], *, stage: Stage, count: int | None = None
+        self, chunks: Iterator[tuple[Chunk, State]], *, stage: Stage, size: int | None = None
     ) -> Iterator[tuple[Chunk, State]]:
         """Yield chunks that another thread reads before they are asked for.
 
         Args:
-            chunks: The chunks; the thread closes them.
+            chunks: The chunks; whoever reads them closes them.
             stage: What counts them.
-            count: How many wait at most; None lets the engine decide.
+            size: How many elements wait at most, in whole chunks. None lets the engine decide, also whether a thread is
+                worth it at all.
         """
         self._renew_after_fork()
-        ahead = Ahead(chunks, self.budget, count)
+        source: Pulling[tuple[Chunk, State]] | Ahead[tuple[Chunk, State]]
+        if size is None:
+            source = Pulling(chunks, self.budget)
+        else:
+            source = Ahead(chunks, self.budget, size=size, elements_of=lambda item: item[0].length)
         try:
             while True:
-                waited = ahead.wait_seconds
-                item = ahead.take()
-                stage.depth = ahead.count
-                stage.waited(ahead.wait_seconds - waited)
+                start = time.perf_counter()
+                item = source.take(block=True)
+                stage.depth = source.count
+                stage.waited(time.perf_counter() - start)
                 if item is None:
                     return
                 stage.worked(item[0].length, item[0].nbytes, 0.0, 0.0)
                 yield item
                 del item
         finally:
-            ahead.close()
+            source.close()
 
     def follow(self, cursor: Cursor) -> None:
         """Have an iterator's place counted among what would be written down as a state."""
