@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from mainstay.core import ArgumentError
 from mainstay.data.operations.mapping import Filter, Map
 from mainstay.data.operations.prefetching import Prefetch
 from mainstay.data.options import Options, WithOptions, checked, options_of
