@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mainstay.data.creation_files import FileCreation
+from mainstay.data.creation_mixed import MixedCreation
 from mainstay.data.creation_objects import ObjectCreation
 from mainstay.data.operations.reading import of_source
 from mainstay.data.sources.arrays import ArraySource, RangeSource
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from mainstay.data.dataset import Dataset
 
 
-class Creation(FileCreation, ObjectCreation):
+class Creation(MixedCreation, FileCreation, ObjectCreation):
     """The class methods of `Dataset` that begin a plan."""
 
     @staticmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,9 @@ from mainstay.core import ArgumentError, FormatError
 from mainstay.data.array import Array, Text
 from mainstay.data.chunks import Chunk
 from mainstay.data.execution.engine import Engine
+from mainstay.data.execution.metering import Meter, Metered
 from mainstay.data.options import options_of, settings_of
-from mainstay.data.plan import Operation, Planner, digest, seeded
+from mainstay.data.plan import Operation, Planner, Probe, digest, seeded
 from mainstay.data.streams import Cursor, Node
 from mainstay.data.structures import Structure
 
@@ -39,18 +40,21 @@ class Compiled:
     seeds: tuple[int, ...]
 
 
-def compile_plan(plan: Operation, seeds: tuple[int, ...] | None = None) -> Compiled:
+def compile_plan(
+    plan: Operation, seeds: tuple[int, ...] | None = None, *, probe: Callable[[Engine], Probe] | None = None
+) -> Compiled:
     """Return a plan ready to run.
 
     Args:
         plan: The plan.
         seeds: The seeds to use in place of the plan's, in the order of `plan.seeded`.
+        probe: Gives what measures the stages of an engine; None where nothing is measured.
     """
     operations = seeded(plan)
     used = tuple(operation.seed or 0 for operation in operations) if seeds is None else seeds
     engine = Engine(settings_of(options_of(plan)))
     by_operation = {id(operation): seed for operation, seed in zip(operations, used, strict=True)}
-    node = Planner(engine, by_operation).node(plan, batch_rows=0)
+    node = Planner(engine, by_operation, probe=probe and probe(engine)).node(plan, batch_rows=0)
     engine.seal()
     compiled = Compiled(node, engine, digest(plan), used)
     # The iterators hold what was compiled too: they go on when the dataset is gone.
@@ -133,7 +137,9 @@ class ChunkIterator:
 
     def __init__(self, compiled: Compiled, epoch: int, position: Any = None) -> None:
         self.compiled, self.epoch = compiled, epoch
-        self._cursor = Cursor(compiled.node, position, (epoch,))
+        self.meter = Meter()
+        """How many elements and bytes were taken, and for how many seconds the taker waited for them."""
+        self._cursor = Cursor(Metered(compiled.node, self.meter), position, (epoch,))
         compiled.engine.follow(self._cursor)
 
     def remaining(self) -> int:

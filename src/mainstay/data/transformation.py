@@ -19,6 +19,7 @@ from mainstay.data.transformation_storage import Storage
 
 if TYPE_CHECKING:
     from mainstay.data.dataset import Dataset
+    from mainstay.data.profile import Profile
 
 
 class Transformation(Batches, Nesting, Ordering, Reduction, Storage):
@@ -97,3 +98,29 @@ class Transformation(Batches, Nesting, Ordering, Reduction, Storage):
     def options(self) -> Options:
         """Return the options that were set on this dataset and on those that it is made from."""
         return options_of(self._plan)
+
+    def profile(self, *, seconds: float = 5.0, elements: int | None = None) -> Profile:
+        """Run the dataset for a while, and return how quick each of its stages is.
+
+        It is a pass of its own, the first one: the next iterator is not touched by it.
+
+        Args:
+            seconds: For how long at most.
+            elements: How many elements are taken at most; None for any number.
+
+        Returns:
+            Elements per second and waiting times of each stage, which one holds the others up, and what would help;
+            shown as a table.
+
+        Raises:
+            ArgumentError: A limit is not positive.
+
+        Example:
+            >>> from mainstay.data import Dataset
+            >>> profile = Dataset.range(1000).batch(10).profile(seconds=1)
+            >>> profile.elements
+            100
+        """
+        from mainstay.data.profile import profile_plan
+
+        return profile_plan(self._plan, seconds=seconds, elements=elements)
