@@ -111,7 +111,7 @@ class ImageFiles(RandomAccess):
     def _names_digest(self) -> str:
         digest = hashlib.sha256()
         # A state holds wherever the files lie: they are named relative to the folder that is common to them.
-        common = len(os.path.commonpath(self._paths)) if len(self._paths) > 1 else 0
+        common = len(os.path.commonprefix([os.path.dirname(path) for path in self._paths]))
         for path in self._paths:
             digest.update(os.fsencode(path[common:]) + b"\0")
         if self._labels is not None:

@@ -31,7 +31,7 @@ def encode_jpeg(image: Any, *, quality: int = 95, chroma_downsampling: bool = Tr
     >>> encode_jpeg(np.zeros((8, 8, 3), np.uint8))[:2]
     b'\\xff\\xd8'
     """
-    import simplejpeg  # type: ignore[import-untyped]
+    import simplejpeg
 
     pixels = _checked(image, (1, 3), ("uint8",))
     if not 0 <= quality <= 100:

@@ -88,7 +88,7 @@ def _read_header(contents: bytes) -> _Header:
 
 
 def _decode(contents: bytes, header: _Header, colours: str, options: JpegOptions, *, buffer: Pixels | None) -> Pixels:
-    import simplejpeg  # type: ignore[import-untyped]
+    import simplejpeg
 
     arguments = {
         "colorspace": colours,
