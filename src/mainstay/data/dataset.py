@@ -43,6 +43,7 @@ class Dataset(Creation, Transformation, Nested):
         self._lock = threading.Lock()
         self._compiled: dict[tuple[int, ...] | None, Compiled] = {}
         self._passes = 0
+        self._seeds: tuple[int, ...] | None = None
 
     @property
     def plan(self) -> Operation:
@@ -109,14 +110,14 @@ class Dataset(Creation, Transformation, Nested):
             state: Where to begin; see `iter`.
         """
         if state is None:
-            compiled = self._compile(None)
+            compiled = self._compile(self._seeds)
             with self._lock:
                 epoch, self._passes = self._passes, self._passes + 1
             return ChunkIterator(compiled, epoch)
         place = Place.from_bytes(state)
         place.check(digest(self._plan), len(seeded(self._plan)))
         with self._lock:
-            self._passes = place.epoch + 1
+            self._passes, self._seeds = place.epoch + 1, place.seeds
         return ChunkIterator(self._compile(place.seeds), place.epoch, place.position)
 
     def _compile(self, seeds: tuple[int, ...] | None) -> Compiled:
