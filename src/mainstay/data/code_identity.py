@@ -7,6 +7,7 @@ open file, is an error: a result that is kept under an identity must never be se
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import enum
 import functools
@@ -37,7 +38,8 @@ _BUILT_IN = (
     types.GetSetDescriptorType,
     np.ufunc,
 )
-_PASSED_OVER = ("__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "__static_attributes__")
+_METHODS = (types.FunctionType, staticmethod, classmethod, property)
+_NAMED_FIELD = type(vars(collections.namedtuple("_Pair", "one two"))["one"])
 
 
 def identity_of(value: Any, where: str = "the value") -> str:
@@ -135,12 +137,10 @@ class _Walk:
         file = getattr(sys.modules.get(value.__module__), "__file__", None)
         if _is_installed(file, value.__module__):
             return ["installed", _package(value.__module__), value.__module__, value.__qualname__]
-        members = {name: item for name, item in vars(value).items() if name not in _PASSED_OVER}
-        return [
-            value.__qualname__,
-            self.items(value.__bases__, where),
-            self.mapping(members, f"{where}: {value.__name__}"),
-        ]
+        members = {name: item for name, item in vars(value).items() if _counts(name, item)}
+        factories = [field.default_factory for field in getattr(value, "__dataclass_fields__", {}).values()]
+        content = self.mapping(members, f"{where}: {value.__name__}")
+        return [value.__qualname__, self.items(value.__bases__, where), content, self.items(factories, where)]
 
     def _instance(self, value: Any, where: str) -> Any:
         kind = type(value)
@@ -157,6 +157,13 @@ class _Walk:
         slots = {name for base in kind.__mro__ for name in _slots(base) if hasattr(value, name)}
         content = {**getattr(value, "__dict__", {}), **{name: getattr(value, name) for name in sorted(slots)}}
         return [self.of(kind, where), self.mapping(content, where)]
+
+
+def _counts(name: str, member: Any) -> bool:
+    """Return whether a member of a class is one that its author wrote, not one that Python keeps beside."""
+    if name.startswith("__") and name.endswith("__"):
+        return isinstance(member, _METHODS)
+    return not name.startswith("_abc_")
 
 
 def _names_in(code: types.CodeType) -> set[str]:
@@ -209,7 +216,7 @@ _DESCRIPTIONS: tuple[_Description, ...] = (
     ),
     (_BUILT_IN, lambda walk, value, where: [getattr(value, "__module__", None), value.__name__]),
     (types.ModuleType, lambda walk, value, where: [value.__name__, _package(value.__name__)]),
-    (enum.Enum, lambda walk, value, where: [walk.of(type(value).__qualname__, where), value.name]),
+    (enum.Enum, lambda walk, value, where: walk.items([type(value).__qualname__, value.name, value.value], where)),
     (type, _Walk.klass),
     ((types.GenericAlias, types.UnionType, np.dtype), lambda walk, value, where: str(value)),
     (
@@ -221,6 +228,8 @@ _DESCRIPTIONS: tuple[_Description, ...] = (
     ((tuple, list), _Walk.items),
     ((dict, types.MappingProxyType), _Walk.mapping),
     ((set, frozenset), lambda walk, value, where: sorted(map(digest_json, walk.items(value, where)))),
+    ((types.MemberDescriptorType, _NAMED_FIELD, type(dataclasses.MISSING)), lambda walk, value, where: ""),
+    (functools.cached_property, lambda walk, value, where: walk.of(value.func, where)),
     (range, lambda walk, value, where: repr(value)),
     (slice, lambda walk, value, where: walk.items([value.start, value.stop, value.step], where)),
     (pathlib.PurePath, lambda walk, value, where: str(value)),

@@ -1,4 +1,4 @@
-"""Caches: elements are made once, whatever comes above, and a resumed process cannot tell a cold one from a warm one."""
+"""Caches: elements are made once, and a resumed process cannot tell a cold cache from a warm one."""
 
 from __future__ import annotations
 

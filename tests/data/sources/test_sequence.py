@@ -141,7 +141,7 @@ def test_a_row_that_is_not_there_is_an_error_with_its_index() -> None:
         def __len__(self) -> int:
             return 5
 
-    with pytest.raises(DataError, match="row 3 of the Longer(?s:.)*fewer rows"):
+    with pytest.raises(DataError, match=r"row 3 of the Longer(?s:.)*fewer rows"):
         list(Dataset.from_source(Longer([1, 2, 3]), TensorSpec((), "int64")))
 
 
