@@ -77,6 +77,10 @@ def _describe(index: int) -> str:
     return f"row {index} of the arrays"
 
 
+def _number(index: int) -> str:
+    return f"element {index} of the range"
+
+
 def as_column(value: Any) -> Column:
     """Return what a user hands in as a column: an array, a list, an Arrow array, a `Ragged`.
 
@@ -184,7 +188,7 @@ class RangeSource(RandomAccess):
     def load(self, indices: Array) -> Chunk:
         """Return the numbers at some indices."""
         numbers = indices * self._range.step + self._range.start
-        return Chunk(0, (numbers.astype(self._dtype, copy=False),), len(indices))
+        return Chunk(0, (numbers.astype(self._dtype, copy=False),), len(indices), Origin(_number, indices))
 
     @property
     def row_bytes(self) -> int:
