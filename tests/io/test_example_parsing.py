@@ -213,6 +213,8 @@ def test_rules_of_tensorflow_that_protobuf_does_not_have(path: str) -> None:
     set_then_blank = example(entry(b"a", feature(3, [1])), entry(b"a", b""))
     assert parse_example([set_then_blank], {"a": FixedLenFeature((), "int64")})["a"].tolist() == [1]
     assert parse_example([set_then_blank], {"a": VarLenFeature("int64")})["a"].to_list() == [[]]
+    sequence = FixedLenSequenceFeature((), "int64", allow_missing=True)
+    assert parse_example([set_then_blank], {"a": sequence})["a"].tolist() == [[1]]
     blank_then_set = example(entry(b"a", b""), entry(b"a", feature(3, [1])))
     assert parse_example([blank_then_set], {"a": VarLenFeature("int64")})["a"].to_list() == [[1]]
     # A list without values is there: it has a wrong number of values, and is not missing.

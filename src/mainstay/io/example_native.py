@@ -13,7 +13,7 @@ import numpy as np
 from mainstay.core import ADDRESS, address_of, native_function
 from mainstay.io.binary_columns import BINARY_LIMIT, binary_from_parts, binary_parts
 from mainstay.io.example_features import BYTES, KIND_DTYPES
-from mainstay.io.example_plan import RAGGED, Field, Outcome, Place, Plan, failure, malformed
+from mainstay.io.example_plan import Field, Outcome, Place, Plan, failure, malformed
 from mainstay.io.ragged import Ragged
 
 _INT64 = ctypes.c_int64
@@ -111,7 +111,7 @@ def _run(
     filled = _Filled(
         table,
         [_room_for(wanted, count) for wanted in fields],
-        [np.zeros(count + 1, np.int64) if wanted.width == RAGGED else None for wanted in fields],
+        [np.zeros(count + 1, np.int64) if wanted.width < 0 else None for wanted in fields],
         [None if wanted.default is None else np.empty(count, np.uint8) for wanted in fields],
     )
     table[:, _VALUES] = [array.ctypes.data for array in filled.values]
@@ -192,7 +192,7 @@ def _gather_numpy(buffer: np.ndarray, spans: np.ndarray, default: Any) -> Any:
 
 
 def _room_for(wanted: Field, count: int) -> np.ndarray:
-    if wanted.width == RAGGED:
+    if wanted.width < 0:
         shape: tuple[int, ...] = (4 * count + 16,)
     else:
         shape = (count, wanted.width)

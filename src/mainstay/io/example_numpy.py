@@ -113,7 +113,7 @@ def _judge(plan: Plan, found: list[_Found], broken: int | None, place: Place, le
     worst: tuple[int, int, int] | None = None
     for number, (wanted, had) in enumerate(zip(plan.fields, found, strict=True)):
         outcomes = np.where((had.kinds > 0) & (had.kinds != wanted.kind), Outcome.KIND, Outcome.DONE)
-        if wanted.width != RAGGED:
+        if wanted.width >= 0:
             wrong = (had.kinds == wanted.kind) & (had.rows.row_lengths() != wanted.width)
             outcomes[wrong] = Outcome.COUNT
             if wanted.default is None:
@@ -132,7 +132,7 @@ def _judge(plan: Plan, found: list[_Found], broken: int | None, place: Place, le
 
 def _column(buffer: np.ndarray, wanted: Field, had: _Found) -> Any:
     values, missing = had.rows.values, np.flatnonzero(had.kinds == 0)
-    if wanted.width == RAGGED:
+    if wanted.width < 0:
         return Ragged(gather_spans(buffer, values) if wanted.kind == BYTES else values, had.rows.splits)
     shape = (len(had.kinds), wanted.width)
     if wanted.kind == BYTES:

@@ -24,8 +24,9 @@ from mainstay.io.example_features import (
     kind_of,
 )
 
-RAGGED = -1
-"""The width of a field that takes as many values as there are."""
+RAGGED, SEQUENCE = -1, -2
+"""The widths of fields that take as many values as there are. They differ where a key's last entry has no list: it
+empties a ragged field, and leaves a sequence with what an earlier entry had, as TensorFlow has it."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Field:
     Attributes:
         name: The feature's key.
         kind: BYTES, FLOAT or INT64.
-        width: How many values every example has, or RAGGED.
+        width: How many values every example has, or RAGGED or SEQUENCE.
         default: ``[width]``, for an example without the feature, strings as an Arrow array; None where it must have it.
     """
 
@@ -121,7 +122,7 @@ def plan_examples(features: Mapping[str, Any]) -> Plan:
 def describe(wanted: Field) -> str:
     """Return what a field wants, in a few words."""
     kind = KIND_NAMES[wanted.kind]
-    if wanted.width == RAGGED:
+    if wanted.width < 0:
         return f"{kind} of any length"
     return f"{kind} of {wanted.width} value{'' if wanted.width == 1 else 's'}"
 
@@ -219,7 +220,7 @@ def _sequence_field(key: str, spec: FixedLenSequenceFeature, where: str) -> Fiel
         raise ArgumentError("an entry of a sequence holds no value", where=f"{where}.shape", received=spec.shape)
     kind = kind_of(spec.dtype, where=f"{where}.dtype")
     fill_value(spec, kind, where)
-    return Field(key.encode(), kind, RAGGED)
+    return Field(key.encode(), kind, SEQUENCE)
 
 
 def _ragged_fields(key: str, spec: RaggedFeature, where: str) -> Sequence[Field]:

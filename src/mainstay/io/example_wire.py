@@ -45,9 +45,9 @@ def read_example(data: bytes, wanted: Collection[bytes]) -> dict[bytes, Values]:
         MalformedError: The record is not an Example. Features that are not asked for are not looked into.
     """
     found: dict[bytes, Values] = {}
-    for tag, start, end in _fields(data, 0, len(data)):
+    for tag, start, end in read_fields(data, 0, len(data)):
         if tag == 8 + _SIZED:
-            for inner, entry_start, entry_end in _fields(data, start, end):
+            for inner, entry_start, entry_end in read_fields(data, start, end):
                 if inner == 8 + _SIZED:
                     _read_entry(data, entry_start, entry_end, wanted, found)
     return found
@@ -55,7 +55,7 @@ def read_example(data: bytes, wanted: Collection[bytes]) -> dict[bytes, Values]:
 
 def _read_entry(data: bytes, start: int, end: int, wanted: Collection[bytes], found: dict[bytes, Values]) -> None:
     key, pieces = b"", []
-    for tag, field_start, field_end in _fields(data, start, end):
+    for tag, field_start, field_end in read_fields(data, start, end):
         if tag == 8 + _SIZED:
             key = data[field_start:field_end]
         elif tag == 16 + _SIZED:
@@ -72,13 +72,13 @@ def _read_entry(data: bytes, start: int, end: int, wanted: Collection[bytes], fo
 
 
 def _read_feature(data: bytes, start: int, end: int, into: Values) -> None:
-    for tag, list_start, list_end in _fields(data, start, end):
+    for tag, list_start, list_end in read_fields(data, start, end):
         kind = tag >> 3
         if tag & 7 != _SIZED or kind > INT64:
             continue
         if kind != into.kind:
             into.kind, into.values = kind, []
-        for inner, value_start, value_end in _fields(data, list_start, list_end):
+        for inner, value_start, value_end in read_fields(data, list_start, list_end):
             if inner >> 3 == 1:
                 _read_values(data, kind, inner & 7, value_start, value_end, into.values)
 
@@ -100,7 +100,7 @@ def _read_values(data: bytes, kind: int, wire: int, start: int, end: int, values
             values.append(value - (1 << 64) if value >> 63 else value)
 
 
-def _fields(data: bytes, at: int, end: int) -> Any:
+def read_fields(data: bytes, at: int, end: int) -> Any:
     """Yield tag, start and end of the content of each field of a message."""
     while at < end:
         tag, at = _read_tag(data, at, end)

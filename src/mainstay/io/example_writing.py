@@ -146,7 +146,7 @@ def _strings(key: bytes, given: Any, splits: np.ndarray | None, count: int, wher
 def _write_numpy(columns: list[_Written], count: int) -> Any:
     features = [_entries(column, count) for column in columns]
     rows = [b"".join(parts) for parts in zip(*features, strict=True)]
-    records = [b"\x0a" + _varint(len(row)) + row for row in rows]
+    records = [b"\x0a" + encode_varint(len(row)) + row for row in rows]
     ends = np.zeros(count + 1, np.int64)
     np.cumsum([len(record) for record in records], out=ends[1:])
     return _records(np.frombuffer(b"".join(records), np.uint8), ends)
@@ -154,7 +154,7 @@ def _write_numpy(columns: list[_Written], count: int) -> Any:
 
 def _entries(column: _Written, count: int) -> list[bytes]:
     """Return the map entry of one feature in each row."""
-    key = b"\x0a" + _varint(len(column.key)) + column.key + b"\x12"
+    key = b"\x0a" + encode_varint(len(column.key)) + column.key + b"\x12"
     tag = bytes([column.kind << 3 | 2])
     data, ends = _payloads(column)
     bounds = ends[column.splits].tolist()
@@ -164,10 +164,10 @@ def _entries(column: _Written, count: int) -> list[bytes]:
         payload = data[bounds[row] : bounds[row + 1]]
         size = len(payload)
         if size not in heads:
-            packed = b"" if column.kind == BYTES or not size else b"\x0a" + _varint(size)
-            values = tag + _varint(len(packed) + size) + packed
-            inner = key + _varint(len(values) + size) + values
-            heads[size] = b"\x0a" + _varint(len(inner) + size) + inner
+            packed = b"" if column.kind == BYTES or not size else b"\x0a" + encode_varint(size)
+            values = tag + encode_varint(len(packed) + size) + packed
+            inner = key + encode_varint(len(values) + size) + values
+            heads[size] = b"\x0a" + encode_varint(len(inner) + size) + inner
         entries.append(heads[size] + payload)
     return entries
 
@@ -180,7 +180,7 @@ def _payloads(column: _Written) -> tuple[bytes, np.ndarray]:
         data, sizes = _varints(column.values.view(np.uint64))
     else:
         view, marks = column.values.tobytes(), column.bounds.tolist()
-        pieces = [b"\x0a" + _varint(stop - start) + view[start:stop] for start, stop in itertools.pairwise(marks)]
+        pieces = [b"\x0a" + encode_varint(stop - start) + view[start:stop] for start, stop in itertools.pairwise(marks)]
         data, sizes = b"".join(pieces), np.array([len(piece) for piece in pieces], np.int64)
     ends = np.zeros(len(sizes) + 1, np.int64)
     np.cumsum(sizes, out=ends[1:])
@@ -197,7 +197,8 @@ def _varints(numbers: np.ndarray) -> tuple[bytes, np.ndarray]:
     return (groups.astype(np.uint8) | (more * np.uint8(128)))[kept].tobytes(), sizes
 
 
-def _varint(number: int) -> bytes:
+def encode_varint(number: int) -> bytes:
+    """Return a number that is not negative as protobuf writes it: seven bits a byte, the lowest first."""
     out = bytearray()
     while number >= 128:
         out.append(number & 127 | 128)

@@ -263,8 +263,8 @@ static cursor read_entry(cursor p, cursor end, parser *s) {
         }
     }
     /* A later entry of the same key replaces an earlier one. One without a list replaces it as TensorFlow has it: by
-       nothing where any number of values will do, and not at all where a feature of fixed length would be missing. */
-    if (into.kind != KIND_NONE || f->width < 0) {
+       nothing where any number of values will do, and not at all where the column is a dense one. */
+    if (into.kind != KIND_NONE || f->width == WIDTH_RAGGED) {
         f->row = s->row;
         f->found = into.kind == KIND_NONE ? f->kind : into.kind;
         f->count = into.count;

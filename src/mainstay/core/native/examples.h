@@ -7,6 +7,9 @@
 /* The kinds of a Feature are the numbers of its fields. */
 enum { KIND_NONE = 0, KIND_BYTES = 1, KIND_FLOAT = 2, KIND_INT64 = 3 };
 
+/* A later entry of a key that has no list empties a ragged feature, and leaves a sequence as it is. */
+enum { WIDTH_RAGGED = -1, WIDTH_SEQUENCE = -2 };
+
 /* What a parse ends with. */
 enum {
     PARSE_DONE = 0,
@@ -22,7 +25,7 @@ typedef struct {
     const uint8_t *name;
     int64_t name_size;
     int64_t kind;
-    int64_t width;    /* values of each record, or -1: as many as there are */
+    int64_t width;    /* values of each record; below 0: ragged, as many as there are, see WIDTH_* */
     void *values;     /* float, int64_t, or for strings pairs of int64_t: offset in the buffer, length */
     int64_t room;     /* ragged: how many values there is room for */
     int64_t *splits;  /* ragged: [records + 1]; the first is set by the caller */
