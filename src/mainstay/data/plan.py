@@ -9,7 +9,7 @@ from __future__ import annotations
 import abc
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -122,6 +122,7 @@ class Pipe:
 
 
 Lowered: TypeAlias = Pipe | Node
+Probe: TypeAlias = Callable[[Operation, Node], Node]
 
 
 @dataclass(frozen=True)
@@ -132,11 +133,13 @@ class Planner:
         engine: What runs them.
         seeds: The seeds that a state asks for, by the operation's place in the plan; see `seeded`.
         batch_rows: How many elements the next batch takes; 0 where there is none. Chunks are multiples of it.
+        probe: Puts something that measures around every finished stage; None where nothing is measured.
     """
 
     engine: Engine
     seeds: Mapping[int, int] = field(default_factory=dict)
     batch_rows: int = 0
+    probe: Probe | None = None
 
     def lower(self, operation: Operation) -> Lowered:
         """Return the stage of an operation, which may still grow."""
@@ -150,7 +153,8 @@ class Planner:
             batch_rows: How many of its elements are used at a time; None where the planner's stands.
         """
         planner = self if batch_rows is None else replace(self, batch_rows=batch_rows)
-        return planner.finish(planner.lower(operation))
+        node = planner.finish(planner.lower(operation))
+        return node if self.probe is None else self.probe(operation, node)
 
     def finish(self, lowered: Lowered) -> Node:
         """Return the stage of what is still being put together."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mainstay.core import ArgumentError
-from mainstay.data.operations.mapping import Filter, Map
 from mainstay.data.operations.prefetching import Prefetch
 from mainstay.data.options import Options, WithOptions, checked, options_of
 from mainstay.data.plan import Operation
 from mainstay.data.reduction import Reduction
 from mainstay.data.specs import AUTOTUNE
 from mainstay.data.transformation_batches import Batches
+from mainstay.data.transformation_functions import Functions
 from mainstay.data.transformation_nesting import Nesting
 from mainstay.data.transformation_order import Ordering
 from mainstay.data.transformation_storage import Storage
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from mainstay.data.profile import Profile
 
 
-class Transformation(Batches, Nesting, Ordering, Reduction, Storage):
+class Transformation(Batches, Functions, Nesting, Ordering, Reduction, Storage):
     """The methods of `Dataset` that add to a plan."""
 
     _plan: Operation
@@ -31,21 +30,6 @@ class Transformation(Batches, Nesting, Ordering, Reduction, Storage):
         from mainstay.data.dataset import Dataset
 
         return Dataset(plan.labelled(label))
-
-    def map(
-        self,
-        map_func: Callable[..., Any],
-        num_parallel_calls: int | None = None,
-        *,
-        deterministic: bool | None = None,
-        name: str | None = None,
-    ) -> Dataset:
-        """Return the dataset of what a function makes of each element."""
-        return self._with(Map(self._plan, map_func, num_parallel_calls, deterministic), name)
-
-    def filter(self, predicate: Callable[..., Any], name: str | None = None) -> Dataset:
-        """Return the elements for which a predicate is true."""
-        return self._with(Filter(self._plan, predicate), name)
 
     def prefetch(self, buffer_size: int | None = None, name: str | None = None) -> Dataset:
         """Return the dataset, read ahead of need.

@@ -132,7 +132,7 @@ class Dispatch:
         if isinstance(feed, RowFeed):
             left = (len(feed.view) - address[1]) / feed.rows * each
         elif isinstance(feed, BlockFeed):
-            left = (feed.source.num_blocks / feed.window - address[0]) * each
+            left = (feed.source.num_blocks / feed.window - address[0]) * address[2] * each
         return max(left, figures.wait_seconds) >= _WORTHWHILE
 
     def _switch(self, figures: Figures) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mainstay.data.chunks import Chunk
@@ -88,9 +89,15 @@ class Engine:
             task: The task.
             calls: How many may run at a time; None lets the engine decide.
         """
-        dispatch = Dispatch(task, self.stage(task.name, calls=calls), self.settings)
+        # Datasets inside of functions come and go: they do not get processes of their own.
+        settings = self.settings if self._inner is None else replace(self.settings, workers="threads")
+        dispatch = Dispatch(task, self.stage(task.name, calls=calls), settings)
         self._dispatches.add(dispatch)
         return dispatch
+
+    def task_of(self, stage: Stage) -> Task | None:
+        """Return the task that a stage does; None where it has none."""
+        return next((dispatch.task for dispatch in self._dispatches if dispatch.stage is stage), None)
 
     def deliver(
         self, dispatch: Dispatch, state: State, epoch: Epoch, *, in_order: bool = True

@@ -14,7 +14,7 @@ from typing import Any
 
 from mainstay.core import ArgumentError
 from mainstay.data.execution.ahead import close_iterator
-from mainstay.data.feeds import Feed
+from mainstay.data.feeds import BlockFeed, Feed, RowFeed
 from mainstay.data.streams import Epoch, State
 
 _KEY = "unordered"
@@ -132,13 +132,14 @@ def pending_pieces(feed: Feed, pending: list[list[State]], epoch: Epoch) -> Iter
     """
     following: Iterator[Piece] = iter(())
     last: Any = pending
+    is_addressed = isinstance(feed, (RowFeed, BlockFeed))
     try:
         for before, after in pending:
             if before != last:
                 close_iterator(following)
                 following = pieces(feed, before, epoch)
             piece = next(following, None)
-            if piece is None or (type(after) is int and piece.after != after):
+            if piece is None or (is_addressed and piece.after != after):
                 raise ArgumentError(
                     "the state lists pieces of another size than the dataset reads now",
                     where=feed.name,

@@ -15,7 +15,7 @@ from mainstay.data.execution.payload import Payload
 from mainstay.data.execution.pickling import method_from_bytes, to_bytes
 from mainstay.data.execution.task import Done, Task, apply
 from mainstay.data.execution.workers import WorkerGoneError, Workers
-from mainstay.data.feeds import BlockFeed, Feed, RowFeed
+from mainstay.data.feeds import Feed, RowFeed
 from mainstay.data.functions.function import Function
 
 _MOST_SOURCE_BYTES = 32 << 20
@@ -78,7 +78,7 @@ class RemoteTask:
         self._task, self._route = task, route
         self._feed: Feed | None = None
         payload = None
-        if not route.before and isinstance(task.feed, (RowFeed, BlockFeed)):
+        if not route.before and isinstance(task.feed, RowFeed):
             payload = _with_feed(task.feed, route.sent)
             self._feed = None if payload is None else task.feed
         self.workers = Workers((payload or Payload(None, route.sent)).write(), count)

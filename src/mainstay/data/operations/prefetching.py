@@ -33,6 +33,8 @@ class Prefetch(Reordering):
         lowered = planner.lower(self.inputs[0])
         if self.size == 0 or isinstance(lowered, (Pipe, Parallel)):
             return lowered
+        if planner.probe is not None:
+            lowered = planner.probe(self.inputs[0], lowered)
         return ReadAhead(lowered, planner.engine, self.size, self.label or self.name)
 
 
