@@ -37,7 +37,9 @@ def _through(jaxpr: Any, given: Sequence[Flow]) -> list[Flow]:
     for equation in jaxpr.eqns:
         taken = [find(atom) for atom in equation.invars]
         inner = equation.params.get("jaxpr") if equation.primitive.name in _CALLS else None
-        if inner is not None:
+        if equation.primitive.name == "optimization_barrier":
+            made = taken
+        elif inner is not None:
             made = _through(getattr(inner, "jaxpr", inner), taken)
         else:
             both = Flow(frozenset().union(*(flow.inputs for flow in taken)))

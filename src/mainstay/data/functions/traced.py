@@ -44,8 +44,14 @@ class Compiled:
         used = sorted(frozenset().union(*(self.trace.flows[index].inputs for index in results)))
         return Program(closed, used, results, wide=wide)
 
-    def run(self, columns: Sequence[Column], chunk: Chunk) -> Chunk:
-        """Return the chunk of the results; `columns` are those of the chunk and the results of the host calls."""
+    def run(self, columns: Sequence[Column], chunk: Chunk, *, filtered: bool = True) -> Chunk:
+        """Return the chunk of the results.
+
+        Args:
+            columns: The columns of the chunk, and the results of the host calls.
+            chunk: The elements.
+            filtered: Whether a filter leaves elements out.
+        """
         made: dict[Leaf, Column] = {}
         for wide, program in zip((False, True), self._programs, strict=True):
             if program is not None:
@@ -61,7 +67,7 @@ class Compiled:
             return made[leaf] if isinstance(leaf, Computed) else pa.array([leaf.value] * chunk.length, pa.binary())
 
         result = Chunk(self.trace.skeleton, tuple(map(find, self.trace.leaves)), chunk.length, chunk.origin)
-        return result if self.trace.keep is None else result.filter(find(self.trace.keep))
+        return result if self.trace.keep is None or not filtered else result.filter(find(self.trace.keep))
 
 
 class TracedSteps(Function):
@@ -95,7 +101,7 @@ class TracedSteps(Function):
         except MainstayError:
             # Called for each element, the function says where it fails, and it may take what whole columns cannot.
             columns = None
-        compiled = None if columns is None or _kinds(columns) != self._kinds else self._of_shape(chunk, columns)
+        compiled = None if columns is None else self.compiled_for(chunk, columns)
         if columns is not None and compiled is not None:
             return compiled.run(columns, chunk)
         for function in self._rows:
@@ -103,7 +109,15 @@ class TracedSteps(Function):
                 chunk = function(chunk)
         return chunk
 
-    def _of_shape(self, chunk: Chunk, columns: list[Column]) -> Compiled | None:
+    def compiled_for(self, chunk: Chunk, columns: Sequence[Column]) -> Compiled | None:
+        """Return the programs for elements of the shapes in a chunk; None where JAX cannot take them.
+
+        Args:
+            chunk: The elements.
+            columns: Its columns, and the results of the host calls.
+        """
+        if _kinds(columns) != self._kinds:
+            return None
         shapes = _shapes(columns)
         with self._lock:
             if shapes not in self._by_shape:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,7 +20,7 @@ from mainstay.data.functions.flow import Flow, flow_of
 from mainstay.data.functions.host_calls import AnotherCall, Made, TraceStage, make
 from mainstay.data.functions.opaque import Opaque, UntraceableError
 from mainstay.data.functions.steps import Step, call, is_number, is_wide, scope
-from mainstay.data.structures import Structure, flatten, pack, skeleton_of
+from mainstay.data.structures import Structure, flatten, map_structure, pack, skeleton_of
 from mainstay.io import Ragged, staged_calls
 
 NARROW = {"int64": "int32", "uint64": "uint32", "float64": "float32", "complex128": "complex64"}
@@ -223,8 +223,28 @@ def _run(steps: Sequence[Step], element: Structure) -> tuple[Structure, Any]:
         result = call(step.function, element)
         if step.is_filter:
             return element, _answer(result)
-        element = _traced(result)
+        element = _sealed(_traced(result))
     return element, None
+
+
+def _sealed(element: Structure) -> Structure:
+    """Return an element that XLA computes as it stands, whatever follows.
+
+    So the functions give the same bits together, alone, and in front of a model.
+    """
+
+    def seal(leaf: Any) -> Any:
+        if not _is_array(leaf):
+            return leaf
+        import jax
+
+        return jax.lax.optimization_barrier(leaf)
+
+    return map_structure(seal, element)
+
+
+def _is_array(leaf: Any) -> bool:
+    return not isinstance(leaf, (Opaque, Constant))
 
 
 def _answer(result: Any) -> Any:
@@ -273,6 +293,26 @@ def _leaf(value: Any) -> Any:
     return array
 
 
-def with_columns(found: Trace, **changes: Any) -> Trace:
-    """Return a trace with other parts."""
-    return replace(found, **changes)
+def replay(steps: Sequence[Step], skeleton: Structure, values: Sequence[Any], found: Trace) -> list[Any]:
+    """Return the computed results of steps on other arrays than they were traced with, while JAX traces.
+
+    Args:
+        steps: The steps; none is a filter.
+        skeleton: The structure of the elements.
+        values: An array for each column that is one, an `Opaque` for the others.
+        found: What the steps were found to compute.
+
+    Raises:
+        UntraceableError: They do something else for these arrays.
+    """
+    width = len(values) - sum(made.count for made in found.calls)
+    try:
+        with staged_calls(TraceStage(values, found.calls)):
+            element, _ = _run(steps, pack(skeleton, values[:width]))
+    except AnotherCall as error:
+        raise UntraceableError("it calls other host functions for batches of another size") from error
+    except Exception as error:
+        raise _reason(error) from error
+    if skeleton_of(element) != found.skeleton:
+        raise UntraceableError("its structure depends on the size of the batch")
+    return [leaf for leaf in flatten(element) if _is_array(leaf)]

@@ -122,8 +122,15 @@ def _holds_strings(kind: pa.DataType) -> bool:
     )
 
 
+def _bytes(value: Any) -> Any:
+    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+
+
 def _of_strings(array: np.ndarray[Any, Any]) -> Any:
-    flat = [item.encode("utf-8", "surrogateescape") if isinstance(item, str) else item for item in array.reshape(-1).tolist()]
+    flat = [
+        item.encode("utf-8", "surrogateescape") if isinstance(item, str) else item
+        for item in array.reshape(-1).tolist()
+    ]
     wrong = next((item for item in flat if not isinstance(item, bytes)), None)
     if wrong is not None:
         raise DataError(

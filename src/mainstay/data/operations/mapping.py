@@ -51,6 +51,11 @@ class Map(Operation):
         """That of the elements."""
         return self.inputs[0].cardinality
 
+    @property
+    def chain_of_one(self) -> Chain:
+        """The function as a chain of its own."""
+        return self._chains.first
+
     def lower(self, planner: Planner) -> Lowered:
         """Return the function behind what comes before it."""
         pipe = planner.pipe(planner.lower(self.inputs[0]))
@@ -103,7 +108,7 @@ class Chains:
     """
 
     def __init__(self, upstream: Operation, step: Step) -> None:
-        self._first = Chain((step,), FirstElements(upstream))
+        self.first = Chain((step,), FirstElements(upstream))
         self._step = step
         self._lock = threading.Lock()
         self._behind: tuple[Chain, Chain] | None = None
@@ -118,7 +123,7 @@ class Chains:
         """
         last = pipe.functions[-1] if pipe.functions else None
         if not isinstance(last, Chain):
-            return pipe.then(self._first, calls=calls, in_order=in_order)
+            return pipe.then(self.first, calls=calls, in_order=in_order)
         with self._lock:
             if self._behind is None or self._behind[0] is not last:
                 self._behind = last, last.then(self._step)

@@ -15,6 +15,7 @@ from mainstay.data.feeds import BlockFeed, NodeFeed, RowFeed, StreamFeed
 from mainstay.data.operations.batching import Batch
 from mainstay.data.operations.ordering import Reordering
 from mainstay.data.operations.reading import Read
+from mainstay.data.options import WithOptions
 from mainstay.data.plan import Operation, Pipe, Planner, operations_of
 from mainstay.data.sources.source import Source, Stream
 from mainstay.data.structures import Structure
@@ -45,6 +46,11 @@ class FirstElements:
         return self.operation.spec
 
 
+def keeps_elements(operation: Operation) -> bool:
+    """Return whether an operation leaves the elements as they are, and at most some of them out."""
+    return isinstance(operation, (Reordering, WithOptions))
+
+
 def first_elements(operation: Operation, count: int) -> Chunk | None:
     """Return about as many of the first elements as are asked for, or of those that come to stand first otherwise.
 
@@ -55,7 +61,7 @@ def first_elements(operation: Operation, count: int) -> Chunk | None:
     Returns:
         The elements, fewer or none where there are not so many; None where they can be read only once.
     """
-    while isinstance(operation, Reordering) and not getattr(operation, "is_choosy", False):
+    while keeps_elements(operation) and not getattr(operation, "is_choosy", False):
         operation = operation.inputs[0]
     if isinstance(operation, Batch):
         return _batches(operation, count)
