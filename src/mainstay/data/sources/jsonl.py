@@ -144,17 +144,43 @@ class JsonSource(LinesSource):
         Raises:
             DataError: A line is no object, or a value is missing or not of its dtype.
         """
-        table = self._read(block, pa.schema(list(self.types.items())))
+        table = self._read(block, pa.schema([(name, _variable(kind)) for name, kind in self.types.items()]))
         columns = []
         for name, kind in self.types.items():
-            array = table.column(name) if name in table.column_names else pa.nulls(table.num_rows, kind)
+            array = (
+                table.column(name).combine_chunks() if name in table.column_names else pa.nulls(table.num_rows, kind)
+            )
+            if array.type != kind:
+                array = self._of_one_length(block, name, array, kind)
             try:
                 columns.append(convert(array, self.defaults.get(name)))
             except MissingValueError as error:
-                codec = self.codecs[self.files.paths.index(block.path)]
-                line = int(self.lines(block, table.num_rows)[error.row])
-                raise missing(LinePlace(block.path, codec, block.start)(line), name, kind) from None
+                raise missing(self._place(block, table.num_rows, error.row), name, kind) from None
         return self._arrange(columns)
+
+    def _of_one_length(self, block: LineBlock, name: str, array: Any, kind: pa.DataType) -> pa.Array:
+        """Return lists that shall all have one length as such."""
+
+        def fits(low: int, high: int) -> bool:
+            try:
+                array.slice(low, high - low).cast(kind)
+            except pa.ArrowException:
+                return False
+            return True
+
+        if fits(0, len(array)):
+            return array.cast(kind)
+        row = first_failure(len(array), fits)
+        raise DataError(
+            f"a list of the field {name!r} has another length",
+            where=self._place(block, len(array), row),
+            expected=kind,
+            received=array[row].as_py(),
+        )
+
+    def _place(self, block: LineBlock, count: int, row: int) -> str:
+        codec = self.codecs[self.files.paths.index(block.path)]
+        return LinePlace(block.path, codec, block.start)(int(self.lines(block, count)[row]))
 
     def lines(self, block: LineBlock, count: int) -> Any:
         """Return the line of each object; blank lines hold none."""
@@ -171,6 +197,13 @@ def _parse(data: Any, schema: pa.Schema | None, unexpected: str) -> pa.Table:
         read_options=pa_json.ReadOptions(use_threads=False, block_size=len(data) + 1),
         parse_options=pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior=unexpected),
     )
+
+
+def _variable(kind: pa.DataType) -> pa.DataType:
+    """Return a type with lists of any length in place of those of one, which the parser does not know."""
+    if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
+        return pa.list_(_variable(kind.value_type))
+    return kind
 
 
 def _text_kept(schema: pa.Schema) -> pa.Schema:
