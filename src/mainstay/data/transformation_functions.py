@@ -59,7 +59,7 @@ class Functions:
             >>> list(dataset.map(lambda x, y: {"double": x * 2, "name": y}).as_numpy_iterator())
             [{'double': np.float32(3.0), 'name': b'a'}, {'double': np.float32(5.0), 'name': b'b'}]
         """
-        return self._with(Map(self._plan, function_of(map_func), num_parallel_calls, deterministic), name)
+        return self._with(Map(self._plan, function_of(map_func, "map_func"), num_parallel_calls, deterministic), name)
 
     def filter(self, predicate: Callable[..., Any], name: str | None = None) -> Dataset:
         """Return the elements for which a predicate is true.
@@ -76,7 +76,7 @@ class Functions:
             >>> [int(x) for x in Dataset.range(6).filter(lambda x: x % 2 == 0)]
             [0, 2, 4]
         """
-        return self._with(Filter(self._plan, function_of(predicate)), name)
+        return self._with(Filter(self._plan, function_of(predicate, "predicate")), name)
 
     def preprocessing(self, since: Dataset | None = None) -> Preprocessing:
         """Return the functions of the dataset for `saved_model.save`, so that a server prepares values alike.
