@@ -78,7 +78,7 @@ def image_dataset_from_directory(
 
     Returns:
         A `Dataset` of ``(images, labels)``, or of images alone, with the attributes `class_names` and `file_paths`;
-        a list of two with ``subset='both'``. Images are ``float32`` from 0 to 255.
+        a list of two with ``subset='both'``. Images are ``float32`` from 0 to 255, with ``'nearest'`` ``uint8``.
 
     Raises:
         ArgumentError: An argument is wrong.
@@ -99,6 +99,7 @@ def image_dataset_from_directory(
         (image_size, image_size) if isinstance(image_size, int) else image_size,
         interpolation.lower(),
         fit="crop" if crop_to_aspect_ratio else "pad" if pad_to_aspect_ratio else "stretch",
+        dtype="uint8" if interpolation.lower() == "nearest" else "float32",
     )
     wanted = None if label_mode is None else labels
     folder = list_image_folder(directory, labels=wanted, class_names=class_names, follow_links=follow_links)

@@ -14,7 +14,17 @@ import sys
 import traceback
 from pathlib import Path
 
-MODULES = ("batching", "combining", "elements", "grouping", "parsing", "sources", "record_files", "text_files")
+MODULES = (
+    "batching",
+    "combining",
+    "elements",
+    "grouping",
+    "images",
+    "parsing",
+    "sources",
+    "record_files",
+    "text_files",
+)
 
 
 def programs(module):
