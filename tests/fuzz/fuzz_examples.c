@@ -21,8 +21,12 @@ static const struct {
     int64_t kind, width;
     int optional;
 } ASKED[FIELDS] = {
-    {"", KIND_INT64, WIDTH_RAGGED, 0},     {"a", KIND_INT64, 1, 1},     {"b", KIND_FLOAT, 2, 1},
-    {"floats", KIND_FLOAT, WIDTH_SEQUENCE, 0}, {"s", KIND_BYTES, 1, 1}, {"strings", KIND_BYTES, WIDTH_RAGGED, 0},
+    {"", KIND_INT64, WIDTH_RAGGED, 0},
+    {"a", KIND_INT64, 1, 1},
+    {"b", KIND_FLOAT, 2, 1},
+    {"floats", KIND_FLOAT, WIDTH_SEQUENCE, 0},
+    {"s", KIND_BYTES, 1, 1},
+    {"strings", KIND_BYTES, WIDTH_RAGGED, 0},
 };
 
 static int64_t value_size(int64_t kind) { return kind == KIND_BYTES ? 16 : kind == KIND_INT64 ? 8 : 4; }

@@ -17,10 +17,11 @@ from mainstay.io.ragged import Ragged
 
 @dataclass
 class _Found:
-    """What the records have of one field: the kind, 0 for none, and the values as rows."""
+    """What the records have of one field: the kind, 0 for none, all values in a row, and how many each record has."""
 
     kinds: np.ndarray
-    rows: Ragged
+    values: np.ndarray
+    counts: np.ndarray
 
 
 def parse_numpy(buffer: np.ndarray, spans: tuple[np.ndarray, np.ndarray], plan: Plan, place: Place) -> list[Any]:
@@ -39,7 +40,7 @@ def parse_numpy(buffer: np.ndarray, spans: tuple[np.ndarray, np.ndarray], plan: 
     lists = find_lists(buffer, offsets, lengths, plan)
     if lists.strays.all():
         nothing = np.zeros(len(offsets), np.int64)
-        found = [_Found(nothing.copy(), Ragged(_typed(wanted, []), _splits(nothing))) for wanted in plan.fields]
+        found = [_Found(nothing.copy(), _typed(wanted, []), nothing) for wanted in plan.fields]
         broken = _read_strays(buffer, spans, plan, np.arange(len(offsets)), found)
         _judge(plan, found, broken, place, lengths)
         return [_column(buffer, wanted, had) for wanted, had in zip(plan.fields, found, strict=True)]
@@ -48,11 +49,13 @@ def parse_numpy(buffer: np.ndarray, spans: tuple[np.ndarray, np.ndarray], plan: 
         there = (lists.starts[number] >= 0) & ~lists.strays
         rows = slice(None) if there.all() else np.flatnonzero(there)
         decoded = decode_lists(buffer, wanted.kind, lists.starts[number][rows], lists.sizes[number][rows])
-        counts = np.zeros(len(offsets), np.int64)
-        counts[rows] = decoded.counts
+        counts = decoded.counts
+        if len(counts) != len(offsets):
+            counts = np.zeros(len(offsets), np.int64)
+            counts[rows] = decoded.counts
         if not decoded.good.all():
             lists.strays[np.flatnonzero(there)[~decoded.good]] = True
-        found.append(_Found(np.where(there, wanted.kind, 0), Ragged(decoded.values, _splits(counts))))
+        found.append(_Found(np.where(there, wanted.kind, 0), decoded.values, counts))
     broken = _read_strays(buffer, spans, plan, np.flatnonzero(lists.strays), found)
     _judge(plan, found, broken, place, lengths)
     return [_column(buffer, wanted, had) for wanted, had in zip(plan.fields, found, strict=True)]
@@ -75,15 +78,17 @@ def _read_strays(
     for wanted, had in zip(plan.fields, found, strict=True):
         parts = [_values(wanted, record.get(wanted.name), start) for start, record in read]
         empty = _typed(wanted, [])
-        counts = [len(values) for _, values in parts]
-        strays = Ragged(np.concatenate([empty, *(values for _, values in parts)]), _splits(np.array(counts, np.int64)))
+        counts = np.array([len(values) for _, values in parts], np.int64)
+        values = np.concatenate([empty, *(values for _, values in parts)])
         had.kinds[rows] = [kind for kind, _ in parts]
-        if len(rows) == len(had.rows):
-            had.rows = strays
+        if len(rows) == len(had.counts):
+            had.values, had.counts = values, counts
             continue
-        order = np.arange(len(had.rows))
-        order[rows] = len(had.rows) + np.arange(len(rows))
-        had.rows = Ragged.concatenate([had.rows, strays]).take(order)
+        order = np.arange(len(had.counts))
+        order[rows] = len(had.counts) + np.arange(len(rows))
+        in_step, strays = Ragged(had.values, _splits(had.counts)), Ragged(values, _splits(counts))
+        merged = Ragged.concatenate([in_step, strays]).take(order)
+        had.values, had.counts = merged.values, merged.row_lengths()
     return broken
 
 
@@ -112,9 +117,11 @@ def _judge(plan: Plan, found: list[_Found], broken: int | None, place: Place, le
     """Raise for the first record that is wrong, and in it for the first feature."""
     worst: tuple[int, int, int] | None = None
     for number, (wanted, had) in enumerate(zip(plan.fields, found, strict=True)):
+        if (had.kinds == wanted.kind).all() and (wanted.width < 0 or (had.counts == wanted.width).all()):
+            continue
         outcomes = np.where((had.kinds > 0) & (had.kinds != wanted.kind), Outcome.KIND, Outcome.DONE)
         if wanted.width >= 0:
-            wrong = (had.kinds == wanted.kind) & (had.rows.row_lengths() != wanted.width)
+            wrong = (had.kinds == wanted.kind) & (had.counts != wanted.width)
             outcomes[wrong] = Outcome.COUNT
             if wanted.default is None:
                 outcomes[had.kinds == 0] = Outcome.MISSING
@@ -126,14 +133,14 @@ def _judge(plan: Plan, found: list[_Found], broken: int | None, place: Place, le
     if worst is not None:
         row, number, outcome = worst
         wanted, had = plan.fields[number], found[number]
-        count = int(had.rows.row_lengths()[row])
+        count = int(had.counts[row])
         raise failure(wanted, outcome, place.of(row, wanted.name), int(had.kinds[row]), count)
 
 
 def _column(buffer: np.ndarray, wanted: Field, had: _Found) -> Any:
-    values, missing = had.rows.values, np.flatnonzero(had.kinds == 0)
+    values, missing = had.values, np.flatnonzero(had.kinds == 0)
     if wanted.width < 0:
-        return Ragged(gather_spans(buffer, values) if wanted.kind == BYTES else values, had.rows.splits)
+        return Ragged(gather_spans(buffer, values) if wanted.kind == BYTES else values, _splits(had.counts))
     shape = (len(had.kinds), wanted.width)
     if wanted.kind == BYTES:
         spans = values
