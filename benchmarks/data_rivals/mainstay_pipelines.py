@@ -43,7 +43,7 @@ def pipeline(case: Case, variant: str, inputs: Inputs) -> Callable[[], Iterable[
             return lambda: tf.data.experimental.make_csv_dataset(
                 inputs.csv,
                 case.batch,
-                column_defaults=[TYPES[kind] for kind in COLUMNS.values()],
+                column_defaults=DEFAULTS,
                 num_epochs=1,
                 shuffle=False,
             )
