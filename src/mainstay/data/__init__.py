@@ -5,6 +5,7 @@ from mainstay.data.chunks import Chunk
 from mainstay.data.dataset import Dataset
 from mainstay.data.iteration import ChunkIterator, DatasetIterator, Place
 from mainstay.data.options import AutotuneOptions, Options, ThreadingOptions
+from mainstay.data.preprocessing import Preprocessing
 from mainstay.data.profile import Profile, StageProfile
 from mainstay.data.readers import FixedLengthRecordDataset, TextLineDataset, TFRecordDataset
 from mainstay.data.specs import AUTOTUNE, INFINITE_CARDINALITY, UNKNOWN_CARDINALITY, RaggedTensorSpec
@@ -21,6 +22,7 @@ __all__ = [
     "FixedLengthRecordDataset",
     "Options",
     "Place",
+    "Preprocessing",
     "Profile",
     "RaggedTensorSpec",
     "StageProfile",

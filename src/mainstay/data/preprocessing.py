@@ -39,6 +39,7 @@ class Preprocessing:
         prefix: The host graph before it, which makes those of raw values; None where they are raw values.
         functions: The functions that are part of it, by name.
         skeleton: The structure of the features that it makes.
+        features: The specs of the features, as batches, in their structure.
         sample: A few rows of the raw values, by name.
     """
 
@@ -46,6 +47,7 @@ class Preprocessing:
     prefix: HostGraph | None
     functions: tuple[str, ...]
     skeleton: Structure
+    features: Structure
     sample: Mapping[str, Any]
     _computation: Computation
     _symbols: tuple[Symbol, ...]
@@ -152,6 +154,7 @@ def _checked(found: Computation, sample: Chunk, made: Chunk, *, is_batched: bool
         prefix=prefix,
         functions=tuple(found.names),
         skeleton=_renumbered(skeleton, order),
+        features=pack(_renumbered(skeleton, order), [_batch_spec(_narrow(column), "") for column in columns]),
         sample={name: _raw_values(sample.columns[leaf]) for leaf, name in names.items()},
         _computation=found,
         _symbols=tuple(inputs),

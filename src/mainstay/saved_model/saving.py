@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,6 +32,9 @@ from mainstay.saved_model.loading import read_model
 from mainstay.saved_model.plan import make_plan
 from mainstay.saved_model.serving_function import ServingFunction, device_dtype
 
+if TYPE_CHECKING:
+    from mainstay.data import Preprocessing
+
 DEFAULT_SIGNATURE = "serving_default"
 TRANSFORM_SIGNATURE = "transform_features"
 
@@ -40,7 +43,7 @@ def save(
     obj: ServingFunction | Mapping[str, ServingFunction] | Any,
     path: str | os.PathLike[str],
     *,
-    preprocessing: HostGraph | None = None,
+    preprocessing: HostGraph | Preprocessing | None = None,
     golden: Mapping[str, Any] | None = None,
     sidecars: Mapping[str, bytes] | None = None,
     tensors: Mapping[str, np.ndarray[Any, Any]] | None = None,
@@ -55,10 +58,12 @@ def save(
         obj: What to save: a `ServingFunction`, several by the name of their signature, or a built Keras 3 model.
             A single function becomes the signature ``serving_default``.
         path: Where the artifact goes; nothing may be there yet.
-        preprocessing: The host graph in front of a Keras model, whose outputs are matched with the model's inputs by
-            name. It also becomes a signature of its own, ``transform_features``.
+        preprocessing: What is in front of a Keras model: a host graph, or what `Dataset.preprocessing` gives. Its
+            outputs are matched with the model's inputs by name. It also becomes a signature of its own,
+            ``transform_features``.
         golden: Raw rows to seal with their answers, an array-like or `Column` by input name. Every signature takes
-            the inputs that it has. Without it, rows of numbers are made up.
+            the inputs that it has. Without it, the first rows of the dataset that the preprocessing is of are taken,
+            or rows of numbers are made up.
         sidecars: Further files by name, such as ``schema.pbtxt`` and ``statistics.pb``.
         tensors: Further arrays to store with the weights, by name, such as the state of an optimizer; `read_contents`
             gives them back. One that is a weight of the same name is stored once.
@@ -74,6 +79,8 @@ def save(
         >>> save(double, "out/double")  # doctest: +SKIP
     """
     functions = _functions(obj, preprocessing)
+    if golden is None and preprocessing is not None and not isinstance(preprocessing, HostGraph):
+        golden = preprocessing.sample
     _check_names(functions, sidecars or {})
     plan = make_plan(functions, provenance or {}, tensors or {})
     requests = {name: golden_requests(entry.inputs, golden) for name, entry in plan.manifest.signatures.items()}
@@ -94,8 +101,18 @@ def save(
         (folder / SEAL_FILE).write_bytes(seal_of(manifest))
 
 
-def _functions(obj: Any, preprocessing: HostGraph | None) -> dict[str, ServingFunction]:
+def _functions(obj: Any, preprocessing: HostGraph | Preprocessing | None) -> dict[str, ServingFunction]:
+    if is_keras_model(obj) and preprocessing is not None and not isinstance(preprocessing, HostGraph):
+        # A server imports this room, and has no use for the input pipeline.
+        from mainstay.saved_model.preprocessing import features_alone, with_preprocessing
+
+        function = from_keras_model(obj)
+        return {
+            DEFAULT_SIGNATURE: with_preprocessing(function, preprocessing),
+            TRANSFORM_SIGNATURE: features_alone(function, preprocessing),
+        }
     if is_keras_model(obj):
+        preprocessing = preprocessing if isinstance(preprocessing, HostGraph) else None
         function = from_keras_model(obj, prefix=preprocessing)
         functions = {DEFAULT_SIGNATURE: function}
         if function.prefix is not None:
