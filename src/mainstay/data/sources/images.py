@@ -111,8 +111,9 @@ class ImageFiles(RandomAccess):
     def _names_digest(self) -> str:
         digest = hashlib.sha256()
         # A state holds wherever the files lie: they are named relative to the folder that is common to them.
-        common = len(os.path.commonprefix([os.path.dirname(path) for path in self._paths]))
-        for path in self._paths:
+        paths = [os.path.abspath(path) for path in self._paths]
+        common = len(os.path.commonpath({os.path.dirname(path) for path in paths})) if paths else 0
+        for path in paths:
             digest.update(os.fsencode(path[common:]) + b"\0")
         if self._labels is not None:
             digest.update(f"{self._labels.dtype} {self._labels.shape}".encode() + self._labels.tobytes())

@@ -70,6 +70,7 @@ def decode_images(
     Raises:
         DataError: One cannot be decoded; the message names it.
 
+    >>> from mainstay.io import encode_png
     >>> gray = np.full((4, 6, 1), 7, np.uint8)
     >>> decode_images([encode_png(gray)], ImageForm(3, (2, 2)))[0, 0, 0].tolist()
     [7.0, 7.0, 7.0]

@@ -35,6 +35,7 @@ def decode_image(
         ArgumentError: An argument is wrong.
         DataError: The bytes are no image, damaged, cut short, or an image too large.
 
+    >>> from mainstay.io import encode_png
     >>> decode_image(encode_png(np.zeros((2, 3, 1), np.uint8)), channels=3).shape
     (2, 3, 3)
     """
@@ -73,6 +74,7 @@ def decode_jpeg(
         ArgumentError: An argument is wrong.
         DataError: The bytes are no such image, damaged, cut short, animated, or an image too large.
 
+    >>> from mainstay.io import encode_jpeg
     >>> decode_jpeg(encode_jpeg(np.zeros((16, 24, 3), np.uint8)), ratio=8).shape
     (2, 3, 3)
     """
@@ -105,6 +107,7 @@ def decode_png(contents: Any, channels: int = 0, *, dtype: Any = "uint8") -> Pix
         ArgumentError: An argument is wrong.
         DataError: The bytes are no such image, damaged, cut short, animated, or an image too large.
 
+    >>> from mainstay.io import encode_png
     >>> decode_png(encode_png(np.full((1, 1, 1), 65535, np.uint16)), dtype="uint16").tolist()
     [[[65535]]]
     """
