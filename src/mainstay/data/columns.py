@@ -265,7 +265,7 @@ def _stack_alike(values: Sequence[Any]) -> Any:
 def ungroup(column: Column) -> Column:
     """Return the rows of a column of batches, one after the other."""
     if isinstance(column, np.ndarray) and column.ndim > 1:
-        rows_of_all = column.reshape(-1, *column.shape[2:])
+        rows_of_all = column.reshape(column.shape[0] * column.shape[1], *column.shape[2:])
         return strings(rows_of_all) if column.dtype == object and column.ndim == 2 else rows_of_all
     if isinstance(column, Ragged):
         return cut(column.values, int(column.splits[0]), int(column.splits[-1]))

@@ -12,7 +12,10 @@ from mainstay.core import DataError, TensorSpec
 from mainstay.data import columns as _columns
 from mainstay.data.chunks import Chunk
 from mainstay.data.columns import Column, Loose
+from mainstay.data.execution.engine import Engine
 from mainstay.data.operations.batching import Batching, grouped
+from mainstay.data.operations.mapping import Map
+from mainstay.data.operations.ordering import Reordering
 from mainstay.data.plan import Lowered, Operation, Planner
 from mainstay.data.specs import RaggedTensorSpec, Spec, batched
 from mainstay.data.streams import Cursor, Epoch, Node, State
@@ -40,13 +43,18 @@ class RaggedBatch(Batching):
     def spec(self) -> Structure:
         """Lists where an axis varies."""
         size = self.fixed_size
+        engine = Engine()
+        try:
+            is_certain = _has_certain_shapes(self.inputs[0], Planner(engine))
+        finally:
+            engine.close()
 
         def of(spec: Spec) -> Spec:
-            rank = ragged_axes(spec)
+            rank = ragged_axes(spec, is_certain=is_certain)
             if not rank or not isinstance(spec, TensorSpec):
                 batch: Spec = batched(spec, size)
                 return batch
-            return RaggedTensorSpec((size, *spec.shape), spec.dtype, rank)
+            return RaggedTensorSpec((size, *[None] * rank, *spec.shape[rank:]), spec.dtype, rank)
 
         return map_structure(of, self.inputs[0].spec)
 
@@ -56,16 +64,33 @@ class RaggedBatch(Batching):
 
     def lower(self, planner: Planner) -> Lowered:
         """Return the stage."""
-        ranks = tuple(ragged_axes(spec) for spec in flatten(self.inputs[0].spec))
+        is_certain = _has_certain_shapes(self.inputs[0], planner)
+        ranks = tuple(ragged_axes(spec, is_certain=is_certain) for spec in flatten(self.inputs[0].spec))
         upstream = planner.node(self.inputs[0], batch_rows=self.size)
         return RaggedBatchNode(upstream, self, ranks)
 
 
-def ragged_axes(spec: Spec) -> int:
-    """Return how many axes of the elements are lists: all up to the last one whose length is not known."""
+def ragged_axes(spec: Spec, *, is_certain: bool = True) -> int:
+    """Return how many axes of the elements are lists: all up to the last one whose length is not known.
+
+    Args:
+        spec: The spec of the elements.
+        is_certain: Whether its lengths hold for all elements; else one axis at least is a list.
+    """
     if not isinstance(spec, TensorSpec):
         return 0
-    return max((axis + 1 for axis, length in enumerate(spec.shape) if length is None), default=0)
+    least = 1 if spec.shape and not is_certain else 0
+    return max((axis + 1 for axis, length in enumerate(spec.shape) if length is None), default=least)
+
+
+def _has_certain_shapes(operation: Operation, planner: Planner) -> bool:
+    """Return whether the shapes in a spec hold for all elements: not where a few calls of a row function told them."""
+    while isinstance(operation, Reordering):
+        operation = operation.inputs[0]
+    if not isinstance(operation, Map):
+        return True
+    functions = planner.pipe(planner.lower(operation)).functions
+    return all(function.is_ready and not function.is_row_bound for function in functions)
 
 
 @dataclass(frozen=True)
