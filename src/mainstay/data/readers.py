@@ -21,7 +21,7 @@ from mainstay.data.sources.text import TextSource
 from mainstay.data.sources.tfrecord import TFRecordSource
 from mainstay.io import codec_of
 
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 21
 
 
 class TFRecordDataset(Dataset):

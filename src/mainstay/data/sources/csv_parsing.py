@@ -197,7 +197,7 @@ class CsvParser:
         return values
 
     def _strings(self, block: CsvBlock, column: CsvColumn, array: pa.Array) -> Column:
-        if column.default == b"" and self.missing is None and not array.null_count:
+        if column.default == b"" and self.missing in (None, ("",)) and not array.null_count:
             return array
         empty = pc.is_in(array, pa.array([text.encode() for text in (self.missing or ("",))], pa.binary()))
         empty = pc.or_(empty, array.is_null())
