@@ -160,10 +160,11 @@ class Pulling(Generic[T]):
     Args:
         items: The iterator.
         budget: What the items that wait are counted in.
+        is_quick: Whether it is known to take no time, as with mere addresses.
     """
 
-    def __init__(self, items: Iterator[T], budget: Budget) -> None:
-        self._items, self._budget = items, budget
+    def __init__(self, items: Iterator[T], budget: Budget, *, is_quick: bool = False) -> None:
+        self._items, self._budget, self._is_quick = items, budget, is_quick
         self._pulls, self._seconds = 0, 0.0
         self._ahead: Ahead[T] | None = None
         self.is_ended = False
@@ -185,7 +186,7 @@ class Pulling(Generic[T]):
         self._pulls += 1
         if item is None:
             self.is_ended = True
-        elif self._seconds / self._pulls > _SLOW_PULL:
+        elif not self._is_quick and self._seconds / self._pulls > _SLOW_PULL:
             self._ahead = Ahead(self._items, self._budget)
         return item
 

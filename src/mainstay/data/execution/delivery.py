@@ -12,7 +12,7 @@ from mainstay.data.execution.budget import Budget
 from mainstay.data.execution.forks import refuse_fork
 from mainstay.data.execution.jobs import Job, Jobs
 from mainstay.data.execution.remainders import Piece, Remainders, parted, pending_pieces, pieces, remainder_of
-from mainstay.data.feeds import Feed
+from mainstay.data.feeds import BlockFeed, Feed, RowFeed
 from mainstay.data.streams import Epoch, State
 
 
@@ -29,7 +29,8 @@ class Intake:
     def __init__(self, feed: Feed, state: State, epoch: Epoch, budget: Budget) -> None:
         self.start, self.pending = parted(state)
         self._replay = pending_pieces(feed, self.pending, epoch) if self.pending else None
-        self._pulling: Pulling[Piece] = Pulling(pieces(feed, self.start, epoch), budget)
+        is_quick = isinstance(feed, (RowFeed, BlockFeed))
+        self._pulling: Pulling[Piece] = Pulling(pieces(feed, self.start, epoch), budget, is_quick=is_quick)
         self.is_ended = False
 
     def next_pending(self) -> Job | None:
@@ -104,6 +105,7 @@ def as_done(jobs: Jobs, intake: Intake, written: Callable[[], Iterable[State]]) 
     under_way: dict[int, Job] = {}
     remainders = Remainders()
     unplayed, num_replayed, pid = intake.pending, len(intake.pending), os.getpid()
+    keeps_order = True
 
     def fill(*, block: bool) -> None:
         nonlocal unplayed
@@ -115,16 +117,17 @@ def as_done(jobs: Jobs, intake: Intake, written: Callable[[], Iterable[State]]) 
                 job = intake.next_new(block=block and not under_way)
             if job is None:
                 return
-            jobs.add(job, is_next=block and not under_way)
+            jobs.add(job, is_next=keeps_order and block and not under_way)
             under_way[id(job)] = job
 
     try:
         while True:
             refuse_fork(pid)
+            keeps_order = num_replayed > 0 or not remainders.is_settled(written())
             fill(block=True)
             if not under_way:
                 return
-            if num_replayed > 0 or not remainders.is_settled(written()):
+            if keeps_order:
                 job = next(iter(under_way.values()))
                 chunk = jobs.finish(job)
                 num_replayed -= 1

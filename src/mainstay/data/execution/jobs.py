@@ -21,11 +21,11 @@ TaskRunner: TypeAlias = Callable[[Any], Done]
 class Job:
     """A task at one address, with the states before and after it."""
 
-    __slots__ = ("address", "after", "before", "chunk", "error", "held", "is_begun", "is_done")
+    __slots__ = ("address", "after", "before", "chunk", "error", "held", "is_begun", "is_done", "is_left")
 
     def __init__(self, address: Any, before: State, after: State) -> None:
         self.address, self.before, self.after = address, before, after
-        self.is_begun = self.is_done = False
+        self.is_begun = self.is_done = self.is_left = False
         self.chunk: Chunk | None = None
         self.error: BaseException | None = None
         self.held = 0
@@ -64,23 +64,37 @@ class Jobs:
         return count < depth and self._budget.admits(self._stage.largest)
 
     def add(self, job: Job, *, is_next: bool) -> None:
-        """Add a job; one that is waited for at once is left to whoever waits."""
+        """Add a job; one that will be asked for at once is left to whoever asks."""
         job.held = size_of(job.address) + (self._stage.largest or 0)
         self._budget.add(job.held)
         with self._changed:
-            starts = not is_next and not self._stage.is_cheap and self._threads < self._stage.limit
             self._open[id(job)] = job
-            self._fresh.append(job)
-            self._threads += starts
+            if is_next:
+                job.is_begun = job.is_left = True
+                self._running += 1
+            else:
+                self._fresh.append(job)
+            starts = self._adds_thread()
         if starts:
-            self._pool.size = max(self._pool.size, self._stage.limit)
-            self._pool.submit(self._work)
+            self._start_thread()
+
+    def _adds_thread(self) -> bool:
+        """Return whether another thread of the pool may help, and count it; the lock is held."""
+        limit = self._stage.limit
+        adds = bool(self._fresh) and self._threads < limit and self._running < limit and not self._stage.is_cheap
+        self._threads += adds
+        return adds
+
+    def _start_thread(self) -> None:
+        self._pool.size = max(self._pool.size, self._stage.limit)
+        self._pool.submit(self._work)
 
     def _work(self) -> None:
         """Do jobs on a thread of the pool, as long as there are any."""
         while True:
             with self._changed:
-                job = None if self._is_closed else self._begin()
+                may = not self._is_closed and self._running < self._stage.limit
+                job = self._begin() if may else None
                 if job is None:
                     self._threads -= 1
                     return
@@ -120,23 +134,31 @@ class Jobs:
                 self._done.append(job)
             self._changed.notify_all()
 
+    def _help(self, job: Job) -> None:
+        """Do a job on the thread that needs it, then let the pool have the turn back."""
+        self._do(job)
+        with self._changed:
+            starts = self._adds_thread()
+        if starts:
+            self._start_thread()
+
     def finish(self, job: Job) -> Chunk:
-        """Return what a job gives.
+        """Return what a job gives; it is the first of those that are not finished.
 
         Raises:
             BaseException: Whatever its task raised.
         """
-        start = 0.0
+        start, helps = 0.0, False
         with self._changed:
             if not job.is_done:
                 start = time.perf_counter()
-                does = not job.is_begun
-                self._running += does
-                job.is_begun = True
-                while not does and not job.is_done:
+                helps = job.is_left or not job.is_begun
+                self._running += not job.is_begun
+                job.is_begun, job.is_left = True, False
+                while not helps and not job.is_done:
                     self._changed.wait()
-        if start and does:
-            self._do(job)
+        if helps:
+            self._help(job)
         self._stage.waited(time.perf_counter() - start if start else 0)
         with self._changed:
             self._done.remove(job)
@@ -145,7 +167,7 @@ class Jobs:
     def finish_any(self) -> Job:
         """Return a job that is done, the first to be so; there is a job.
 
-        Its chunk is `deliver`ed by the caller.
+        What it gave is for the caller to `deliver`.
         """
         start = 0.0
         while True:
@@ -161,7 +183,7 @@ class Jobs:
                 if job is None:
                     self._stage.waited(time.perf_counter() - start if start else 0)
                     return self._done.popleft()
-            self._do(job)
+            self._help(job)
 
     def deliver(self, job: Job) -> Chunk:
         """Return what a job that is done gave, and forget it.
