@@ -15,6 +15,8 @@ from mainstay.io.example_varints import one_varint, short_sizes, split_varints, 
 
 FEWEST = 16
 """Fewer records than these go one by one: a step costs the same for one as for hundreds."""
+MARGIN = 160
+"""The bytes behind a record that may be read with it: an entry's head, a key of less than 120 bytes, and a word."""
 _WORD = np.uint64
 
 
@@ -48,8 +50,7 @@ def find_lists(buffer: np.ndarray, offsets: np.ndarray, lengths: np.ndarray, pla
         np.zeros((len(plan.fields), count), np.int64),
         np.zeros(count, bool),
     )
-    # A word is read wherever a record may be read: its last bytes need seven more behind them.
-    lists.strays[:] = (offsets + lengths + 16 > buffer.size) | (lengths >= 1 << 31)
+    lists.strays[:] = (offsets + lengths + MARGIN > buffer.size) | (lengths >= 1 << 31)
     rows = np.flatnonzero(~lists.strays)
     if len(rows) < FEWEST:
         lists.strays[:] = True
@@ -58,9 +59,11 @@ def find_lists(buffer: np.ndarray, offsets: np.ndarray, lengths: np.ndarray, pla
     at, end = offsets[rows], (offsets + lengths)[rows]
     size, taken = short_sizes(words[at + 1])
     whole = (buffer[at] == 10) & (taken > 0) & (at + 1 + taken + size == end) | (at == end)
-    lists.strays[rows[~whole]] = True
-    rows, at, end = rows[whole], (at + 1 + taken)[whole], end[whole]
-    _Walk(buffer, words, plan, lists).run(rows, at, end)
+    at += 1 + taken
+    if not whole.all():
+        lists.strays[rows[~whole]] = True
+        rows, at, end = rows[whole], at[whole], end[whole]
+    _Walk(buffer, words, plan, lists).run(rows if len(rows) < count else slice(None), at, end)
     return lists
 
 
@@ -73,66 +76,82 @@ class _Walk:
 
     def __init__(self, buffer: np.ndarray, words: np.ndarray, plan: Plan, lists: Lists) -> None:
         self.buffer, self.words, self.plan, self.lists = buffer, words, plan, lists
+        self.signed = words.view("<i8")
+        self.visited = [False] * len(plan.fields)
 
-    def run(self, rows: np.ndarray, at: np.ndarray, end: np.ndarray) -> None:
-        gone, patience = np.zeros(len(rows), np.int64), max(8, len(rows) // 8)
+    def run(self, rows: np.ndarray | slice, at: np.ndarray, end: np.ndarray) -> None:
+        """Walk to the end of the records; `rows` are their numbers, or a slice for all of them."""
+        gone: np.ndarray | None = None
+        patience = max(8, len(at) // 8)
         while True:
             live = at < end
             if not live.all():
-                rows, at, end, gone = rows[live], at[live], end[live], gone[live]
-            if len(rows) < FEWEST or not patience:
+                rows = np.arange(len(at))[live] if isinstance(rows, slice) else rows[live]
+                at, end, gone = at[live], end[live], None if gone is None else gone[live]
+            if len(at) < FEWEST or not patience:
                 self.lists.strays[rows] = True
                 return
-            lead = int(gone.argmin())
+            lead = 0 if gone is None else int(gone.argmin())
             matched, after = self._step(rows, at, end, lead)
             if matched.all():
                 at = after
-                gone += 1
+                if gone is not None:
+                    gone += 1
                 continue
             patience -= 1
+            gone = np.zeros(len(at), np.int64) if gone is None else gone
+            if isinstance(rows, slice):
+                rows = np.arange(len(at))
             if matched[lead]:
                 at = np.where(matched, after, at)
                 gone += matched
             else:
                 self.lists.strays[rows[lead]] = True
+                at = at.copy()
                 at[lead] = end[lead]
 
-    def _step(self, rows: np.ndarray, at: np.ndarray, end: np.ndarray, lead: int) -> tuple[np.ndarray, np.ndarray]:
+    def _step(
+        self, rows: np.ndarray | slice, at: np.ndarray, end: np.ndarray, lead: int
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Read the entry at which each record stands; return which have the key of the lead, and where it ends."""
         first, last = int(at[lead]), int(end[lead])
-        head = self.buffer[first:last][:4].tobytes()
-        if len(head) == 4 and head[0] == 10 and head[1] < 128 and head[2] == 10 and head[3] + 6 <= head[1]:
+        head = self.buffer[first : first + 4].tobytes()
+        if first + 4 < last and head[0] == 10 and head[1] < 128 and head[2] == 10 and head[3] + 6 <= head[1]:
             key = self.buffer[first + 4 : first + 4 + head[3]].tobytes()
             kind_at = first + 6 + len(key)
             if kind_at < last and self.buffer[kind_at] in (10, 18, 26):
-                return self._small_step(rows, at, end, lead, key)
+                return self._small_step(rows, at, end, int(self.buffer[kind_at]), key)
         return self._large_step(rows, at, end, lead)
 
     def _small_step(
-        self, rows: np.ndarray, at: np.ndarray, end: np.ndarray, lead: int, key: bytes
+        self, rows: np.ndarray | slice, at: np.ndarray, end: np.ndarray, kind: int, key: bytes
     ) -> tuple[np.ndarray, np.ndarray]:
-        """An entry of less than 128 bytes: all its lengths follow from the first, and two words hold them."""
-        kind = int(self.buffer[at[lead] + 6 + len(key)])
-        words = self.words[at]
-        size = (words >> _WORD(8)) & _WORD(0x7F)
-        matched = (words & _WORD(0xFFFF80FF)) == _WORD(10 | 10 << 16 | len(key) << 24)
-        after = at + 2 + size.astype(np.int64)
-        matched &= (after <= end) & (size >= _WORD(len(key) + 6))
-        if not matched.all():
-            at, size = np.where(matched, at, at[lead]), np.where(matched, size, size[lead])
-        matched &= self._has_key(at + 4, key)
-        # The tag of the value, its length, the tag of the list, its length.
-        expected = (size - _WORD(len(key) + 4)) * _WORD(1 << 8 | 1 << 24) + _WORD(18 | kind << 16) - _WORD(2 << 24)
-        value = at + 4 + len(key)
-        matched &= (self.words[value] & _WORD(0xFFFFFFFF)) == expected
-        self._note(rows, matched, key, kind >> 3, (value + 4, size.astype(np.int64) - (len(key) + 6)))
+        """An entry of less than 128 bytes: all its lengths follow from the first, and two words hold them.
+
+        What is read for a record whose entry is another means nothing, and is inside the buffer for its margin.
+        """
+        words = self.signed[at]
+        size = (words >> 8) & 0x7F
+        after = at + size
+        after += 2
+        matched = (words & 0xFFFF80FF) == (10 | 10 << 16 | len(key) << 24)
+        matched &= after <= end
+        self._match_key(matched, at, 4, key)
+        # The tag of the value, its length, the tag of the list, its length: below 0 where the entry is too short.
+        size -= len(key) + 6
+        expected = size * (1 << 8 | 1 << 24)
+        expected += 18 | 2 << 8 | kind << 16
+        value = at + (4 + len(key))
+        matched &= (self.signed[value] & 0xFFFFFFFF) == expected
+        value += 4
+        self._note(rows, matched, key, kind >> 3, (value, size))
         return matched, after
 
     def _large_step(
-        self, rows: np.ndarray, at: np.ndarray, end: np.ndarray, lead: int
+        self, rows: np.ndarray | slice, at: np.ndarray, end: np.ndarray, lead: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """An entry of any length. Where one does not fit, the lead's place is read in place of its own."""
-        nobody = np.zeros(len(rows), bool)
+        nobody = np.zeros(len(at), bool)
         size, taken = short_sizes(self.words[at + 1])
         entry = at + 1 + taken
         after = entry + size
@@ -145,7 +164,7 @@ class _Walk:
         matched &= size >= key_size + 4
         entry = np.where(matched, entry, first)
         matched &= (self.words[entry] & _WORD(0xFFFF)) == _WORD(10 | key_size << 8)
-        matched &= self._has_key(entry + 2, key)
+        self._match_key(matched, entry, 2, key)
         value = entry + 2 + key_size
         matched &= self.buffer[value] == 18
         size, taken = short_sizes(self.words[value + 1])
@@ -162,19 +181,23 @@ class _Walk:
         self._note(rows, matched, key, kind >> 3, (value, size))
         return matched, after
 
-    def _has_key(self, at: np.ndarray, key: bytes) -> np.ndarray:
-        """Return whether the key stands at each place; it does, with 8 bytes behind it, inside the buffer."""
+    def _match_key(self, matched: np.ndarray, at: np.ndarray, skipped: int, key: bytes) -> None:
+        """Take out of `matched` the records that do not have the key `skipped` bytes behind their place."""
         size = len(key)
         if size < 8:
-            same = self.words[at] & _WORD((1 << 8 * size) - 1)
-            return same == _WORD(int.from_bytes(key, "little"))  # type: ignore[no-any-return]
-        matched = np.ones(len(at), bool)
-        for start in {*range(0, size - 7, 8), size - 8}:
-            matched &= self.words[at + start] == _WORD(int.from_bytes(key[start : start + 8], "little"))
-        return matched
+            same = self.words[at + skipped] & _WORD((1 << 8 * size) - 1)
+            matched &= same == _WORD(int.from_bytes(key, "little"))
+            return
+        for start in sorted({*range(0, size - 7, 8), size - 8}):
+            matched &= self.words[at + (skipped + start)] == _WORD(int.from_bytes(key[start : start + 8], "little"))
 
     def _note(
-        self, rows: np.ndarray, matched: np.ndarray, key: bytes, kind: int, lists: tuple[np.ndarray, np.ndarray]
+        self,
+        rows: np.ndarray | slice,
+        matched: np.ndarray,
+        key: bytes,
+        kind: int,
+        lists: tuple[np.ndarray, np.ndarray],
     ) -> None:
         """Keep where the lists of a key are, ``(starts, sizes)``, for the records that have it here."""
         number = self.plan.number_of.get(key)
@@ -182,14 +205,16 @@ class _Walk:
             return
         starts, sizes = lists
         if not matched.all():
-            rows, starts, sizes = rows[matched], starts[matched], sizes[matched]
+            rows = np.flatnonzero(matched) if isinstance(rows, slice) else rows[matched]
+            starts, sizes = starts[matched], sizes[matched]
         if kind != self.plan.fields[number].kind:
             self.lists.strays[rows] = True
             return
-        again = self.lists.starts[number, rows] >= 0
-        self.lists.strays[rows[again]] = True
-        self.lists.starts[number, rows] = starts
-        self.lists.sizes[number, rows] = sizes
+        if self.visited[number]:
+            self.lists.strays[rows] |= self.lists.starts[number][rows] >= 0
+        self.visited[number] = True
+        self.lists.starts[number][rows] = starts
+        self.lists.sizes[number][rows] = sizes
 
 
 @dataclass(frozen=True)
@@ -211,23 +236,31 @@ def decode_lists(buffer: np.ndarray, kind: int, starts: np.ndarray, sizes: np.nd
     """Decode the lists of one field.
 
     Args:
-        buffer: ``[bytes]`` uint8, with 16 bytes behind every list.
+        buffer: ``[bytes]`` uint8, with `MARGIN` bytes behind every list.
         kind: BYTES, FLOAT or INT64.
         starts: Where each list begins, ``[records]``.
         sizes: How many bytes it has, ``[records]``.
     """
-    if kind == BYTES:
-        return _decode_strings(buffer, starts, sizes)
     words = words_of(buffer)
+    signed = words.view("<i8")
+    head = signed[starts]
     if kind == FLOAT and (sizes == 6).all():
-        head = words[starts]
-        good = (head & _WORD(0xFFFF)) == _WORD(0x040A)
-        values = (head >> _WORD(16)).astype(np.uint32).view(np.float32)
+        good = (head & 0xFFFF) == 0x040A
+        values = (head >> 16).astype(np.uint32).view(np.float32)
         return Decoded(values if good.all() else values[good], good.astype(np.int64), good)
-    size, taken = short_sizes(words[starts + 1])
-    at = starts + 1 + taken
-    good = (sizes == 0) | (buffer[starts] == 10) & (taken > 0) & (at + size == starts + sizes)
-    size = np.where(good & (sizes > 0), size, 0)
+    # One field of less than 128 bytes that is the whole list: packed numbers, or a single string.
+    size = (head >> 8) & 0xFF
+    if ((head & 0x80FF) == 10).all() and (size == sizes - 2).all():
+        at, good = starts + 2, np.ones(len(starts), bool)
+        if kind == BYTES:
+            return Decoded(np.stack([at, size], 1), np.ones(len(starts), np.int64), good)
+    elif kind == BYTES:
+        return _decode_strings(buffer, starts, sizes)
+    else:
+        size, taken = short_sizes(words[starts + 1])
+        at = starts + 1 + taken
+        good = (sizes == 0) | (buffer[starts] == 10) & (taken > 0) & (at + size == starts + sizes)
+        size = np.where(good & (sizes > 0), size, 0)
     if kind == FLOAT:
         good &= size % 4 == 0
         size = np.where(good, size, 0)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mainstay.io.example_features import BYTES, FLOAT, KIND_DTYPES
-from mainstay.io.example_in_step import decode_lists, find_lists
+from mainstay.io.example_in_step import FEWEST, MARGIN, decode_lists, find_lists
 from mainstay.io.example_native import gather_spans
 from mainstay.io.example_plan import RAGGED, Field, Outcome, Place, Plan, failure, malformed
 from mainstay.io.example_wire import MalformedError, Values, read_example
@@ -36,6 +36,7 @@ def parse_numpy(buffer: np.ndarray, spans: tuple[np.ndarray, np.ndarray], plan: 
     Raises:
         DataError: A record is malformed, or does not have what is asked for.
     """
+    buffer, spans = _with_margin(buffer, *spans)
     offsets, lengths = spans
     lists = find_lists(buffer, offsets, lengths, plan)
     if lists.strays.all():
@@ -59,6 +60,17 @@ def parse_numpy(buffer: np.ndarray, spans: tuple[np.ndarray, np.ndarray], plan: 
     broken = _read_strays(buffer, spans, plan, np.flatnonzero(lists.strays), found)
     _judge(plan, found, broken, place, lengths)
     return [_column(buffer, wanted, had) for wanted, had in zip(plan.fields, found, strict=True)]
+
+
+def _with_margin(
+    buffer: np.ndarray, offsets: np.ndarray, lengths: np.ndarray
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Return the records in a buffer that goes on behind them: a copy, where they are at the end of theirs."""
+    if len(offsets) >= FEWEST and int((offsets + lengths).max()) + MARGIN > len(buffer):
+        low = int(offsets.min())
+        if len(buffer) - low <= 4 * int(lengths.sum()):
+            return np.concatenate([buffer[low:], np.zeros(MARGIN, np.uint8)]), (offsets - low, lengths)
+    return buffer, (offsets, lengths)
 
 
 def _read_strays(
