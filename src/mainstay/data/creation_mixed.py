@@ -63,7 +63,7 @@ class MixedCreation:
         return _dataset(Zip([plan_of(leaf, "zip") for leaf in leaves], skeleton_of(structure)), name)
 
     @staticmethod
-    def counter(start: int = 0, step: int = 1, *, dtype: Any = "int64", name: str | None = None) -> Dataset:
+    def counter(start: int = 0, step: int = 1, dtype: Any = "int64", name: str | None = None) -> Dataset:
         """Return whole numbers without an end.
 
         Args:
@@ -102,7 +102,6 @@ class MixedCreation:
     def sample_from_datasets(
         datasets: Sequence[Dataset],
         weights: Any = None,
-        *,
         seed: int | None = None,
         stop_on_empty_dataset: bool = False,
         rerandomize_each_iteration: bool | None = None,

@@ -33,7 +33,6 @@ class Batches:
         self,
         batch_size: int,
         drop_remainder: bool = False,
-        *,
         num_parallel_calls: int | None = None,
         deterministic: bool | None = None,
         name: str | None = None,
@@ -62,7 +61,6 @@ class Batches:
         self,
         batch_size: int,
         padded_shapes: Structure = None,
-        *,
         padding_values: Structure = None,
         drop_remainder: bool = False,
         name: str | None = None,
@@ -97,7 +95,6 @@ class Batches:
         self,
         batch_size: int,
         drop_remainder: bool = False,
-        *,
         row_splits_dtype: Any = "int64",
         name: str | None = None,
     ) -> Dataset:
@@ -148,7 +145,7 @@ class Batches:
         return self._with(Unbatch(self._plan), name)
 
     def rebatch(
-        self, batch_size: int | Sequence[int], drop_remainder: bool = False, *, name: str | None = None
+        self, batch_size: int | Sequence[int], drop_remainder: bool = False, name: str | None = None
     ) -> Dataset:
         """Return batches of another size, of the same rows.
 
@@ -176,7 +173,6 @@ class Batches:
         self,
         size: int,
         shift: int | None = None,
-        *,
         stride: int = 1,
         drop_remainder: bool = False,
         name: str | None = None,
@@ -210,7 +206,6 @@ class Batches:
         self,
         key_func: Callable[..., Any],
         reduce_func: Callable[[Any, Any], Any],
-        *,
         window_size: int | None = None,
         window_size_func: Callable[[Any], Any] | None = None,
         name: str | None = None,
@@ -250,7 +245,6 @@ class Batches:
         element_length_func: Callable[..., Any],
         bucket_boundaries: Sequence[int],
         bucket_batch_sizes: Sequence[int],
-        *,
         padded_shapes: Structure = None,
         padding_values: Structure = None,
         pad_to_bucket_boundary: bool = False,

@@ -32,7 +32,6 @@ class Ordering:
         self,
         buffer_size: int,
         seed: int | None = None,
-        *,
         reshuffle_each_iteration: bool | None = None,
         name: str | None = None,
     ) -> Dataset:
