@@ -217,6 +217,17 @@ def test_an_exception_reaches_the_user_with_its_traceback_and_the_element() -> N
     assert any(entry.name == "generator" for entry in raised.traceback)
 
 
+def test_the_elements_before_a_failure_are_handed_over() -> None:
+    def generator() -> Iterator[int]:
+        yield from range(100)
+        raise KeyError("lost")
+
+    iterator = iter(Dataset.from_generator(generator, output_signature=TensorSpec((), "int32")))
+    assert [int(next(iterator)) for _ in range(100)] == list(range(100))
+    with pytest.raises(KeyError):
+        next(iterator)
+
+
 def test_closing_an_iterator_closes_the_generator() -> None:
     ended = threading.Event()
 

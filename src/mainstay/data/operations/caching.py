@@ -53,7 +53,7 @@ class Cache(Reordering):
         path: str | os.PathLike[str] = "",
         *,
         key: str | None = None,
-        compression: str = "none",
+        compression: str | None = None,
     ) -> None:
         super().__init__(upstream)
         if upstream.cardinality == INFINITE_CARDINALITY:

@@ -10,12 +10,16 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from mainstay.core import ArgumentError, DataError, TensorSpec
+from mainstay.core import ArgumentError, DataError
 from mainstay.data.chunks import Chunk, Origin
 from mainstay.data.columns import Column, Loose, Nested, stack, strings
-from mainstay.data.specs import RaggedTensorSpec, Spec, spec_of
+from mainstay.data.specs import RaggedTensorSpec, Spec, spec_of, spec_of_rows
 from mainstay.data.structures import Structure, describe, flatten, leaf_names, map_structure, skeleton_of
 from mainstay.io import Ragged
+
+_NUMBERS, _TEXT = frozenset({int, float, bool}), frozenset({str, bytes})
+_UNCHANGING = _NUMBERS | _TEXT | {type(None)}
+_NUMERIC = "biuf"
 
 
 def dtype_of(name: str) -> np.dtype[Any]:
@@ -90,39 +94,85 @@ class Promise:
         names = leaf_names(self.specs)
         return [(spec, dtype_of(spec.dtype), name) for spec, name in zip(flatten(self.specs), names, strict=True)]
 
-    def pick(self, element: Structure) -> list[Any]:
+    def pick(self, element: Structure) -> Sequence[Any]:
         """Return what lies at the leaves of an element, as it came.
 
         Raises:
             DataError: It has another structure.
         """
+        if type(element) is tuple and len(element) == self._flat_length:
+            return element
         values: list[Any] = []
         _pick(self.skeleton, element, "", values)
         return values
 
-    def leaves(self, element: Structure) -> list[Any]:
-        """Return the leaves of an element in canonical order, as columns hold them.
-
-        Raises:
-            DataError: It is not as promised; the message says which component differs.
-        """
+    def hold(self, element: Structure) -> list[Any]:
+        """Return what `pick` does, as values that nobody else can change."""
         values = self.pick(element)
+        if not self._has_lists:
+            return [value if type(value) in _UNCHANGING else held(value) for value in values]
         return [
-            self._fit(value, spec, dtype, name) for value, (spec, dtype, name) in zip(values, self._flat, strict=True)
+            _ragged(value, dtype) if isinstance(spec, RaggedTensorSpec) else held(value)
+            for value, (spec, dtype, _) in zip(values, self._flat, strict=True)
         ]
 
+    @cached_property
+    def _has_lists(self) -> bool:
+        return any(isinstance(spec, RaggedTensorSpec) for spec, _, _ in self._flat)
+
+    @cached_property
+    def _flat_length(self) -> int:
+        """The length of the plain tuple of leaves that an element is; else -1."""
+        count = len(self._flat)
+        return count if type(self.skeleton) is tuple and self.skeleton == tuple(range(count)) else -1
+
+    def chunk(self, rows: Sequence[Sequence[Any]], origin: Origin) -> Chunk:
+        """Return the chunk of some elements.
+
+        Args:
+            rows: What `pick` gave for each; at least one.
+            origin: Where each comes from.
+
+        Raises:
+            DataError: One is not as promised; the message says which, and which component of it.
+        """
+        columns = tuple(self._column(values, number, origin) for number, values in enumerate(zip(*rows, strict=True)))
+        return Chunk(self.skeleton, columns, len(rows), origin)
+
+    def _column(self, values: tuple[Any, ...], number: int, origin: Origin) -> Column:
+        spec, dtype, name = self._flat[number]
+        column = None if isinstance(spec, RaggedTensorSpec) else _at_once(values, dtype)
+        if column is not None:
+            if self.converts and isinstance(column, np.ndarray) and column.dtype != dtype and not dtype.hasobject:
+                column = _cast(column, dtype)
+            if column is not None and _admits_all(spec, column):
+                return column
+        leaves = []
+        for index, value in enumerate(values):
+            try:
+                leaves.append(self._fit(value, spec, dtype, name))
+            except DataError as error:
+                raise located(error, origin.describe(int(origin.indices[index]))) from error
+        return stack(leaves)
+
     def _fit(self, value: Any, spec: Spec, dtype: np.dtype[Any], name: str) -> Any:
-        leaf = _ragged(value, dtype) if isinstance(spec, RaggedTensorSpec) else leaf_of(value)
-        if self.converts and isinstance(leaf, np.ndarray) and leaf.dtype != dtype:
-            leaf = _cast(leaf, dtype, name)
+        try:
+            leaf = _ragged(value, dtype) if isinstance(spec, RaggedTensorSpec) else leaf_of(value)
+        except DataError as error:
+            raise located(error, name) from error
+        if self.converts and isinstance(leaf, np.ndarray) and leaf.dtype != dtype and not leaf.dtype.hasobject:
+            made = _cast(leaf, dtype)
+            if made is None:
+                raise DataError(
+                    f"a value cannot be held as {dtype.name if not dtype.hasobject else spec.dtype}",
+                    where=name,
+                    expected=spec,
+                    received=f"{leaf.dtype}: {_shown(value)}",
+                    fix="round it, or promise a dtype that holds it",
+                )
+            leaf = made
         found = spec_of(leaf)
-        admitted = (
-            type(found) is type(spec)
-            and found.dtype == spec.dtype
-            and len(found.shape) == len(spec.shape)
-            and all(want is None or want == have for want, have in zip(spec.shape, found.shape, strict=True))
-        )
-        if not admitted:
+        if not _admits(spec, found):
             raise DataError(
                 "a component differs from what was promised" if self.converts else "a component changes",
                 where=name,
@@ -132,10 +182,55 @@ class Promise:
             )
         return leaf
 
-    def chunk(self, rows: Sequence[list[Any]], origin: Origin | None = None) -> Chunk:
-        """Return the chunk of some elements, at least one, given by their leaves."""
-        columns = tuple(stack(values) for values in zip(*rows, strict=True))
-        return Chunk(self.skeleton, columns, len(rows), origin)
+
+def located(error: DataError, where: str) -> DataError:
+    """Return an error with the place that it is in put before its own."""
+    where = where if error.where is None else f"{where}, {error.where}"
+    return DataError(error.summary, where=where, expected=error.expected, received=error.received, fix=error.fix)
+
+
+def _admits(spec: Spec, found: Spec) -> bool:
+    return (
+        type(found) is type(spec)
+        and found.dtype == spec.dtype
+        and len(found.shape) == len(spec.shape)
+        and all(want is None or want == have for want, have in zip(spec.shape, found.shape, strict=True))
+    )
+
+
+def _admits_all(spec: Spec, column: Column) -> bool:
+    if not isinstance(column, Loose):
+        return _admits(spec, spec_of_rows(column))
+    if any(len(row.shape) != len(spec.shape) for row in column.rows):
+        return False
+    fixed = [(axis, length) for axis, length in enumerate(spec.shape) if length is not None]
+    return spec.dtype == column.rows[0].dtype.name and all(
+        row.shape[axis] == length for row in column.rows for axis, length in fixed
+    )
+
+
+def held(value: Any) -> Any:
+    """Return a value that nobody else can change: numbers and text as they are, others as arrays of their own."""
+    if type(value) in _UNCHANGING or isinstance(value, np.generic):
+        return value
+    leaf = value if isinstance(value, (np.ndarray, Ragged)) else leaf_of(value)
+    return np.array(leaf) if isinstance(leaf, np.ndarray) else leaf
+
+
+def _at_once(values: tuple[Any, ...], dtype: np.dtype[Any]) -> Column | None:
+    """Return the column of values of one kind, read in one go; None where each must be looked at."""
+    kinds = set(map(type, values))
+    if kinds <= _TEXT:
+        return strings(values)
+    if kinds == {np.ndarray}:
+        first = values[0].dtype
+        alike = first.kind in _NUMERIC and all(value.dtype == first for value in values)
+        return stack(values) if alike else None
+    is_plain = len(kinds) == 1 and (kinds <= _NUMBERS or issubclass(next(iter(kinds)), np.generic))
+    if is_plain or (kinds <= _NUMBERS and dtype.kind == "f"):
+        column = np.array(values)
+        return column if column.dtype.kind in _NUMERIC and column.ndim == 1 else None
+    return None
 
 
 def promise_of(element: Structure) -> Promise:
@@ -188,17 +283,10 @@ def _ragged(value: Any, dtype: np.dtype[Any]) -> Ragged:
         raise DataError("a value is no list of lists", received=f"{_shown(value)}: {error}") from error
 
 
-def _cast(array: np.ndarray[Any, Any], dtype: np.dtype[Any], name: str) -> np.ndarray[Any, Any]:
+def _cast(array: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any] | None:
+    """Return an array in another dtype, or None where a value would change by more than the rounding of floats."""
     if array.dtype.hasobject or dtype.hasobject:
-        return array
+        return None
     with np.errstate(all="ignore"):
         made = array.astype(dtype)
-    if dtype.kind in "biu" and not np.array_equal(made, array):
-        raise DataError(
-            f"a value cannot be held as {dtype}",
-            where=name,
-            expected=TensorSpec(array.shape, dtype),
-            received=f"{array.dtype}: {array!r:.80}",
-            fix="round it, or promise a dtype that holds it",
-        )
-    return made
+    return made if dtype.kind not in "biu" or np.array_equal(made, array) else None

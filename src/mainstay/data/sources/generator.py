@@ -17,13 +17,14 @@ from mainstay.core import ArgumentError, DataError, TensorSpec
 from mainstay.data.chunks import Chunk, Origin
 from mainstay.data.code_identity import identity_of
 from mainstay.data.functions.steps import name_of
-from mainstay.data.sources.elements import Promise, leaf_of, promise_of
+from mainstay.data.sources.elements import Promise, leaf_of, located, promise_of
 from mainstay.data.sources.source import Stream
 from mainstay.data.specs import UNKNOWN_CARDINALITY, Spec
 from mainstay.data.streams import Epoch, State
 from mainstay.data.structures import Structure, flatten, map_structure, skeleton_of
 
 _PATIENCE = 0.1
+_LEAF_BYTES = 64
 _MOST_STATE = 1 << 16
 _END, _NOTHING = object(), object()
 
@@ -83,7 +84,7 @@ class GeneratorSource(Stream):
             if element is _END:
                 return None
             promise = self.promise(element)
-        return promise.chunk([promise.leaves(element)], Origin(self._describe, range(1)))
+        return promise.chunk([promise.pick(element)], Origin(self._describe, range(1)))
 
     def _peek(self) -> Any:
         if self._waiting is None:
@@ -111,29 +112,32 @@ class GeneratorSource(Stream):
         return [*self.fingerprint(), [identity_of(argument, self.name) for argument in self.arguments]]
 
     def run(self, state: State, epoch: Epoch, rows: int) -> Iterator[tuple[Any, State]]:
-        """Yield the leaves of some elements, with the number of the first; the state is the number of the next.
+        """Yield elements that were pulled together; the state is the number of the next.
 
         Chunks begin small so that a first element is there soon, and end early where the generator is slow.
         """
         running = self._take() if state is None else self._continue(*state)
         try:
             while True:
-                first, elements, begun = running.number, [], time.monotonic()
-                stop = _boundary(first, rows)
-                while running.number < stop and (element := running.next()) is not _END:
-                    elements.append(element)
-                    if time.monotonic() - begun > _PATIENCE:
-                        break
+                first = running.number
+                try:
+                    elements = running.take(_boundary(first, rows))
+                except Exception as error:
+                    # It is raised where it stands in the order, after everything before it has been delivered.
+                    yield error, running.state()
+                    return
                 if not elements:
                     return
-                yield (first, elements), running.state()
+                yield _Pulled(first, elements), running.state()
         finally:
             running.close()
 
     def load(self, address: Any) -> Chunk:
         """Return the chunk of some elements."""
-        first, elements = address
-        return self.promise(None).chunk(elements, Origin(self._describe, range(first, first + len(elements))))
+        if isinstance(address, Exception):
+            raise address
+        first, stop = address.first, address.first + len(address.elements)
+        return self.promise(None).chunk(address.elements, Origin(self._describe, range(first, stop)))
 
     def _describe(self, index: int) -> str:
         return f"element {index} of the {self.name}"
@@ -175,6 +179,24 @@ class GeneratorSource(Stream):
         return running
 
 
+@dataclass(frozen=True)
+class _Pulled:
+    """Elements that were pulled together.
+
+    Args:
+        first: The number of the first one.
+        elements: The leaves of each.
+    """
+
+    first: int
+    elements: list[list[Any]]
+
+    @property
+    def nbytes(self) -> int:
+        """About their size, by that of the first one."""
+        return len(self.elements) * sum(getattr(leaf, "nbytes", None) or _LEAF_BYTES for leaf in self.elements[0])
+
+
 class _Pass:
     """One call of the function, and how far it has been iterated."""
 
@@ -184,48 +206,69 @@ class _Pass:
         self._iterator: Iterator[Any] | None = None
         self._own: _OwnState | None = None
         self._peeked: Any = _NOTHING
+        self._failure: Exception | None = None
 
     def _pull(self) -> Any:
-        try:
-            if self._iterator is None:
-                self._iterator = iter(self._iterable)
-            return next(self._iterator, _END)
-        except Exception as error:
-            error.add_note(f"in the {self.source.name}, at element {self.number}")
-            raise
+        if self._iterator is None:
+            self._iterator = iter(self._iterable)
+        return next(self._iterator, _END)
+
+    def _note(self, error: Exception) -> None:
+        error.add_note(f"in the {self.source.name}, at element {self.number}")
 
     def peek(self) -> Any:
         """Return the first element, which comes again with `next`, or `_END`."""
         if self._peeked is _NOTHING:
-            self._peeked = self._pull()
+            try:
+                self._peeked = self._pull()
+            except Exception as error:
+                self._note(error)
+                raise
         if self._peeked is not _END:
             self.source.promise(self._peeked)
         return self._peeked
 
-    def next(self) -> Any:
-        """Return the leaves of the next element, which no later one changes, or `_END`."""
+    def take(self, stop: int) -> list[list[Any]]:
+        """Return the leaves of the elements up to a number, which no later one changes; fewer if they take long."""
+        if self._failure is not None:
+            raise self._failure
+        elements: list[list[Any]] = []
+        number, begun, is_pulling = self.number, time.monotonic(), True
         element, self._peeked = self._peeked, _NOTHING
-        if element is _NOTHING:
-            element = self._pull()
-        if element is _END:
-            return _END
         try:
-            leaves = self.source.promise(element).leaves(element)
-        except DataError as error:
-            where = f"element {self.number} of the {self.source.name}"
-            raise DataError(
-                error.summary,
-                where=where if error.where is None else f"{where}, {error.where}",
-                expected=error.expected,
-                received=error.received,
-                fix=error.fix,
-            ) from error
-        self.number += 1
-        return [np.array(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
+            if element is _NOTHING:
+                element = self._pull()
+            if element is _END or self._iterator is None:
+                return elements
+            is_pulling = False
+            iterator, promise = self._iterator, self.source.promise(element)
+            while element is not _END:
+                elements.append(promise.hold(element))
+                number += 1
+                if number >= stop or time.monotonic() - begun > _PATIENCE:
+                    break
+                is_pulling = True
+                element = next(iterator, _END)
+                is_pulling = False
+        except Exception as error:
+            self.number = number
+            if is_pulling:
+                self._note(error)
+            elif isinstance(error, DataError):
+                error = located(error, f"element {number} of the {self.source.name}")
+            if not elements:
+                raise error
+            # What came before it is handed over first.
+            self._failure = error
+            return elements
+        self.number = number
+        if element is _END:
+            self._peeked = _END
+        return elements
 
     def state(self) -> State:
         """Return the number of the next element, and what the iterator itself says of its place."""
-        own = self._own or _own_state_of(self._iterator, self._iterable)
+        own = self._own or (_own_state_of(self._iterator, self._iterable) if self.number else None)
         self._own = own
         return [self.number, own.get() if own else None]
 
@@ -306,7 +349,8 @@ def _reference(iterator: Any) -> Callable[[], Any]:
 
 def _completed(declared: Structure, element: Structure) -> Promise:
     """Return the promise of what was declared, with the number of axes of a first element where only dtypes were."""
-    values = Promise(declared).pick(element)
+    specs = map_structure(lambda spec: TensorSpec((), spec) if isinstance(spec, str) else spec, declared)
+    values = Promise(specs).pick(element)
 
     def complete(spec: Spec | str, index: int) -> Spec:
         return TensorSpec((None,) * np.ndim(leaf_of(values[index])), spec) if isinstance(spec, str) else spec

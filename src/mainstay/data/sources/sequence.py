@@ -15,7 +15,7 @@ from mainstay.data.chunks import Chunk, Origin
 from mainstay.data.columns import Array
 from mainstay.data.functions.function import RowFailure
 from mainstay.data.snapshots.fingerprints import digest_chunk
-from mainstay.data.sources.elements import Promise, empty_chunk, leaf_of, promise_of
+from mainstay.data.sources.elements import Promise, empty_chunk, leaf_of, located, promise_of
 from mainstay.data.sources.source import RandomAccess
 from mainstay.data.specs import relax, spec_of, spec_of_chunk
 from mainstay.data.structures import Structure, describe, map_structure
@@ -138,28 +138,25 @@ class SequenceSource(RandomAccess):
             return empty_chunk(self.spec)
         places = indices.tolist()
         origin = Origin(self._describe, indices)
-        leaves = []
-        for place, row in zip(places, self._fetch(places), strict=True):
+        rows = self._fetch(places)
+        picked = []
+        for place, row in zip(places, rows, strict=True):
             try:
-                leaves.append(self._promise.leaves(row))
+                picked.append(self._promise.pick(row))
             except DataError as error:
-                raise self._located(error, place, row) from error
-        return self._promise.chunk(leaves, origin)
+                raise self._advised(located(error, self._describe(place)), row) from error
+        try:
+            return self._promise.chunk(picked, origin)
+        except DataError as error:
+            raise self._advised(error, next((row for row in rows if row is None), ())) from error
 
-    def _located(self, error: DataError, place: int, row: Structure) -> DataError:
-        where = self._describe(place)
+    def _advised(self, error: DataError, row: Structure) -> DataError:
         fix = error.fix
         if row is None:
             fix = "leave such rows out before: Grain's filter, for one, leaves None in their place; filter here instead"
         elif fix and self._declared is None:
             fix = "say what the rows look like with element_spec, with None for an axis whose length varies"
-        return DataError(
-            error.summary,
-            where=where if error.where is None else f"{where}, {error.where}",
-            expected=error.expected,
-            received=error.received,
-            fix=fix,
-        )
+        return DataError(error.summary, where=error.where, expected=error.expected, received=error.received, fix=fix)
 
     def _gather(self, indices: Array) -> Chunk:
         """Return rows of an array on disk: it is asked for each of them once and in rising order, as HDF5 demands."""

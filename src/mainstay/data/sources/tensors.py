@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mainstay.core import digest_json
-from mainstay.data.chunks import Chunk
+from mainstay.data.chunks import Chunk, Origin
 from mainstay.data.columns import Array
 from mainstay.data.snapshots.fingerprints import digest_chunk
 from mainstay.data.sources.arrays import as_tensorflow_does
@@ -32,7 +32,7 @@ class TensorsSource(RandomAccess):
         element = map_structure(tensor_of, element)
         promise = promise_of(element)
         self._spec = promise.specs
-        self._chunk = promise.chunk([flatten(element)]).frozen()
+        self._chunk = promise.chunk([flatten(element)], Origin(lambda _: "the element", range(1))).frozen()
 
     @property
     def spec(self) -> Structure:
