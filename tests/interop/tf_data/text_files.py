@@ -23,7 +23,8 @@ def csv_with_types_and_defaults(tf, folder):
 
 
 def csv_of_other_types(tf, folder):
-    data = _dataset(tf)(_csv(folder), [tf.int64, tf.constant([0.0], tf.float64), [""], ["none"]], header=True)
+    path = _csv(folder, "1,2.5,\n5000000000,1e-3,x\n", "doubles.csv")
+    data = _dataset(tf)(path, [tf.int64, tf.float64, ["none"]])
     return [elements(data), spec(data)["spec"]]
 
 
