@@ -78,12 +78,20 @@ class TracedSteps(Function):
 
     Args:
         steps: The steps; only the last may be a filter.
-        found: Their trace.
-        columns: The columns that it was traced with, and the results of its host calls.
+        sample: Some elements to trace them with.
+
+    Raises:
+        UntraceableError: They cannot be traced.
     """
 
-    def __init__(self, steps: Sequence[Step], found: Trace, columns: Sequence[Column]) -> None:
+    def __init__(self, steps: Sequence[Step], sample: Chunk) -> None:
         self.steps = tuple(steps)
+        self._sample = Chunk(sample.skeleton, sample.columns, sample.length)
+        found = trace(steps, sample.skeleton, sample.columns)
+        columns = call_host(found.calls, sample.columns)
+        if columns is None:
+            raise UntraceableError("its host calls give other structures each time")
+        self.columns = columns
         self.name = " → ".join(step.name for step in steps)
         self.one_to_one = not steps[-1].is_filter
         self.calls = found.calls
@@ -132,8 +140,9 @@ class TracedSteps(Function):
         except UntraceableError:
             return None
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"steps": self.steps}
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What JAX makes cannot be sent to another process; there it is made again, from the same elements.
+        return TracedSteps, (self.steps, self._sample)
 
 
 def call_host(calls: Sequence[Made], columns: Sequence[Column]) -> list[Column] | None:

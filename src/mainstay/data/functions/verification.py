@@ -15,8 +15,8 @@ from mainstay.data.columns import Column, rows
 from mainstay.data.functions.opaque import UntraceableError
 from mainstay.data.functions.rows import as_answer
 from mainstay.data.functions.steps import Step, call, in_python, is_wide
-from mainstay.data.functions.traced import TracedSteps, call_host
-from mainstay.data.functions.tracing import Computed, Through, trace
+from mainstay.data.functions.traced import TracedSteps
+from mainstay.data.functions.tracing import Computed, Through
 from mainstay.data.functions.values import as_element
 from mainstay.data.structures import Structure
 
@@ -35,11 +35,8 @@ def traced(steps: Sequence[Step], sample: Chunk) -> TracedSteps:
     """
     # Called before the trace, so that what builds itself at its first call, such as a layer, does so with numbers.
     expected = _in_python(steps, sample, wide=False)
-    found = trace(steps, sample.skeleton, sample.columns)
-    columns = call_host(found.calls, sample.columns)
-    if columns is None:
-        raise UntraceableError("its host calls give other structures each time")
-    function = TracedSteps(steps, found, columns)
+    function = TracedSteps(steps, sample)
+    found, columns = function.compiled.trace, function.columns
     made = function(sample)
     again = _in_python(steps, sample, wide=False)
     if not _same(expected, again):
