@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +11,12 @@ from mainstay.data.operations.reading import of_source
 from mainstay.data.sources.arrays import ArraySource
 from mainstay.data.sources.csv import CsvSource
 from mainstay.data.sources.csv_layouts import Arranged, named_layout
-from mainstay.data.sources.files import FileBytes, FileList, located, matching, named
+from mainstay.data.sources.files import FileBytes, FileList, located, named
 from mainstay.data.sources.jsonl import JsonSource
 from mainstay.data.sources.parquet import ParquetSource
 from mainstay.data.sources.skipping import Skipped
 from mainstay.data.sources.tfrecord import TFRecordSource
-from mainstay.io import check_columns, codec_of, find_files
+from mainstay.io import check_columns, codec_of, find_files, matching_files
 
 if TYPE_CHECKING:
     from mainstay.data.dataset import Dataset
@@ -231,9 +230,9 @@ class FileCreation:
             >>> [pathlib.Path(os.fsdecode(path)).name for path in Dataset.list_files(f"{folder}/*.txt", shuffle=False)]
             ['a.txt', 'b.txt']
         """
-        paths = matching([os.fspath(pattern) for pattern in named(file_pattern, "file_pattern")])
-        dataset = of_source(ArraySource(strings(os.fsencode(path) for path in paths)), name)
-        return dataset if shuffle is False else dataset.shuffle(len(paths), seed)
+        names = matching_files(named(file_pattern, "file_pattern"))
+        dataset = of_source(ArraySource(strings(names)), name)
+        return dataset if shuffle is False else dataset.shuffle(len(names), seed)
 
 
 def skips(on_error: str) -> bool:

@@ -50,6 +50,7 @@ from mainstay.io.sequence_examples import parse_sequence_example, parse_single_s
 from mainstay.io.staging import HostFunction, Stage, current_stage, host_function, staged_calls
 from mainstay.io.table import Sink, Table, check_columns, first_failure
 from mainstay.io.text_lines import LineBlock, line_number, read_line_blocks
+from mainstay.io.whole_files import matching_files, read_file, write_file
 
 __all__ = [
     "ROW_HASH_VERSION",
@@ -108,6 +109,7 @@ __all__ = [
     "line_at",
     "line_number",
     "list_image_folder",
+    "matching_files",
     "missing_file",
     "missing_texts",
     "open_csv",
@@ -119,6 +121,7 @@ __all__ = [
     "parse_single_sequence_example",
     "plan_examples",
     "read_csv_blocks",
+    "read_file",
     "read_line_blocks",
     "read_record_blocks",
     "resize_images",
@@ -126,5 +129,6 @@ __all__ = [
     "staged_calls",
     "train",
     "unquote_csv",
+    "write_file",
     "write_records",
 ]

@@ -13,6 +13,7 @@ import pyarrow as pa
 from mainstay.core import ArgumentError, DataError, storage_errors
 
 Codec: TypeAlias = Literal["gzip", "zlib", "zstd"]
+"""How the bytes of a file are compressed."""
 
 _STEP = 1 << 18
 _FRAME = 1 << 20

@@ -6,7 +6,7 @@ import pytest
 
 from mainstay.core import ArgumentError, DataError
 from mainstay.data import Dataset
-from mainstay.data.sources.files import read_file
+from mainstay.io import read_file
 
 
 @pytest.fixture

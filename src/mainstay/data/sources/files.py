@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from mainstay.data.chunks import Chunk, Origin
 from mainstay.data.columns import Array, strings
 from mainstay.data.sources.source import RandomAccess
 from mainstay.data.structures import Structure
-from mainstay.io import missing_file
+from mainstay.io import matching_files, missing_file, read_file
 
 
 @dataclass(frozen=True)
@@ -110,30 +110,13 @@ def located(location: Any) -> tuple[Path, ...]:
     for place in places:
         text = os.fsdecode(place)
         path = Path(text)
-        matches = [path] if path.exists() or not glob.has_magic(text) else matching([text])
+        matches = (
+            [path]
+            if path.exists() or not glob.has_magic(text)
+            else [Path(os.fsdecode(name)) for name in matching_files(text)]
+        )
         found.update((match.as_posix(), match) for match in matches if not match.is_dir() or match == path)
     return tuple(path for _, path in sorted(found.items()))
-
-
-def matching(patterns: Sequence[str]) -> list[Path]:
-    """Return the paths that match any of some patterns, sorted.
-
-    Raises:
-        DataError: A pattern matches nothing.
-    """
-    found: set[str] = set()
-    for pattern in patterns:
-        with storage_errors(pattern, "read"):
-            matches = glob.glob(pattern, recursive=True)
-        if not matches:
-            raise DataError(
-                "nothing matches the pattern",
-                where=pattern,
-                expected="at least one file",
-                fix="check the pattern and the folder it looks into",
-            )
-        found.update(matches)
-    return [Path(match) for match in sorted(found)]
 
 
 class FileBytes(RandomAccess):
@@ -179,17 +162,3 @@ class FileBytes(RandomAccess):
     def content(self) -> Any:
         """Places, sizes and times."""
         return self._files.content()
-
-
-def read_file(filename: Any) -> bytes:
-    """Return the content of a file, as `tf.io.read_file`.
-
-    Args:
-        filename: Its path: text, bytes or a path.
-
-    Raises:
-        StorageError: It cannot be read.
-    """
-    path = os.fsdecode(filename)
-    with storage_errors(path, "read"), open(path, "rb") as file:
-        return file.read()
