@@ -205,7 +205,7 @@ LAYERS: dict[str, Layer] = {
     "skip": lambda d: d.skip(2),
     "shard": lambda d: d.shard(2, 1),
     "batch": lambda d: d.batch(3).unbatch(),
-    "batch of batches": lambda d: d.batch(2).batch(2).map(_plus_one).unbatch().unbatch(),
+    "batch of batches": lambda d: d.batch(2, drop_remainder=True).batch(2).map(_plus_one).unbatch().unbatch(),
     "batches only full": lambda d: d.batch(4, drop_remainder=True).shuffle(2, seed=3).unbatch(),
     "rebatch": lambda d: d.batch(4).rebatch([1, 3]).unbatch(),
     "padded batch": lambda d: d.map(_some).padded_batch(3, padding_values=-1).unbatch().map(_total),

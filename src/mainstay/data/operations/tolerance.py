@@ -15,9 +15,11 @@ from mainstay.data.chunks import Chunk, join
 from mainstay.data.feeds import Feed, RowFeed
 from mainstay.data.functions.function import Function
 from mainstay.data.operations.ordering import Reordering
+from mainstay.data.operations.sampling import FirstElements
 from mainstay.data.plan import Lowered, Operation, Pipe, Planner
-from mainstay.data.specs import UNKNOWN_CARDINALITY
+from mainstay.data.specs import UNKNOWN_CARDINALITY, spec_of_chunk
 from mainstay.data.streams import Epoch, State
+from mainstay.data.structures import Structure
 
 _log = logging.getLogger("mainstay.data")
 
@@ -37,6 +39,17 @@ class IgnoreErrors(Reordering):
         super().__init__(upstream)
         self.log_warning = log_warning
         self.failures = Failures()
+
+    @property
+    def spec(self) -> Structure:
+        """That of the elements; where a function fails for the first of them, that of the first ones that are left."""
+        try:
+            return super().spec
+        except Exception:
+            chunk = FirstElements(self).begin()
+            if chunk is None or not chunk.length:
+                raise
+            return spec_of_chunk(chunk)
 
     @property
     def cardinality(self) -> int:
