@@ -343,6 +343,31 @@ def test_what_a_function_refers_to_counts(tmp_path: Path) -> None:
     assert make(20) == [20, 21]
 
 
+def test_what_datasets_inside_of_functions_draw_does_not_hide_an_entry(tmp_path: Path) -> None:
+    def make() -> Dataset:
+        return Dataset.range(3).flat_map(lambda x: Dataset.range(2).map(lambda y: y + 10)).cache(tmp_path)
+
+    assert plain(make()) == plain(make()) == [10, 11] * 3
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_numbers_of_an_operation_count(tmp_path: Path) -> None:
+    def make(start: int) -> list[Any]:
+        dataset = Dataset.range(3).scan(np.int64(start), lambda total, x: (total + x, total + x))
+        return plain(dataset.cache(tmp_path))
+
+    assert make(0) == [0, 1, 3]
+    assert make(10) == [10, 11, 13]
+
+
+def test_plans_beside_count(tmp_path: Path) -> None:
+    def make(other: Any) -> list[Any]:
+        return plain(Dataset.range(2).concatenate(Dataset.from_tensor_slices(np.array(other))).cache(tmp_path))
+
+    assert make([5]) == [0, 1, 5]
+    assert make([6]) == [0, 1, 6]
+
+
 def test_what_has_no_identity_asks_for_a_key(tmp_path: Path) -> None:
     lock = threading.Lock()
 
