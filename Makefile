@@ -10,7 +10,7 @@ CHOOSE := for p in python3.13 python3.12 python3.11 python3.14 python3 python; d
 	&& echo $$p && exit; done
 PYTHON ?= $(shell $(CHOOSE))
 
-.PHONY: setup demo test interop oldest lint types docs bench lock clean
+.PHONY: setup demo test interop fuzz oldest lint types docs bench lock clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -23,10 +23,16 @@ demo: $(VENV)/.ready
 test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
-# Installs the real TensorBoard and a browser, in places of their own; `make test` then compares with them too.
+# Installs the real TensorBoard, TensorFlow and a browser, in places of their own; `make test` then compares with them.
 interop: $(VENV)/.ready-dev
-	$(BIN)/python tools/interop_env.py tensorboard
+	$(BIN)/python tools/interop_env.py tensorboard tensorflow
 	tools/install_chromium.sh
+
+# The C library's parsers on made-up input, guided by coverage, under the sanitizers; each for so many seconds.
+FUZZ_SECONDS ?= 30
+fuzz: $(VENV)/.ready-dev
+	tools/install_clang.sh
+	$(BIN)/python tools/fuzz.py --seconds $(FUZZ_SECONDS)
 
 # The programming model on the oldest JAX that pyproject.toml admits.
 oldest: $(VENV)/.ready-dev
@@ -51,7 +57,7 @@ lock: $(VENV)/.ready-lock
 	$(BIN)/python tools/pins.py lock $(if $(UPGRADE),--upgrade)
 
 clean:
-	rm -rf $(VENV) .venv-* .interop site dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* .interop .fuzz site dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # pip verifies every file against the hashes of constraints.txt; the project itself is installed without dependencies.
 INSTALL = $(BIN)/python tools/pins.py select $(1) > $(VENV)/requirements.txt \
@@ -60,7 +66,7 @@ INSTALL = $(BIN)/python tools/pins.py select $(1) > $(VENV)/requirements.txt \
 	&& touch $@
 
 # The C library is compiled when the project is installed, where there is a compiler.
-NATIVE := hatch_build.py $(wildcard src/mainstay/core/native/*.[ch])
+NATIVE := hatch_build.py tools/build_native.py $(wildcard src/mainstay/core/native/*.[ch])
 
 $(VENV)/.ready: $(VENV)/.made pyproject.toml constraints.txt tools/pins.py $(NATIVE)
 	@echo "Installing into $(VENV) ..."
