@@ -48,6 +48,16 @@ def test_a_required_value_that_is_missing_is_named(table: Path) -> None:
             rows_of(experimental.CsvDataset(table, [kind], header=True, select_cols=[0]))
 
 
+def test_numbers_are_written_as_tensorflow_takes_them(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(" 5, +1.5\n+7,nan\n-8,-inf\n")
+    rows = rows_of(experimental.CsvDataset(tmp_path / "a.csv", ["int32", "float32"]))
+    assert [str(row[1]) for row in rows] == ["1.5", "nan", "-inf"]
+    assert [int(row[0]) for row in rows] == [5, 7, -8]
+    (tmp_path / "a.csv").write_text("1,nan\n\n2,NA\n")
+    with pytest.raises(DataError, match="line 3: a value of the column '1' is no float32"):
+        rows_of(experimental.CsvDataset(tmp_path / "a.csv", ["int32", "float32"]))
+
+
 def test_quotes_can_be_ordinary(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(gzip.compress(b'1|"a\n2|b"\n'))
     dataset = experimental.CsvDataset(

@@ -222,7 +222,7 @@ class FileCreation:
             DataError: A pattern matches nothing.
 
         Example:
-            >>> import pathlib, tempfile
+            >>> import os, pathlib, tempfile
             >>> from mainstay.data import Dataset
             >>> folder = pathlib.Path(tempfile.mkdtemp())
             >>> for file in ("b.txt", "a.txt"):

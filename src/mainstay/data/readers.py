@@ -81,6 +81,8 @@ class TFRecordDataset(Dataset):
 class TextLineDataset(Dataset):
     """The lines of text files, as bytes without their line ends, as in `tf.data.TextLineDataset`.
 
+    A carriage return inside of a line stays, where TensorFlow drops it.
+
     Args:
         filenames: One file or several, in their order, or a dataset of their names.
         compression_type: ``"GZIP"``, ``"ZLIB"``, ``"ZSTD"`` or None.
@@ -159,7 +161,7 @@ class FixedLengthRecordDataset(Dataset):
 
 
 class CsvDataset(Dataset):
-    """The rows of CSV files as tuples, as in `tf.data.experimental.CsvDataset`.
+    """The rows of CSV files as tuples, as in `tf.data.experimental.CsvDataset`; blank lines are skipped.
 
     Args:
         filenames: One file or several, in their order, or a dataset of their names.

@@ -70,7 +70,9 @@ def csv_column(name: str, dtype: Any, default: Any = None, where: str = "dtypes"
     Raises:
         ArgumentError: The dtype is unknown, or the default is not of it.
     """
-    text: Any = getattr(dtype, "name", None) or (dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype)))
+    text: Any = dtype
+    if not isinstance(dtype, str):
+        text = getattr(dtype, "name", None) or getattr(dtype, "__name__", str(dtype))
     text = {"str": "string", "bytes": "string", "object": "string", "int": "int64", "float": "float64"}.get(text, text)
     text = "bool" if text == "bool_" else text
     if text not in _ARROW:
@@ -166,6 +168,8 @@ class CsvParser:
 
         def convert(piece: pa.Array) -> pa.Array | None:
             try:
+                if self.missing is not None:
+                    return _plainly(piece).cast(kind)
                 values = convert_text(piece, _kind(column.dtype))
                 return None if values is None else values.cast(kind, safe=not pa.types.is_floating(kind))
             except (pa.ArrowInvalid, UnicodeDecodeError):
@@ -206,6 +210,11 @@ class CsvParser:
                 raise _missing(block, column, int(np.flatnonzero(empty.to_numpy(zero_copy_only=False))[0]))
             array = pc.if_else(empty, pa.scalar(column.default, pa.binary()), array)
         return array
+
+
+def _plainly(text: pa.Array) -> pa.Array:
+    """Return texts without blanks around, and without the plus that TensorFlow takes in front of a number."""
+    return pc.replace_substring_regex(pc.ascii_trim_whitespace(text), r"^\+([0-9.])", r"\1")
 
 
 def _kind(dtype: str) -> str:
