@@ -1,0 +1,76 @@
+"""Iterators give elements with `numpy()`, and a state at every one of them."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mainstay.core import ArgumentError, FormatError
+from mainstay.data import Dataset, Place
+
+
+def numbers(iterator: object) -> list[int]:
+    return [int(x) for x in iterator]  # type: ignore[attr-defined]
+
+
+def test_elements_answer_to_numpy() -> None:
+    dataset = Dataset.from_tensor_slices({"n": np.arange(2), "v": np.ones((2, 3)), "s": [b"a", b"b"]})
+    element = next(iter(dataset))
+    assert element["n"].numpy() == 0
+    assert element["n"].shape == ()
+    assert type(element["v"].numpy()) is np.ndarray
+    assert element["s"].numpy() == b"a"
+    plain = next(dataset.as_numpy_iterator())
+    assert type(plain["v"]) is np.ndarray
+    assert type(plain["s"]) is bytes
+
+
+def test_a_state_is_small_json_and_goes_on_in_another_dataset() -> None:
+    iterator = Dataset.range(100).shuffle(10, seed=1).batch(7).iter()
+    next(iterator)
+    state = iterator.state()
+    assert json.loads(state)["epoch"] == 0
+    assert len(state) < 200
+    rest = Dataset.range(100).shuffle(10, seed=1).batch(7).iter(state)
+    assert [x.tolist() for x in rest] == [x.tolist() for x in iterator]
+
+
+def test_a_state_brings_its_seeds_and_its_pass_along() -> None:
+    one, other = (Dataset.range(20).shuffle(20, seed=seed) for seed in (1, 2))
+    list(one)
+    iterator = one.iter()
+    numbers_of_pass = numbers(iterator)
+    resumed = numbers(other.iter(one_state := Place.from_bytes(iterator.state()).to_bytes()))
+    assert resumed == []
+    begun = one.iter()
+    following = numbers(begun)
+    assert following != numbers_of_pass
+    assert numbers(other) == following
+    assert one_state == iterator.state()
+
+
+def test_states_of_other_datasets_are_refused() -> None:
+    state = Dataset.range(10).batch(2).iter().state()
+    with pytest.raises(ArgumentError, match="another dataset"):
+        Dataset.range(10).batch(3).iter(state)
+    with pytest.raises(ArgumentError, match="another dataset"):
+        Dataset.range(11).batch(2).iter(state)
+
+
+@pytest.mark.parametrize("state", [b"", b"{}", b"5", b"\xff", b'{"version": 9}', b"null", b"[]", "abc"])
+def test_what_is_no_state_is_refused(state: bytes) -> None:
+    with pytest.raises(FormatError):
+        Dataset.range(3).iter(state)
+
+
+def test_an_iterator_that_is_closed_ends() -> None:
+    iterator = Dataset.range(5).iter()
+    assert iterator.get_next() == 0
+    iterator.close()
+    assert list(iterator) == []
+
+
+def test_iterators_of_one_dataset_do_not_disturb_each_other() -> None:
+    dataset = Dataset.range(6).shuffle(6, seed=1, reshuffle_each_iteration=False)
+    one, other = dataset.iter(), dataset.iter()
+    assert [(int(a), int(b)) for a, b in zip(one, other, strict=True)] == [(x, x) for x in numbers(dataset)]
