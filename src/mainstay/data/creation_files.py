@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mainstay.core import ArgumentError
@@ -148,7 +149,7 @@ class FileCreation:
             [[1], [2, 3]]
         """
         files = FileList.of(find_files(location), "Parquet")
-        return of_source(ParquetSource(files, _with_label(columns, label), defaults or {}, _arrange(label)), name)
+        return of_source(ParquetSource(files, _with_label(columns, label), defaults or {}, _Arrange(label)), name)
 
     @staticmethod
     def from_jsonl(
@@ -190,7 +191,7 @@ class FileCreation:
         """
         files = FileList.of(located(location), "JSON")
         wanted = _with_label(columns, label)
-        return of_source(JsonSource(files, wanted, dtypes or {}, defaults or {}, _arrange(label)), name)
+        return of_source(JsonSource(files, wanted, dtypes or {}, defaults or {}, _Arrange(label)), name)
 
     @staticmethod
     def from_files(paths: Any, name: str | None = None) -> Dataset:
@@ -252,10 +253,13 @@ def _with_label(columns: Sequence[str] | None, label: str | None) -> Sequence[st
     return [*columns, label]
 
 
-def _arrange(label: str | None) -> Any:
-    def arrange(names: tuple[str, ...]) -> Arranged:
-        if label is not None:
-            check_columns([label], names)
-        return Arranged(names, label)
+@dataclass(frozen=True)
+class _Arrange:
+    """Arranges columns as dicts, with the label beside them."""
 
-    return arrange
+    label: str | None
+
+    def __call__(self, names: Sequence[str]) -> Arranged:
+        if self.label is not None:
+            check_columns([self.label], names)
+        return Arranged(tuple(names), self.label)

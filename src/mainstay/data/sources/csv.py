@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mainstay.core import DataError, TensorSpec
@@ -59,6 +59,10 @@ class CsvSource(Stream):
         self.name = self.files.title
         self.skipped = Skipped() if layout.skip else None
         self._blocks: ScannedBlocks | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        columns = functools.partial(tuple, self.parser.columns)
+        return {**self.__dict__, "layout": replace(self.layout, columns=columns)}
 
     @functools.cached_property
     def parser(self) -> CsvParser:

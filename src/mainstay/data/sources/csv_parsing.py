@@ -6,6 +6,7 @@ takes what only the slower rules of `mainstay.io` take, such as blanks, or finds
 
 from __future__ import annotations
 
+import enum
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,14 @@ from mainstay.core import ArgumentError, DataError
 from mainstay.data.columns import Column
 from mainstay.io import CsvBlock, CsvFile, convert_text, csv_records, first_failure, line_at, missing_texts
 
-REQUIRED = object()
+
+class Need(enum.Enum):
+    """What stands in place of a default where there is none."""
+
+    REQUIRED = "required"
+
+
+REQUIRED = Need.REQUIRED
 """The default of a column whose values must all be there."""
 
 _ARROW = {
