@@ -59,10 +59,11 @@ def test_two_threads_may_iterate_at_once() -> None:
 
 def test_threads_end_with_the_dataset() -> None:
     before = set(threading.enumerate())
-    dataset = Dataset.range(100).batch(2)
-    list(dataset)
+    dataset = Dataset.range(1_000_000).batch(2)
+    iterator = iter(dataset)
+    next(iterator)
     started = set(threading.enumerate()) - before
-    del dataset
+    del dataset, iterator
     gc.collect()
     for thread in started:
         thread.join(timeout=10)
