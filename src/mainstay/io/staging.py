@@ -77,6 +77,7 @@ def host_function(
     """
 
     def decorate(function: Function) -> Function:
+        """Return the function, which stages its calls where a stage is set."""
         form = function if is_columnar else many
         described = HostFunction(function.__name__, function, form, varies=varies, is_slow=is_slow)
 

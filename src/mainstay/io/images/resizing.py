@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstay.core import ArgumentError
-from mainstay.core.native import ADDRESS, native_function
+from mainstay.core import ADDRESS, ArgumentError, native_function
 from mainstay.io.images.contents import MAX_PIXELS, Pixels
 from mainstay.io.images.weights import METHODS, AxisWeights, axis_weights
 from mainstay.io.staging import host_function
