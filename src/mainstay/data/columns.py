@@ -48,6 +48,11 @@ class Nested:
         """The specs of its own elements in their structure."""
         raise NotImplementedError
 
+    @property
+    def plan(self) -> Any:
+        """What it does."""
+        raise NotImplementedError
+
 
 Column: TypeAlias = Any
 """An `Array`, an Arrow array of strings, a `Ragged` or a `Loose`; every function here asks which."""

@@ -55,7 +55,7 @@ def plan_of(dataset: Any, name: str) -> Operation:
         raise ArgumentError(
             "this is no dataset", where=name, expected="a mainstay.data.Dataset", received=type(dataset).__name__
         )
-    plan: Operation = dataset.plan  # type: ignore[attr-defined]
+    plan: Operation = dataset.plan
     return plan
 
 
