@@ -11,6 +11,7 @@ import numpy as np
 
 from mainstay.data.addressing import Shuffle, View, key
 from mainstay.data.chunks import Chunk, join
+from mainstay.data.columns import Array
 from mainstay.data.held_windows import HeldWindows
 from mainstay.data.permutation import permute
 from mainstay.data.sources.source import Blocks, RandomAccess, Stream
@@ -102,7 +103,9 @@ class BlockFeed(Feed):
         total = self.source.num_blocks
         places = np.arange(number * self.window, min((number + 1) * self.window, total), dtype=np.int64)
         if self.shuffle is not None:
-            places = permute(places, total, key(self.shuffle.seed, epoch))
+            seed = key(self.shuffle.seed, epoch)
+            bundles = self.source.bundles()
+            places = permute(places, total, seed) if bundles is None else _in_bundles(bundles, seed)[places]
         return [int(place) for place in places]
 
     def _parts(self, number: int, epoch: Epoch) -> int:
@@ -124,6 +127,12 @@ class BlockFeed(Feed):
 
     def _load_window(self, number: int, epoch: Epoch) -> Chunk:
         return join([self.source.load_block(block) for block in self._blocks(number, epoch)])
+
+
+def _in_bundles(bundles: Array, seed: int) -> Array:
+    """Return all blocks, the runs of them in another order."""
+    runs = permute(np.arange(len(bundles) - 1, dtype=np.int64), len(bundles) - 1, seed)
+    return np.concatenate([np.arange(bundles[run], bundles[run + 1]) for run in runs])
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import decimal
 import math
+from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 
 from mainstay.core import ArgumentError, DataError
 from mainstay.data import Dataset
+from mainstay.data.sources import parquet
+from mainstay.data.sources.parquet_pieces import PieceReader, pieces_of
 
 
 def rows_of(dataset: Dataset) -> list[Any]:
@@ -109,6 +112,45 @@ def test_a_large_row_group_comes_in_parts(tmp_path: Path) -> None:
     assert rest == [int(row["n"]) for row in iterator]
     assert sorted(first + rest) == list(range(count))
     assert first[:1000] != sorted(first[:1000])
+
+
+def test_a_row_group_beyond_memory_is_decoded_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "_MANY_BYTES", 1 << 12)
+    monkeypatch.setattr(parquet, "_FEW_ROWS", 100)
+    files = []
+    for number in range(3):
+        rows = np.arange(number * 1000, number * 1000 + 1000)
+        columns = {"n": rows, "s": [str(n) * (n % 4) for n in rows], "l": [[n] * (n % 3) for n in rows]}
+        files.append(written(tmp_path / f"{number}.parquet", columns, row_group_size=950))
+    dataset = Dataset.from_parquet(files)
+    assert len(dataset) == 3000
+    elements = rows_of(dataset)
+    assert [int(row["n"]) for row in elements] == list(range(3000))
+    assert [len(row["l"]) for row in elements] == [n % 3 for n in range(3000)]
+    shuffled = dataset.shuffle(200, seed=1)
+    first = [int(row["n"]) for row in rows_of(shuffled)]
+    assert sorted(first) == list(range(3000))
+    assert first != sorted(first)
+    iterator = shuffled.iter()
+    head = [int(next(iterator)["n"]) for _ in range(777)]
+    assert [*head, *(int(row["n"]) for row in shuffled.iter(iterator.state()))] == [
+        *head,
+        *(int(row["n"]) for row in iterator),
+    ]
+
+
+def test_pieces_come_right_in_any_order_and_from_any_batches() -> None:
+    batches = [pa.record_batch({"n": np.arange(start, stop)}) for start, stop in ((0, 3), (3, 3), (3, 20), (20, 23))]
+    reader, begun = PieceReader(), []
+
+    def begin() -> Iterator[pa.Table]:
+        begun.append(1)
+        return pieces_of(iter(batches), 5)
+
+    for piece in (2, 0, 1, 4, 3, 0):
+        found = reader.read("group", piece, begin)["n"].to_pylist()
+        assert found == list(range(23))[piece * 5 : piece * 5 + 5]
+    assert len(begun) == 2
 
 
 def test_only_the_columns_that_are_wanted_are_read(tmp_path: Path) -> None:

@@ -6,17 +6,20 @@ import contextlib
 import functools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mainstay.core import DataError, storage_errors
 from mainstay.data.chunks import Chunk, Origin
+from mainstay.data.columns import Array
 from mainstay.data.sources.arrow_columns import MissingValueError, convert, missing, plain_type, refused
 from mainstay.data.sources.files import FileList
+from mainstay.data.sources.parquet_pieces import PieceReader, pieces_of
 from mainstay.data.sources.source import Blocks
 from mainstay.data.specs import spec_of_chunk
 from mainstay.data.structures import Structure
@@ -26,16 +29,20 @@ _FEW_ROWS = 8192
 """Row groups with fewer rows are read together, as far as they are neighbours."""
 _MANY_ROWS = 1 << 17
 """Row groups with more rows are decoded on several threads at once, for others wait for them."""
+_MANY_BYTES = 1 << 27
+"""Row groups that take more memory are decoded in pieces of half of that."""
 
 
 @dataclass(frozen=True)
 class _Block:
-    """Some neighbouring row groups of a file."""
+    """Some neighbouring row groups of a file; or a piece of one of them, pieces of `piece_rows` rows."""
 
     file: int
     groups: tuple[int, ...]
     first_row: int
     rows: int
+    piece: int = 0
+    piece_rows: int = 0
 
 
 class ParquetSource(Blocks):
@@ -71,7 +78,9 @@ class ParquetSource(Blocks):
         self._arrange = arrange(names)
         self._check(schemas)
         self._types = {name: schemas[0].field(name).type for name in names}
-        self._plan = list(_blocks(self._metadata))
+        whole = _blocks(self._metadata)
+        self._plan = [part for block in whole for part in self._pieces(block)]
+        self._reader = PieceReader()
 
     def _check(self, schemas: list[pa.Schema]) -> None:
         """Refuse files that differ in a column that is read."""
@@ -111,6 +120,30 @@ class ParquetSource(Blocks):
         """About how many bytes a row takes."""
         return int(max(1, sum(map(self._bytes, self._metadata)) // max(self.cardinality, 1)))
 
+    def bundles(self) -> Array | None:
+        """Return where the row groups begin, if some come in pieces."""
+        if not any(block.piece for block in self._plan):
+            return None
+        first = [number for number, block in enumerate(self._plan) if not block.piece]
+        return np.array([*first, len(self._plan)], np.int64)
+
+    def _pieces(self, block: _Block) -> Iterator[_Block]:
+        """Yield a block, or pieces of it where it would take too much memory."""
+        sizes = [self._group_bytes(self._metadata[block.file].row_group(group)) for group in block.groups]
+        rows = max(_FEW_ROWS, block.rows * (_MANY_BYTES // 2) // max(sum(sizes), 1))
+        if len(block.groups) > 1 or sum(sizes) <= _MANY_BYTES or rows >= block.rows:
+            yield block
+            return
+        for piece, start in enumerate(range(0, block.rows, rows)):
+            count = min(rows, block.rows - start)
+            yield replace(block, first_row=block.first_row + start, rows=count, piece=piece, piece_rows=rows)
+
+    def _group_bytes(self, group: Any) -> int:
+        """Return about how much memory the columns of a row group take: values of eight bytes, or as the file says."""
+        parts = [group.column(index) for index in range(group.num_columns)]
+        wanted = [part for part in parts if part.path_in_schema.split(".")[0] in self._types]
+        return sum(max(part.total_uncompressed_size, 8 * part.num_values) for part in wanted)
+
     def _bytes(self, metadata: Any) -> int:
         total: int = 0
         for number in range(metadata.num_row_groups):
@@ -141,18 +174,29 @@ class ParquetSource(Blocks):
             raise DataError("the file changed while it was read", where=path, fix="read a copy that nobody writes to")
         with storage_errors(path, "read"), open(path, "rb"):
             pass
-        with (
-            _damage(path),
-            pq.ParquetFile(
-                path, metadata=self._metadata[place.file], memory_map=True, page_checksum_verification=True
-            ) as file,
-        ):
-            threads = place.rows > _MANY_ROWS
-            table = file.read_row_groups(list(place.groups), columns=list(self.columns), use_threads=threads)
+        with _damage(path):
+            if place.piece_rows:
+                group = place.file, place.groups
+                table = self._reader.read(group, place.piece, lambda: self._begin(place, path))
+            else:
+                with self._open(place, path) as file:
+                    threads = place.rows > _MANY_ROWS
+                    table = file.read_row_groups(list(place.groups), columns=list(self.columns), use_threads=threads)
         columns = [self._column(place, path, name, table.column(name)) for name in self.columns]
         made = Chunk.of(self._arrange(columns), place.rows)
         rows = range(place.first_row, place.first_row + place.rows)
         return Chunk(made.skeleton, made.columns, place.rows, Origin(_Row(path), rows))
+
+    def _open(self, place: _Block, path: Path) -> pq.ParquetFile:
+        return pq.ParquetFile(
+            path, metadata=self._metadata[place.file], memory_map=True, page_checksum_verification=True
+        )
+
+    def _begin(self, place: _Block, path: Path) -> Iterator[pa.Table]:
+        """Yield a row group in pieces."""
+        with self._open(place, path) as file:
+            batches = file.iter_batches(place.piece_rows, row_groups=list(place.groups), columns=list(self.columns))
+            yield from pieces_of(batches, place.piece_rows)
 
     def _column(self, place: _Block, path: Path, name: str, array: pa.ChunkedArray) -> Structure:
         try:

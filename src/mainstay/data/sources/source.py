@@ -91,6 +91,14 @@ class Blocks(Source):
     def block_rows(self, block: int) -> int:
         """Return how many rows a block has."""
 
+    def bundles(self) -> Array | None:
+        """Return where runs of blocks begin that are cheap only one after the other; None where every block is one.
+
+        Returns:
+            int64, increasing: the first block of each run, and at the end the number of all blocks.
+        """
+        return None
+
     @abc.abstractmethod
     def load_block(self, block: int) -> Chunk:
         """Return the rows of a block; called on any thread, several at a time."""
