@@ -142,3 +142,36 @@ def test_host_graphs_become_the_prefix() -> None:
     got, want = apply(found, values), next(dataset.as_numpy_iterator())[0]
     assert np.array_equal(got["id"], want["id"])
     assert np.asarray(got["miles"]).tobytes() == want["miles"].tobytes()
+
+
+FEATURES = {
+    "image": io.FixedLenFeature((), "string"),
+    "fare": io.FixedLenFeature((), "float32", 0.5),
+    "label": io.FixedLenFeature((), "int64"),
+}
+
+
+def parsed(record: Any) -> Any:
+    element = io.parse_single_example(record, FEATURES)
+    image = jnp.asarray(io.decode_raw(element["image"], "uint8"), "float32") / 255
+    return {"image": image, "fare": element["fare"] * 2}, element["label"]
+
+
+def test_parsing_records_becomes_the_prefix_without_the_label() -> None:
+    images = [np.random.default_rng(index).bytes(6) for index in range(ROWS)]
+    data = {"image": images, "fare": np.linspace(0, 1, ROWS, dtype=np.float32), "label": np.arange(ROWS)}
+    records = io.serialize_examples(data).to_pylist()
+    dataset = Dataset.from_tensor_slices(records).map(parsed).batch(8)
+    found = dataset.preprocessing()
+    assert found.prefix is not None
+    assert [item.spec for item in found.prefix.inputs] == [TensorSpec((None,), "string", "inputs")]
+    assert [node.op for node in found.prefix.nodes] == ["ParseExample", "ParseExample", "DecodeRaw"]
+    got, want = apply(found, {"inputs": np.array(records[:8], object)}), next(dataset.as_numpy_iterator())[0]
+    assert all(np.asarray(got[key]).tobytes() == want[key].tobytes() for key in want)
+
+
+def test_a_list_that_the_model_needs_is_refused() -> None:
+    features = {"tags": io.FixedLenSequenceFeature((), "int64", allow_missing=True)}
+    records = io.serialize_examples({"tags": np.arange(8).reshape(4, 2)}).to_pylist()
+    dataset = Dataset.from_tensor_slices(records).batch(4).map(lambda r: io.parse_example(r, features)["tags"])
+    assert "FixedLenFeature" in refused(dataset)

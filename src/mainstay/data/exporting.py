@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from mainstay.core import ModelError
 from mainstay.data.chunks import Chunk
 from mainstay.data.functions.chain import Chain
@@ -110,12 +112,12 @@ class Call:
     Args:
         made: The call, as it was traced.
         columns: What each column that it may take is.
-        on_batches: Whether its elements are batches.
+        width: How many values a row of its first result has; 0 where that is no array.
     """
 
     made: Any
     columns: tuple[Symbol, ...]
-    on_batches: bool
+    width: int
 
 
 @dataclass(eq=False)
@@ -205,7 +207,9 @@ def _add(found: Computation, function: TracedSteps, *, on_batches: bool) -> None
     trace = function.compiled.trace
     symbols: list[Symbol] = list(found.leaves)
     for made in trace.calls:
-        call = Call(made, tuple(symbols), on_batches)
+        first = function.columns[made.first] if made.count else None
+        width = int(first.shape[-1]) if isinstance(first, np.ndarray) and first.ndim > 1 else 0
+        call = Call(made, tuple(symbols), width)
         found.calls.append(call)
         symbols += [Hosted(len(found.calls) - 1, result) for result in range(made.count)]
     number = len(found.stages)

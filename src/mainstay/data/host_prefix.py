@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from mainstay.core import ModelError, TensorSpec
 from mainstay.data.exporting import Call, Computation, Device, Hosted, Raw, Symbol
 from mainstay.hostops import HostGraph, HostInput, HostNode
+from mainstay.io import FixedLenFeature
 
 NUMBERS = ("bool", "int32", "int64", "float32", "float64")
 
@@ -30,8 +34,16 @@ class _Parts:
             if self.inputs.setdefault(name, item) != item:
                 raise ModelError("a raw input is read in two ways", where=name, received=wanted.dtype)
             return name
+        return self.value(symbol)
+
+    def value(self, symbol: Symbol) -> str:
+        """Return the name of a value that a host operation makes."""
         if symbol not in self.values:
-            raise ModelError("a host graph takes what the device has computed before", where=wanted.name)
+            raise ModelError(
+                "a value that is needed in front of the model is made by no host operation",
+                received="a list, a sequence or a sparse feature, or a default of several values",
+                fix="parse it as a FixedLenFeature, or export what comes after it: preprocessing(since=…)",
+            )
         return self.values[symbol]
 
 
@@ -69,11 +81,11 @@ def host_prefix(
                     received=spec.dtype,
                 )
             parts.source(symbol, spec, optional=False)
-        value = parts.values.get(symbol) or raw[symbol.leaf].name  # type: ignore[union-attr]
+        value = raw[symbol.leaf].name if isinstance(symbol, Raw) else parts.value(symbol)
         name = value.rsplit("/", 1)[-1]
         names[symbol] = name if name not in outputs else value
         outputs[names[symbol]] = value
-    graph = HostGraph(list(parts.inputs.values()), parts.nodes, outputs, parts.assets)
+    graph = HostGraph(list(parts.inputs.values()), parts.nodes, outputs, parts.assets).prune(outputs)
     specs = {spec.name: spec for spec in graph.output_specs}
     return graph, {symbol: specs[name] for symbol, name in names.items()}
 
@@ -90,15 +102,61 @@ def _border(found: Computation, needed: set[Symbol], leaves: Sequence[Symbol]) -
 def _add(parts: _Parts, number: int, call: Call) -> None:
     function = call.made.call.function
     graph = getattr(function.one, "__self__", None)
+    if function.name in ("parse_single_example", "parse_example"):
+        _add_features(parts, number, call)
+        return
+    if function.name == "decode_raw":
+        _add_raw(parts, number, call)
+        return
     if not isinstance(graph, HostGraph):
         raise ModelError(
             "a host function cannot be put into the model",
             where=function.name,
-            expected="a host graph",
+            expected="a host graph, parse_example, parse_single_example or decode_raw",
             received=f"{function.name}, which has no operation that a server runs",
             fix="export what comes after it: preprocessing(since=…), with this call in a map of its own before",
         )
     _add_graph(parts, number, call, graph)
+
+
+def _arguments(call: Call, *names: str) -> dict[str, Any]:
+    """Return the arguments of a call by name."""
+    found = dict(zip(names, call.made.call.args, strict=False))
+    return {**found, **call.made.call.kwargs}
+
+
+_TEXT = TensorSpec([None], "string", "")
+
+
+def _add_features(parts: _Parts, number: int, call: Call) -> None:
+    given = _arguments(call, "serialized", "features")
+    source = parts.source(call.columns[given["serialized"].index], _TEXT, optional=False)
+    features = given["features"]
+    for result, key in enumerate(sorted(features if isinstance(features, Mapping) else ())):
+        feature = features[key]
+        if not isinstance(feature, FixedLenFeature):
+            # It is refused only where the model needs it.
+            continue
+        dtype = getattr(feature.dtype, "name", feature.dtype)
+        dtype = "string" if str(dtype) == "object" else str(dtype)
+        default = feature.default_value
+        default = default.decode() if isinstance(default, bytes) else default
+        if default is not None and not isinstance(default, (int, float, str)):
+            continue
+        attrs = {"key": key, "dtype": dtype, "shape": list(feature.shape), "default_value": default}
+        name = f"{number}/{key}"
+        parts.nodes.append(HostNode("ParseExample", name, (source,), attrs))
+        parts.values[Hosted(number, result)] = name
+
+
+def _add_raw(parts: _Parts, number: int, call: Call) -> None:
+    given = _arguments(call, "input_bytes", "out_type", "little_endian")
+    source = parts.source(call.columns[given["input_bytes"].index], _TEXT, optional=False)
+    dtype = np.dtype(getattr(given["out_type"], "name", given["out_type"])).name
+    name = f"{number}/{source.rsplit('/', 1)[-1]}"
+    attrs = {"dtype": dtype, "shape": [call.width], "little_endian": given.get("little_endian", True)}
+    parts.nodes.append(HostNode("DecodeRaw", name, (source,), attrs))
+    parts.values[Hosted(number, 0)] = name
 
 
 def _add_graph(parts: _Parts, number: int, call: Call, graph: HostGraph) -> None:

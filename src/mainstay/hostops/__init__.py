@@ -2,6 +2,7 @@
 
 from mainstay.hostops import arithmetic as _arithmetic  # noqa: F401  (registers operations)
 from mainstay.hostops import logic as _logic  # noqa: F401
+from mainstay.hostops import records as _records  # noqa: F401
 from mainstay.hostops import strings as _strings  # noqa: F401
 from mainstay.hostops import tables as _tables  # noqa: F401
 from mainstay.hostops import times as _times  # noqa: F401

@@ -163,7 +163,7 @@ class Program:
             attrs = attrs if op.settle is None else op.settle(attrs)
             sources = [self._source(name) for name in node.inputs]
             dtype = op.result(tuple(source.dtype for source in sources), attrs)
-            shape = _shape_of(op, sources)
+            shape = _shape_of(op, sources, attrs)
             first = f"$.{node.inputs[0]}" if node.inputs else where
             kernel = op.bind(Site(attrs, tuple(source.dtype for source in sources), assets, first))
             value = self._value(op, kernel, sources, dtype, shape)
@@ -365,13 +365,15 @@ def _input_value(item: HostInput) -> _Value:
     return _Value(spec.dtype, tuple(spec.shape), missing)
 
 
-def _shape_of(op: HostOp, sources: list[_Value]) -> tuple[int | None, ...]:
+def _shape_of(op: HostOp, sources: list[_Value], attrs: Mapping[str, Any]) -> tuple[int | None, ...]:
     shapes = {source.shape for source in sources if source.constant is None}
     if len(shapes) > 1:
         raise TransformError("the inputs of a host operation differ in shape", received=sorted(map(str, shapes)))
     shape = shapes.pop() if shapes else (None,)
-    if op.shape == "rows" and len(shape) != 1:
+    if op.shape in ("rows", "attrs") and len(shape) != 1:
         raise TransformError("a host operation takes one value per row", expected="[batch]", received=shape)
+    if op.shape == "attrs":
+        return (*shape, *attrs["shape"])
     if op.shape == "last":
         if len(shape) != 2:
             raise TransformError("a host operation takes rows of scores", expected="[batch, classes]", received=shape)

@@ -17,7 +17,7 @@ broadcasts. Kernels are pure: they keep no state and never write into what they 
 """
 
 MissingRule = Literal["any", "never", "fill", "select"]
-ShapeRule = Literal["same", "rows", "last"]
+ShapeRule = Literal["same", "rows", "last", "attrs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,8 @@ class HostOp:
         missing: Where the result is missing: where ``any`` input is, ``never``, where the input and its
             ``fill`` both are, or as the branch that a ``select`` takes.
         reads_missing: Whether the kernel also takes the masks of its inputs, after the values.
-        shape: Whether the shape stays the ``same``, only `[rows]` is taken, or the ``last`` axis goes away.
+        shape: Whether the shape stays the ``same``, only `[rows]` is taken, the ``last`` axis goes away, or `[rows]`
+            gets the axes that the attribute ``shape`` names.
         settle: Puts checked attributes that depend on each other into their JSON form; None where none do.
     """
 
