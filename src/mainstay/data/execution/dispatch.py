@@ -14,12 +14,14 @@ import threading
 from typing import Any
 
 from mainstay.core import SetupError
+from mainstay.data.execution.crew import Crew
 from mainstay.data.execution.pickling import by_value
 from mainstay.data.execution.remote import RemoteTask, Route, is_same, route_of
 from mainstay.data.execution.settings import Settings, is_free_threaded
 from mainstay.data.execution.stage import Figures, Stage
 from mainstay.data.execution.task import Done, Task
 from mainstay.data.execution.wire import WireClosedError
+from mainstay.data.execution.workers import Workers
 from mainstay.data.feeds import BlockFeed, RowFeed
 
 _FIRST_LOOK = 0.25
@@ -36,12 +38,13 @@ class Dispatch:
         task: The task.
         stage: What counts them.
         settings: Where they may run.
+        crew: The worker processes of the dataset.
     """
 
-    def __init__(self, task: Task, stage: Stage, settings: Settings) -> None:
-        self.task, self.stage, self._settings = task, stage, settings
+    def __init__(self, task: Task, stage: Stage, settings: Settings, crew: Crew) -> None:
+        self.task, self.stage, self._settings, self._crew = task, stage, settings, crew
         self._lock = threading.Lock()
-        self._remote: RemoteTask | None = None
+        self._remote: tuple[RemoteTask, Workers] | None = None
         self._is_trusted = False
         self._digest: str | None = None
         self._before: Figures | None = None
@@ -59,9 +62,10 @@ class Dispatch:
         if remote is None:
             return self.task.timed(address)
         if not self._is_trusted and not self._is_forced:
-            return self._try(remote, address)
+            return self._try(*remote, address)
+        task, workers = remote
         try:
-            return remote.timed(address)
+            return task.timed(address, workers)
         except WireClosedError:
             # The workers were told to end: the dataset went back to threads, or is about to end too.
             return self.task.timed(address)
@@ -90,7 +94,7 @@ class Dispatch:
     def _start(self, route: Route) -> None:
         if not sys.executable:
             raise SetupError("there is no interpreter to start worker processes with", where="sys.executable")
-        self._remote = RemoteTask(self.task, route, self._settings.processes)
+        self._remote = RemoteTask(self.task, route), self._crew.hire()
         self.stage.limit = max(self.stage.limit, 2 * self._settings.processes)
         self.stage.workers = "processes"
 
@@ -145,18 +149,17 @@ class Dispatch:
             self._watches = False
             return
         try:
-            remote = RemoteTask(self.task, route, self._settings.processes)
+            remote = RemoteTask(self.task, route)
         except Exception as error:
             self.stage.note = f"threads: {type(error).__name__}: {error}"
             self._watches = False
             return
         share = figures.cpu_seconds / figures.busy_seconds
         self.stage.note = f"processes: on threads, a task had a core for {share:.0%} of its time"
-        self._before, self._remote = figures, remote
+        self._before, self._remote = figures, (remote, self._crew.hire())
 
-    def _try(self, remote: RemoteTask, address: Any) -> Done:
+    def _try(self, remote: RemoteTask, workers: Workers, address: Any) -> Done:
         """Do a task here while the workers start, and once both here and there, to compare."""
-        workers = remote.workers
         if workers.failure is not None:
             self._give_up(f"threads: processes could not start ({workers.failure})")
         done = self.task.timed(address)
@@ -166,7 +169,7 @@ class Dispatch:
             if self._is_trusted or self._remote is None:
                 return done
             try:
-                agrees = is_same(done.chunk, remote.timed(address).chunk)
+                agrees = is_same(done.chunk, remote.timed(address, workers).chunk)
             except Exception as error:
                 self._retreat(f"threads: in a process, it fails with {type(error).__name__}: {error}")
                 return done
@@ -201,24 +204,14 @@ class Dispatch:
         self._watches = self._is_trusted = False
         self.stage.note, self.stage.workers = note, "threads"
         if remote is not None:
-            remote.workers.close()
+            self._crew.dismiss()
 
-    def forget_workers(self) -> None:
-        """Do without worker processes: they are another process's."""
-        self._lock = threading.Lock()
+    def forget_workers(self, crew: Crew) -> None:
+        """Do without worker processes, which are another process's, until some of the new crew are hired."""
+        self._lock, self._crew = threading.Lock(), crew
         self._remote, self._before = None, None
         self._is_trusted = False
         self.stage.workers = "threads"
-
-    def close(self, seconds: float = 0.0) -> None:
-        """End the worker processes.
-
-        Args:
-            seconds: How long to wait for them.
-        """
-        remote = self._remote
-        if remote is not None:
-            remote.workers.close(seconds)
 
 
 def _is_held_up(figures: Figures) -> bool:

@@ -15,6 +15,7 @@ from mainstay.data.chunks import Chunk
 from mainstay.data.execution import ahead as _ahead
 from mainstay.data.execution.ahead import Ahead, Pulling
 from mainstay.data.execution.budget import Budget
+from mainstay.data.execution.crew import Crew
 from mainstay.data.execution.delivery import Intake, as_done, as_ordered
 from mainstay.data.execution.dispatch import Dispatch
 from mainstay.data.execution.jobs import Jobs
@@ -56,6 +57,7 @@ class Engine:
         self._pid = os.getpid()
         self.budget = Budget(self.settings.ram_budget)
         self._pool = Pool(self.settings.threads)
+        self._crew = Crew(self.settings.processes)
 
     def seal(self) -> None:
         """Mark the plan as complete: stages from now on belong to datasets inside of functions."""
@@ -91,7 +93,7 @@ class Engine:
         """
         # Datasets inside of functions come and go: they do not get processes of their own.
         settings = self.settings if self._inner is None else replace(self.settings, workers="threads")
-        dispatch = Dispatch(task, self.stage(task.name, calls=calls), settings)
+        dispatch = Dispatch(task, self.stage(task.name, calls=calls), settings, self._crew)
         self._dispatches.add(dispatch)
         return dispatch
 
@@ -160,7 +162,7 @@ class Engine:
                 self._lock = threading.Lock()
                 self._begin()
                 for dispatch in self._dispatches:
-                    dispatch.forget_workers()
+                    dispatch.forget_workers(self._crew)
         if self not in _engines:
             _engines.add(self)
             # Last in, first out: this has to come before JAX takes its backend down, however late that was imported.
@@ -176,8 +178,7 @@ class Engine:
         if self._pid != os.getpid():
             return
         self._pool.close()
-        for dispatch in list(self._dispatches):
-            dispatch.close(seconds)
+        self._crew.close(seconds)
         if seconds:
             self._pool.join(seconds)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-import sys
-from typing import Any
+import weakref
 
 from mainstay.data.execution.memory import write_memory
 from mainstay.data.execution.packing import Parcel
@@ -12,7 +12,7 @@ from mainstay.data.execution.pickling import with_buffers
 from mainstay.data.feeds import Feed
 from mainstay.data.functions.function import Function
 
-_ENVIRON = ("PYTHONPATH",)
+_numbers = itertools.count()
 
 
 class Payload:
@@ -28,16 +28,14 @@ class Payload:
 
     def __init__(self, feed: Feed | None, functions: tuple[Function, ...]) -> None:
         data, buffers = with_buffers((feed, functions))
+        self.number = next(_numbers)
+        """What requests call it."""
         self.array_bytes = sum(buffer.nbytes for buffer in buffers)
         self._parcel = Parcel()
-        places = [(self._parcel.add(part, len(part)), len(part)) for part in [data, *buffers]]
+        self.places = [(self._parcel.add(part, len(part)), len(part)) for part in [data, *buffers]]
+        """Where the task and each of its arrays lie, and how many bytes they take."""
         self.size = self._parcel.size
         self.descriptor = -1
-        self.greeting: dict[str, Any] = {
-            "path": list(sys.path),
-            "environ": {name: os.environ.get(name) for name in _ENVIRON},
-            "buffers": places,
-        }
 
     def write(self) -> Payload:
         """Write it to memory, and return it.
@@ -47,10 +45,5 @@ class Payload:
         """
         self.descriptor = write_memory(self.size, self._parcel.parts)
         self._parcel = Parcel()
+        weakref.finalize(self, os.close, self.descriptor).atexit = False
         return self
-
-    def close(self) -> None:
-        """Give the memory back."""
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1

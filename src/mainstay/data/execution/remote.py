@@ -7,16 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
 from mainstay.core import DataError
 from mainstay.data.chunks import Chunk, Origin
+from mainstay.data.columns import Loose
 from mainstay.data.execution.failures import failure_to_raise
-from mainstay.data.execution.packing import pack_columns
 from mainstay.data.execution.payload import Payload
-from mainstay.data.execution.pickling import method_from_bytes, to_bytes
+from mainstay.data.execution.pickling import method_from_bytes
 from mainstay.data.execution.task import Done, Task, apply
 from mainstay.data.execution.workers import WorkerGoneError, Workers
 from mainstay.data.feeds import Feed, RowFeed
 from mainstay.data.functions.function import Function
+from mainstay.io import Ragged
 
 _MOST_SOURCE_BYTES = 32 << 20
 _ATTEMPTS = 2
@@ -68,23 +72,26 @@ class RemoteTask:
     Args:
         task: The task.
         route: Which functions go to workers.
-        count: How many workers.
 
     Raises:
         Exception: What is to be sent cannot be pickled.
     """
 
-    def __init__(self, task: Task, route: Route, count: int) -> None:
+    def __init__(self, task: Task, route: Route) -> None:
         self._task, self._route = task, route
         self._feed: Feed | None = None
         payload = None
         if not route.before and isinstance(task.feed, RowFeed):
             payload = _with_feed(task.feed, route.sent)
             self._feed = None if payload is None else task.feed
-        self.workers = Workers((payload or Payload(None, route.sent)).write(), count)
+        self._payload = (payload or Payload(None, route.sent)).write()
 
-    def timed(self, address: Any) -> Done:
+    def timed(self, address: Any, workers: Workers) -> Done:
         """Return the chunk at an address, and how long that took.
+
+        Args:
+            address: The address.
+            workers: The processes that do the sent part.
 
         Raises:
             DataError: The workers that tried were killed.
@@ -92,23 +99,24 @@ class RemoteTask:
         """
         start, cpu = time.perf_counter(), time.thread_time()
         if self._feed is not None:
-            chunk, elsewhere = self._ask(("load", address), None, address)
+            chunk, elsewhere = self._ask(workers, address, None, address)
         else:
             chunk = apply(self._route.before, self._task.feed.load(address))
             if chunk.length:
-                request = ("chunk", chunk.skeleton, chunk.length, chunk.origin is not None)
-                chunk, elsewhere = self._ask(request, chunk, address)
+                request = (chunk.skeleton, chunk.length, chunk.origin is not None)
+                chunk, elsewhere = self._ask(workers, request, chunk, address)
             else:
                 elsewhere = 0.0
         chunk = apply(self._route.after, chunk)
         return Done(chunk, time.perf_counter() - start, time.thread_time() - cpu + elsewhere)
 
-    def _ask(self, request: Any, sent: Chunk | None, address: Any) -> tuple[Chunk, float]:
+    def _ask(self, workers: Workers, request: Any, sent: Chunk | None, address: Any) -> tuple[Chunk, float]:
         """Return what the workers make of a request, and for how long they used a core."""
         attempts = 0
         while True:
             try:
-                answer, columns = self.workers.ask(request, sent.columns if sent else (), (sent or _NOTHING).address)
+                given = sent or _NOTHING
+                answer, columns = workers.ask(self._payload, request, given.columns, given.address)
                 break
             except WorkerGoneError as gone:
                 attempts += gone.was_at_it
@@ -163,8 +171,20 @@ def is_same(one: Chunk, other: Chunk) -> bool:
     """Return whether two chunks agree bit for bit."""
     if one.length != other.length or one.skeleton != other.skeleton:
         return False
-    (described, parcel), (also, others) = pack_columns(one.columns), pack_columns(other.columns)
-    if to_bytes(described) != to_bytes(also) or len(parcel.parts) != len(others.parts):
+    return all(map(_is_same, one.columns, other.columns))
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    if type(one) is not type(other):
         return False
-    pairs = zip(parcel.parts, others.parts, strict=True)
-    return all(a == b and bytes(memoryview(x)) == bytes(memoryview(y)) for (a, x), (b, y) in pairs)
+    if isinstance(one, np.ndarray):
+        if one.dtype != other.dtype or one.shape != other.shape:
+            return False
+        return bool(one.tolist() == other.tolist() if one.dtype.hasobject else one.tobytes() == other.tobytes())
+    if isinstance(one, Ragged):
+        return _is_same(one.splits, other.splits) and _is_same(one.values, other.values)
+    if isinstance(one, Loose):
+        return len(one) == len(other) and all(map(_is_same, one.rows, other.rows))
+    if isinstance(one, pa.Array):
+        return bool(one.equals(other))
+    return bool(one == other)

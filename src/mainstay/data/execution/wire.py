@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mainstay.data.columns import Array, Column
+from mainstay.data.columns import Column
 from mainstay.data.execution.memory import map_memory, place, write_memory
 from mainstay.data.execution.packing import pack_columns, unpack_columns
 from mainstay.data.execution.pickling import from_bytes, to_bytes
@@ -70,33 +70,20 @@ def _send(wire: socket.socket, parts: list[Any], descriptors: list[int]) -> None
 def receive(wire: socket.socket) -> tuple[Any, tuple[Column, ...]]:
     """Return the value and the columns of the next message.
 
-    Raises:
-        WireClosedError: The other process is gone.
-    """
-    value, description, memory = _receive(wire, is_private=False)
-    return value, unpack_columns(description, memory)
-
-
-def receive_memory(wire: socket.socket) -> tuple[Any, Array]:
-    """Return the value and the memory of the next message; what is written to it stays in this process.
+    Memory that was sent as it is comes as one column of bytes (uint8); what is written to it stays in this process.
 
     Raises:
         WireClosedError: The other process is gone.
     """
-    value, _, memory = _receive(wire, is_private=True)
-    return value, memory
-
-
-def _receive(wire: socket.socket, *, is_private: bool) -> tuple[Any, Any, Array]:
     header, descriptors = _first(wire)
     try:
         length, inline, shared = _HEADER.unpack(header)
         value, description = from_bytes(_exactly(wire, length))
         if shared:
-            memory = map_memory(descriptors[0], shared, is_private=is_private)
+            memory = map_memory(descriptors[0], shared, is_private=description is None)
         else:
             memory = np.frombuffer(_exactly(wire, inline), np.uint8)
-        return value, description, memory
+        return value, (memory,) if description is None else unpack_columns(description, memory)
     finally:
         for descriptor in descriptors:
             os.close(descriptor)

@@ -20,10 +20,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mainstay.data.chunks import Chunk, Origin
-from mainstay.data.execution.failures import describe_failure
+from mainstay.data.columns import Array
+from mainstay.data.execution.failures import Failure, describe_failure
 from mainstay.data.execution.pickling import method_to_bytes, of_buffers
 from mainstay.data.execution.task import apply
-from mainstay.data.execution.wire import WireClosedError, receive, receive_memory, send
+from mainstay.data.execution.wire import WireClosedError, receive, send
 from mainstay.data.feeds import Feed
 from mainstay.data.functions.function import Function
 
@@ -69,53 +70,62 @@ class Worker:
     """
 
     wire: socket.socket
-    feed: Feed | None = None
-    functions: tuple[Function, ...] = ()
+    _tasks: dict[int, tuple[Feed | None, tuple[Function, ...]] | Failure] = field(default_factory=dict)
     _early: deque[Any] = field(default_factory=deque)
     _described: tuple[Any, bytes] | None = None
 
     def work(self) -> None:
-        """Receive the task, say that all is ready, and do it at every address that comes.
+        """Say that all is ready, and do what comes.
 
         Raises:
             WireClosedError: The parent is done.
         """
-        greeting, memory = receive_memory(self.wire)
+        greeting, _ = receive(self.wire)
         sys.path[:] = greeting["path"]
         for name, value in greeting["environ"].items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
-        try:
-            data, *buffers = [memory[start : start + size] for start, size in greeting["buffers"]]
-            self.feed, self.functions = of_buffers(data, buffers)
-        except BaseException as error:
-            send(self.wire, ("error", describe_failure(error)))
-            return
         send(self.wire, ("ready",))
         while True:
             request, columns = self._early.popleft() if self._early else receive(self.wire)
-            self._answer(request, columns)
-            del request, columns
+            kind, number, what = request
+            if kind == "task":
+                self._learn(number, what, columns[0])
+            else:
+                self._answer(number, what, columns)
+            del request, what, columns
 
-    def _answer(self, request: Any, columns: tuple[Any, ...]) -> None:
-        start, cpu = time.perf_counter(), time.process_time()
+    def _learn(self, number: int, places: list[tuple[int, int]], memory: Array) -> None:
+        """Read a task; what goes wrong is the answer to every request for it."""
         try:
-            chunk = apply(self.functions, self._load(request, columns))
-            origin = self._origin(chunk)
+            data, *buffers = [memory[start : start + size] for start, size in places]
+            self._tasks[number] = of_buffers(data, buffers)
+        except BaseException as error:
+            self._tasks[number] = describe_failure(error)
+
+    def _answer(self, number: int, request: Any, columns: tuple[Any, ...]) -> None:
+        start, cpu = time.perf_counter(), time.process_time()
+        task = self._tasks[number]
+        if isinstance(task, Failure):
+            send(self.wire, ("error", task))
+            return
+        feed, functions = task
+        try:
+            chunk = apply(functions, self._load(feed, request, columns))
+            origin = self._origin(chunk, feed)
         except BaseException as error:
             send(self.wire, ("error", describe_failure(error)))
             return
         spent = time.perf_counter() - start, time.process_time() - cpu
         send(self.wire, ("done", chunk.skeleton, chunk.length, origin, *spent), chunk.columns)
 
-    def _load(self, request: Any, columns: tuple[Any, ...]) -> Chunk:
-        kind, *rest = request
-        if kind == "load" and self.feed is not None:
-            return self.feed.load(rest[0])
-        skeleton, length, has_origin = rest
+    def _load(self, feed: Feed | None, request: Any, columns: tuple[Any, ...]) -> Chunk:
+        if feed is not None:
+            return feed.load(request)
+        skeleton, length, has_origin = request
         origin = Origin(self._ask, range(length)) if has_origin else None
         return Chunk(skeleton, columns, length, origin)
 
-    def _origin(self, chunk: Chunk) -> Any:
+    def _origin(self, chunk: Chunk, feed: Feed | None) -> Any:
         """Return what the parent needs to say where the elements come from."""
         if chunk.origin is None:
             return None
@@ -124,7 +134,7 @@ class Worker:
             return chunk.origin.indices, None
         if self._described is None or self._described[0] != describe:
             try:
-                self._described = describe, method_to_bytes(describe, getattr(self.feed, "source", None))
+                self._described = describe, method_to_bytes(describe, getattr(feed, "source", None))
             except Exception:
                 return None
         return chunk.origin.indices, self._described[1]

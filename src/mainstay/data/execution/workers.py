@@ -18,7 +18,6 @@ from typing import Any
 
 from mainstay.core import SetupError
 from mainstay.data.columns import Column
-from mainstay.data.execution.failures import failure_to_raise
 from mainstay.data.execution.payload import Payload
 from mainstay.data.execution.wire import WireClosedError, receive, send, send_memory
 
@@ -56,17 +55,15 @@ class Worker:
 
     It is asked by several threads at a time, and answers in the order in which it was asked: while it sends one
     answer, the next request is already there.
-
-    Args:
-        payload: The task.
     """
 
-    def __init__(self, payload: Payload) -> None:
+    def __init__(self) -> None:
         self.load = 0
         """How many requests it has been given and not answered."""
         self._lock = threading.Lock()
         self._last = threading.Lock()
         self._is_broken = False
+        self._knows: set[int] = set()
         self.wire, theirs = socket.socketpair()
         their_end, self._lifeline = os.pipe()
         with theirs:
@@ -79,18 +76,18 @@ class Worker:
             finally:
                 os.close(their_end)
         with contextlib.suppress(WireClosedError):
-            send_memory(self.wire, payload.greeting, payload.descriptor, payload.size)
+            environ = {"PYTHONPATH": os.environ.get("PYTHONPATH")}
+            send(self.wire, {"path": list(sys.path), "environ": environ})
 
     def wait_until_ready(self) -> None:
-        """Wait until the worker has the task.
+        """Wait until the worker can be asked.
 
         Raises:
             SetupError: It could not start, or takes too long to.
-            BaseException: What went wrong when it read the task.
         """
         self.wire.settimeout(_START_SECONDS)
         try:
-            answer, _ = receive(self.wire)
+            receive(self.wire)
         except (WireClosedError, TimeoutError) as error:
             raise SetupError(
                 "a worker process could not start",
@@ -98,14 +95,15 @@ class Worker:
                 fix="see what it wrote to standard error; options.workers = 'threads' does without processes",
             ) from error
         self.wire.settimeout(None)
-        if answer[0] == "error":
-            raise failure_to_raise(answer[1])
 
-    def ask(self, request: Any, columns: tuple[Column, ...], where: Callable[[int], str]) -> tuple[Any, Any]:
+    def ask(
+        self, payload: Payload, request: Any, columns: tuple[Column, ...], where: Callable[[int], str]
+    ) -> tuple[Any, Any]:
         """Return the answer to a request.
 
         Args:
-            request: What to do.
+            payload: The task that is to be done.
+            request: Where to do it: an address, or what belongs to columns.
             columns: The columns that belong to it.
             where: Says where an element of the chunk comes from.
 
@@ -116,7 +114,11 @@ class Worker:
         mine.acquire()
         with self._lock:
             try:
-                send(self.wire, request, columns)
+                if payload.number not in self._knows:
+                    self._knows.add(payload.number)
+                    task = ("task", payload.number, payload.places)
+                    send_memory(self.wire, task, payload.descriptor, payload.size)
+                send(self.wire, ("do", payload.number, request), columns)
             except (WireClosedError, OSError) as error:
                 if not isinstance(error, WireClosedError) and not self._is_broken:
                     raise
@@ -197,18 +199,16 @@ def _start(wire: int, lifeline: int) -> subprocess.Popen[bytes]:
 
 
 class Workers:
-    """Several worker processes with the same task.
+    """Several worker processes, for all tasks of a dataset.
 
     A thread of their own starts them, replaces those that were killed, and waits for them at the end: on Linux a
     process asks to be killed with the thread that started it, so that this thread has to live as long as they do.
 
     Args:
-        payload: The task.
         count: How many processes.
     """
 
-    def __init__(self, payload: Payload, count: int) -> None:
-        self.payload, self.count = payload, count
+    def __init__(self, count: int) -> None:
         self.restarts = 0
         """How many processes were started in place of one that had been killed."""
         self._changed = threading.Condition()
@@ -237,7 +237,7 @@ class Workers:
             fresh: list[Worker] = []
             try:
                 for _ in range(wanted):
-                    fresh.append(Worker(self.payload))
+                    fresh.append(Worker())
                     started.append(fresh[-1])
                 for worker in fresh:
                     worker.wait_until_ready()
@@ -251,7 +251,6 @@ class Workers:
         deadline = time.monotonic() + _END_SECONDS
         for worker in started:
             worker.reap(deadline)
-        self.payload.close()
 
     def _admit(self, worker: Worker) -> None:
         with self._changed:
@@ -259,7 +258,9 @@ class Workers:
                 self._workers.append(worker)
                 self._changed.notify_all()
 
-    def ask(self, request: Any, columns: tuple[Column, ...], where: Callable[[int], str]) -> tuple[Any, Any]:
+    def ask(
+        self, payload: Payload, request: Any, columns: tuple[Column, ...], where: Callable[[int], str]
+    ) -> tuple[Any, Any]:
         """Return the answer of the worker that has the least to do.
 
         Raises:
@@ -268,7 +269,7 @@ class Workers:
         """
         worker = self._acquire()
         try:
-            return worker.ask(request, columns, where)
+            return worker.ask(payload, request, columns, where)
         except WorkerGoneError as gone:
             self._replace(worker, gone)
             raise
