@@ -254,14 +254,16 @@ def group(column: Column, size: int) -> Column:
 
 
 def _stack_alike(values: Sequence[Any]) -> Any:
-    shapes = [np.shape(value) for value in values] if not isinstance(values[0], Ragged) else []
+    if isinstance(values[0], Ragged):
+        return Ragged.from_rows(list(values))
+    shapes = [np.shape(value) for value in values]
     wrong = next((index for index, shape in enumerate(shapes) if shape != shapes[0]), None)
-    if wrong is not None or not shapes:
+    if wrong is not None:
         raise DataError(
             "rows of different shapes do not make a batch",
-            where=None if wrong is None else f"row {wrong} of the batch",
-            expected=f"{list(shapes[0])}, as row 0" if shapes else "arrays of one shape",
-            received=list(shapes[wrong]) if wrong is not None else "ragged rows",
+            where=f"row {wrong} of the batch",
+            expected=f"{list(shapes[0])}, as row 0",
+            received=list(shapes[wrong]),
             fix="bring them to one shape with map, or use padded_batch or ragged_batch",
         )
     return np.stack([np.asarray(value) for value in values])

@@ -149,3 +149,13 @@ def test_components_with_different_numbers_of_rows_are_not_taken_apart() -> None
 def test_sparse_batches_are_refused_with_a_way_out() -> None:
     with pytest.raises(ArgumentError, match="ragged_batch"):
         Dataset.range(3).sparse_batch(2, [4])
+
+
+def test_batches_of_lists_are_batched_again_and_come_back() -> None:
+    rows = Dataset.from_tensor_slices(Ragged.from_rows([[1], [2, 3], [], [4], [5, 6]]))
+    twice = rows.batch(2).batch(2)
+    assert lists(twice) == [[[[1], [2, 3]], [[], [4]]], [[[5, 6]]]]
+    assert lists(twice.unbatch()) == [[[1], [2, 3]], [[], [4]], [[5, 6]]]
+    assert lists(twice.unbatch().unbatch()) == [[1], [2, 3], [], [4], [5, 6]]
+    assert lists(rows.batch(2).rebatch(3)) == [[[1], [2, 3], []], [[4], [5, 6]]]
+    assert lists(rows.batch(2).shuffle(1).unbatch()) == [[1], [2, 3], [], [4], [5, 6]]
