@@ -36,7 +36,12 @@ class Choose(Operation):
 
     def __init__(self, parts: Sequence[Operation], choices: Operation, *, stop_on_empty: bool) -> None:
         self.inputs = (*parts, choices)
-        self.parts, self.choices, self.stop_on_empty = tuple(parts), choices, stop_on_empty
+        self.stop_on_empty = stop_on_empty
+
+    @property
+    def parts(self) -> tuple[Operation, ...]:
+        """The datasets."""
+        return self.inputs[:-1]
 
     @property
     def spec(self) -> Structure:
@@ -57,7 +62,7 @@ class Choose(Operation):
         """Return the stage."""
         common_spec([part.spec for part in self.parts], self.name)
         nodes = tuple(planner.node(part) for part in self.parts)
-        return ChooseNode(nodes, planner.node(self.choices, batch_rows=_CHOICES), self.stop_on_empty)
+        return ChooseNode(nodes, planner.node(self.inputs[-1], batch_rows=_CHOICES), self.stop_on_empty)
 
 
 class Weighted(Operation):

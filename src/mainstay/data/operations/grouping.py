@@ -279,9 +279,13 @@ class GroupByWindow(Operation):
         self.reduce_function, self.size_function = reduce_function, size_function
         self.seed = drawn_seed()
 
-    @cached_property
+    @property
     def spec(self) -> Structure:
         """That of the elements of the first dataset."""
+        return self._found_spec
+
+    @cached_property
+    def _found_spec(self) -> Structure:
         chunk = FirstElements(self._elements).begin()
         if chunk is None or not chunk.length:
             raise ArgumentError("an empty dataset does not tell the spec of its groups", where=self.name)

@@ -39,9 +39,13 @@ class Interleave(Operation):
         self.function, self.cycle, self.block = function, cycle, block
         self.seed = drawn_seed()
 
-    @cached_property
+    @property
     def spec(self) -> Structure:
         """That of the elements of the first dataset."""
+        return self._found_spec
+
+    @cached_property
+    def _found_spec(self) -> Structure:
         return spec_of_made(self.inputs[0], self.function, self.name)
 
     @property

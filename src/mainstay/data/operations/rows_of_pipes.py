@@ -78,6 +78,10 @@ class _Combined(RandomAccess):
         """That of the operation."""
         return self._operation.spec
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A worker process reads rows; the plan, which only tells their spec, stays behind.
+        return {name: value for name, value in vars(self).items() if name != "_operation"}
+
     def fingerprint(self) -> Any:
         """Those of the parts."""
         return [part.source.fingerprint() for part in self._parts]

@@ -42,9 +42,13 @@ class Scan(Operation):
         self.inputs = (upstream,)
         self.initial, self.function = as_element(initial), function
 
-    @cached_property
+    @property
     def spec(self) -> Structure:
         """That of what the function makes of the first element."""
+        return self._found_spec
+
+    @cached_property
+    def _found_spec(self) -> Structure:
         chunk = FirstElements(self.inputs[0]).begin()
         if chunk is None or not chunk.length:
             raise DataError("an empty dataset does not tell the spec of what scan makes", where=name_of(self.function))

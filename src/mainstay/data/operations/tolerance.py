@@ -38,7 +38,7 @@ class IgnoreErrors(Reordering):
     def __init__(self, upstream: Operation, log_warning: bool) -> None:
         super().__init__(upstream)
         self.log_warning = log_warning
-        self.failures = Failures()
+        self._failures = Failures()
 
     @property
     def spec(self) -> Structure:
@@ -70,7 +70,7 @@ class IgnoreErrors(Reordering):
                 expected="ignore_errors right behind map, filter, or a source",
                 fix="put it before this operation, or put a map or filter in between",
             )
-        feed = TolerantFeed(planner.sized(lowered).feed, lowered.functions, self.log_warning, self.failures)
+        feed = TolerantFeed(planner.sized(lowered).feed, lowered.functions, self.log_warning, self._failures)
         return Pipe(feed, (), lowered.calls, lowered.in_order)
 
 
