@@ -143,7 +143,8 @@ def _add_features(parts: _Parts, number: int, call: Call) -> None:
         default = default.decode() if isinstance(default, bytes) else default
         if default is not None and not isinstance(default, (int, float, str)):
             continue
-        attrs = {"key": key, "dtype": dtype, "shape": list(feature.shape), "default_value": default}
+        shape = [feature.shape] if isinstance(feature.shape, int) else list(feature.shape)
+        attrs = {"key": key, "dtype": dtype, "shape": shape, "default_value": default}
         name = f"{number}/{key}"
         parts.nodes.append(HostNode("ParseExample", name, (source,), attrs))
         parts.values[Hosted(number, result)] = name

@@ -70,9 +70,10 @@ class Chain(Function):
         """Whether it is decided how the steps run; if it can be decided now, it is."""
         with self._lock:
             if self._functions is None and not self._undecided:
-                sample = self.sample()
-                if sample is not None:
-                    self._functions = decide(self.steps, sample)
+                # What fails here will fail again in its place, when the elements are asked for.
+                with contextlib.suppress(Exception):
+                    sample = self.sample()
+                    self._functions = None if sample is None else decide(self.steps, sample)
                 self._undecided = self._functions is None
             return self._functions is not None
 
@@ -166,16 +167,14 @@ def decide(steps: Sequence[Step], sample: Chunk) -> tuple[Function, ...]:
 
 def _first(steps: Sequence[Step], sample: Chunk) -> tuple[Function, int]:
     """Return the longest beginning of steps that can be traced, or the first as a row function, and its length."""
+    failure = UntraceableError()
     ends = [index for index, step in enumerate(steps, 1) if step.is_filter]
-    reason = ""
     for length in range(ends[0] if ends else len(steps), 0, -1):
         try:
             return traced(steps[:length], sample), length
         except UntraceableError as error:
-            reason = str(error)
-    function = row_function(steps[0], reason)
-    if isinstance(function, RowMap):
-        # Where it fails for them, it will fail in its place, and say where.
-        with contextlib.suppress(Exception):
-            function.expect(function(sample))
+            failure = error
+    function = row_function(steps[0], str(failure))
+    if isinstance(function, RowMap) and failure.first is not None:
+        function.expect(failure.first)
     return function, 1

@@ -6,7 +6,13 @@ from typing import Any, NoReturn
 
 
 class UntraceableError(Exception):
-    """Says why a function cannot be run for many elements at once; it is then called for each."""
+    """Says why a function cannot be run for many elements at once; it is then called for each.
+
+    Attributes:
+        first: What it made of the first element, as a chunk of one, if that is known.
+    """
+
+    first: Any = None
 
 
 def _refuse(*_: Any, **__: Any) -> NoReturn:

@@ -31,11 +31,23 @@ def traced(steps: Sequence[Step], sample: Chunk) -> TracedSteps:
         sample: Some elements.
 
     Raises:
-        UntraceableError: They cannot be traced, or mean something else when traced; the message says what.
+        UntraceableError: They cannot be traced, or mean something else when traced; the message says what. Its
+            `first` is what they make of the first element.
     """
     # Called before the trace, so that what builds itself at its first call, such as a layer, does so with numbers.
+    first = _in_python(steps, sample.cut(0, 1), wide=False)
+    try:
+        function = TracedSteps(steps, sample)
+        _verify(function, steps, sample)
+    except UntraceableError as error:
+        error.first = first if first.length else None
+        raise
+    return function
+
+
+def _verify(function: TracedSteps, steps: Sequence[Step], sample: Chunk) -> None:
+    """Refuse traced steps that give something else than in Python, where each is called twice."""
     expected = _in_python(steps, sample, wide=False)
-    function = TracedSteps(steps, sample)
     found, columns = function.compiled.trace, function.columns
     made = function(sample)
     again = _in_python(steps, sample, wide=False)
@@ -48,7 +60,6 @@ def traced(steps: Sequence[Step], sample: Chunk) -> TracedSteps:
             wide = _in_python(steps, sample, wide=True) if wide is None else wide
             reference = wide
         _compare(made, reference, index)
-    return function
 
 
 def _in_python(steps: Sequence[Step], sample: Chunk, *, wide: bool) -> Chunk:

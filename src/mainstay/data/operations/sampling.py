@@ -64,7 +64,7 @@ def first_elements(operation: Operation, count: int) -> Chunk | None:
     while keeps_elements(operation) and not getattr(operation, "is_choosy", False):
         operation = operation.inputs[0]
     if isinstance(operation, Batch):
-        return _batches(operation, count)
+        return _batches(operation)
     engine = Engine()
     try:
         planner = Planner(engine)
@@ -80,8 +80,9 @@ def first_elements(operation: Operation, count: int) -> Chunk | None:
         engine.close()
 
 
-def _batches(operation: Batch, count: int) -> Chunk | None:
-    below = first_elements(operation.inputs[0], operation.size * min(count, 2))
+def _batches(operation: Batch) -> Chunk | None:
+    """Return the first batch: reading more, of images for instance, would take too long."""
+    below = first_elements(operation.inputs[0], operation.size)
     if below is None or not below.length:
         return below
     size = min(operation.size, below.length)
