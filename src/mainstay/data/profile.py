@@ -6,11 +6,7 @@ import io
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
-
-from rich.console import Console, Group, RenderableType
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Any
 
 from mainstay.core import ArgumentError
 from mainstay.data.execution.engine import Engine
@@ -20,6 +16,9 @@ from mainstay.data.iteration import ChunkIterator, compile_plan
 from mainstay.data.operations.prefetching import ReadAhead
 from mainstay.data.plan import Operation, Parallel, Probe
 from mainstay.data.streams import Node
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 _WIDTH = 110
 _SATURATED = 0.5
@@ -102,6 +101,10 @@ class Profile:
         return "" if stage is None else f"{stage.name} ({_cost(stage)}) {_advice(stage)}"
 
     def __rich__(self) -> RenderableType:
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
         table = Table("stage", "runs on", title=self._title())
         for name in ("elements/s", "busy", "waited for", "ahead", "MB/s"):
             table.add_column(name, justify="right")
@@ -118,6 +121,8 @@ class Profile:
         )
 
     def __str__(self) -> str:
+        from rich.console import Console
+
         console = Console(file=io.StringIO(), width=_WIDTH, color_system=None)
         with console.capture() as capture:
             console.print(self)
