@@ -119,7 +119,7 @@ def _named_parts(
     parts = []
     for path in paths:
         part, first = form.open(path)
-        found = tuple(unquote_csv(field).decode(encoding) for field in first) if form.has_header else names
+        found = _decoded(path, first, encoding) if form.has_header else names
         names = found if names is None else names
         if (column_names is None and found != names) or (first and len(first) != len(names or ())):
             raise DataError(
@@ -133,6 +133,19 @@ def _named_parts(
     if names is None or len(set(names)) < len(names):
         raise ArgumentError("every column has a name of its own", where="column_names", received=names)
     return tuple(parts), names
+
+
+def _decoded(path: Path, header: list[bytes], encoding: str) -> tuple[str, ...]:
+    try:
+        return tuple(unquote_csv(field).decode(encoding) for field in header)
+    except (UnicodeDecodeError, LookupError) as error:
+        raise DataError(
+            "the names in the header cannot be decoded",
+            where=path,
+            expected=encoding,
+            received=header,
+            fix="say in which encoding they are written",
+        ) from error
 
 
 def _chosen(names: tuple[str, ...], select: Sequence[Any] | None) -> tuple[str, ...]:
