@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from mainstay.data import Options
+from mainstay.data import Dataset, Options, TFRecordDataset
+from mainstay.io import TFRecordWriter
 from tests.properties.data_pipelines import ENDS, LAYERS, SOURCES, Recipe, plain, recipes
 
 
@@ -83,3 +85,25 @@ def test_states_stay_small() -> None:
     iterator = dataset.iter()
     next(iterator)
     assert len(iterator.state()) < 600
+
+
+def test_records_of_several_files_in_turns_resume_at_every_record(tmp_path: Path) -> None:
+    paths = [str(tmp_path / f"{number}.tfrecord") for number in range(3)]
+    for number, path in enumerate(paths):
+        with TFRecordWriter(path) as writer:
+            for row in range(3 * number + 2):
+                writer.write(b"%d %d" % (number, row))
+
+    def build() -> Dataset:
+        files = Dataset.from_tensor_slices(paths).shuffle(3, seed=1)
+        return files.interleave(TFRecordDataset, cycle_length=2, block_length=2).shuffle(4, seed=2).batch(2)
+
+    dataset = build()
+    iterator = dataset.iter()
+    states, run = [iterator.state()], []
+    for element in iterator:
+        run.append(plain(element))
+        states.append(iterator.state())
+    assert sum(len(batch[2]) for batch in run) == 15
+    for place, state in enumerate(states):
+        assert elements(build().iter(state)) == run[place:]

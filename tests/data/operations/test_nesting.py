@@ -126,3 +126,23 @@ def test_apply_gives_what_its_function_gives() -> None:
     assert numbers(Dataset.range(5).apply(lambda d: d.skip(3))) == [3, 4]
     with pytest.raises(ArgumentError, match="apply"):
         Dataset.range(3).apply(lambda d: 5)
+
+
+def test_functions_inside_are_tried_once_for_datasets_that_are_built_alike() -> None:
+    calls: list[int] = []
+
+    def counted(number: np.int64) -> np.int64:
+        calls.append(int(number))
+        return np.int64(int(number) + 1)
+
+    dataset = Dataset.range(20).flat_map(lambda n: Dataset.range(int(n), int(n) + 2).map(counted))
+    assert numbers(dataset) == [n + 1 + extra for n in range(20) for extra in (0, 1)]
+    assert len(calls) < 60
+
+
+def test_functions_inside_may_differ_from_element_to_element() -> None:
+    def opened(number: np.int64) -> Dataset:
+        factor = int(number)
+        return Dataset.range(3).map(lambda x: x * factor)
+
+    assert numbers(Dataset.range(4).flat_map(opened)) == [n * x for n in range(4) for x in range(3)]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from mainstay.data.execution.engine import Engine
+from mainstay.data.feeds import NodeFeed
 from mainstay.data.functions.chain import Chain
 from mainstay.data.functions.steps import Step
+from mainstay.data.operations.batching import BatchNode
 from mainstay.data.operations.ordering import Reordering
 from mainstay.data.operations.sampling import FirstElements
 from mainstay.data.plan import Lowered, Operation, Pipe, Planner
@@ -36,6 +39,11 @@ class Map(Operation):
         self.calls = None if calls is None or calls < 0 else calls
         self.deterministic = deterministic
         self._chains = Chains(upstream, Step(function))
+
+    def decide_as(self, other: Operation) -> None:
+        """Run the function as another operation of the same function and the same elements runs it."""
+        if isinstance(other, Map):
+            self._chains = other._chains
 
     @property
     def spec(self) -> Structure:
@@ -77,6 +85,11 @@ class Filter(Reordering):
         super().__init__(upstream)
         self.predicate = predicate
         self._chains = Chains(upstream, Step(predicate, is_filter=True))
+
+    def decide_as(self, other: Operation) -> None:
+        """Run the function as another operation of the same function and the same elements runs it."""
+        if isinstance(other, Filter):
+            self._chains = other._chains
 
     @property
     def cardinality(self) -> int:
@@ -122,6 +135,8 @@ class Chains:
             in_order: Whether the order is kept.
         """
         last = pipe.functions[-1] if pipe.functions else None
+        if last is None:
+            pipe = _with_texts(pipe)
         if not isinstance(last, Chain):
             return pipe.then(self.first, calls=calls, in_order=in_order)
         with self._lock:
@@ -130,3 +145,11 @@ class Chains:
             chain = self._behind[1]
         least = min((number for number in (pipe.calls, calls) if number is not None), default=None)
         return Pipe(pipe.feed, (*pipe.functions[:-1], chain), least, pipe.in_order or in_order)
+
+
+def _with_texts(pipe: Pipe) -> Pipe:
+    """Return a pipe whose batches of strings come to its first function as they lie in Arrow."""
+    feed = pipe.feed
+    if isinstance(feed, NodeFeed) and isinstance(feed.node, BatchNode):
+        return replace(pipe, feed=replace(feed, node=replace(feed.node, keeps_texts=True)))
+    return pipe

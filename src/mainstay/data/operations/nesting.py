@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from mainstay.data.execution.engine import Engine
 from mainstay.data.execution.task import Task
 from mainstay.data.functions.function import RowFailure
 from mainstay.data.functions.steps import call, in_python, name_of
+from mainstay.data.operations.mapping import Filter, Map
+from mainstay.data.operations.reading import Read
 from mainstay.data.operations.sampling import FirstElements
 from mainstay.data.operations.seeds import DrawnSeed, inside_a_dataset
 from mainstay.data.plan import Operation, Planner, operations_of, seeded
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 _FEW = 32
 _FEW_LIGHT = 4096
+_MOST_KNOWN = 16
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class Opener:
     seed: int
     batch_rows: int
     name: str
+    known: dict[Any, list[Operation]] = field(default_factory=dict, compare=False, repr=False)
 
     def dataset(self, chunk: Chunk, index: int = 0) -> Dataset:
         """Return the dataset that the function makes of an element."""
@@ -90,8 +94,33 @@ class Opener:
             for place, operation in enumerate(seeded(plan))
             if isinstance(operation.seed, DrawnSeed)
         }
+        self._recognise(plan)
         planner = PlannerInPlace if is_small(plan) else Planner
         return Cursor(planner(self.engine, seeds, self.batch_rows).node(plan), state, epoch)
+
+    def _recognise(self, plan: Operation) -> None:
+        """Let functions run as they did in a dataset that was built alike, with the very same functions.
+
+        How a function runs is found out by trying it, which takes longer than a small dataset does.
+        """
+        operations = operations_of(plan)
+        if not any(isinstance(operation, (Map, Filter)) for operation in operations):
+            return
+        outline = tuple(map(_outline, operations))
+        for operation, known in zip(operations, self.known.setdefault(outline, operations), strict=True):
+            if isinstance(operation, (Map, Filter)):
+                operation.decide_as(known)
+        while len(self.known) > _MOST_KNOWN:
+            self.known.pop(next(iter(self.known)))
+
+
+def _outline(operation: Operation) -> Any:
+    """Return what two operations have in common whose functions run alike: the functions, and the specs of sources."""
+    if isinstance(operation, Map):
+        return operation.name, id(operation.function)
+    if isinstance(operation, Filter):
+        return operation.name, id(operation.predicate)
+    return operation.name, len(operation.inputs), str(operation.spec) if isinstance(operation, Read) else None
 
 
 def call_inside(function: Callable[..., Any], chunk: Chunk, index: int) -> Any:
