@@ -131,6 +131,18 @@ def test_rows_that_do_not_fit_can_be_left_out(tmp_path: Path, caplog: pytest.Log
     assert len(caplog.records) == 4
 
 
+def test_a_table_none_of_whose_rows_fit_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x\nbad\nworse\n\n")
+    make = experimental.make_csv_dataset
+    for shuffle in (False, True):
+        assert (
+            rows_of(
+                make(str(tmp_path / "a.csv"), 2, None, ["int32"], num_epochs=1, shuffle=shuffle, ignore_errors=True)
+            )
+            == []
+        )
+
+
 def test_lines_lose_their_ends(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"one\r\n\ntwo\nlast")
     (tmp_path / "b").write_bytes(gzip.compress(b"x\ny\n"))

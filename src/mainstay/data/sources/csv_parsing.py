@@ -126,6 +126,9 @@ class CsvParser:
         Raises:
             DataError: A row has too many or too few fields, or a value is not of its column's dtype, or is missing.
         """
+        if not block.data.strip(b"\r\n"):
+            nothing = [pa.array([], _ARROW[column.dtype]) for column in self.columns]
+            return [self._finished(block, column, array) for column, array in zip(self.columns, nothing, strict=True)]
         try:
             parsed = self._read(block, {column.name: _ARROW[column.dtype] for column in self.columns})
             arrays = [parsed.column(column.name).combine_chunks() for column in self.columns]

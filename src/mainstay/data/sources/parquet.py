@@ -70,7 +70,7 @@ class ParquetSource(Blocks):
         self.files, self.name = files, files.title
         self._metadata = [_metadata(path) for path in files.paths]
         self._stamps = [_stamp(path) for path in files.paths]
-        schemas = [metadata.schema.to_arrow_schema() for metadata in self._metadata]
+        schemas = [_schema(path, metadata) for path, metadata in zip(files.paths, self._metadata, strict=True)]
         names = tuple(schemas[0].names) if columns is None else check_columns(columns, schemas[0].names)
         if defaults:
             check_columns(list(defaults), names)
@@ -78,8 +78,10 @@ class ParquetSource(Blocks):
         self._arrange = arrange(names)
         self._check(schemas)
         self._types = {name: schemas[0].field(name).type for name in names}
-        whole = _blocks(self._metadata)
-        self._plan = [part for block in whole for part in self._pieces(block)]
+        self._plan: list[_Block] = []
+        for block in _blocks(self._metadata):
+            with _damage(files.paths[block.file]):
+                self._plan += self._pieces(block)
         self._reader = PieceReader()
 
     def _check(self, schemas: list[pa.Schema]) -> None:
@@ -246,6 +248,13 @@ def _metadata(path: Path) -> Any:
         return pq.read_metadata(path)
 
 
+def _schema(path: Path, metadata: Any) -> pa.Schema:
+    with _damage(path):
+        schema = metadata.schema.to_arrow_schema()
+        schema.names  # noqa: B018 (names that are no UTF-8 fail here)
+        return schema
+
+
 def _stamp(path: Path) -> tuple[int, int]:
     with storage_errors(path, "read"):
         status = os.stat(path)
@@ -256,7 +265,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 def _damage(path: Path) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(
             "the Parquet file is truncated or damaged, or uses what is not supported",
             where=path,
