@@ -121,6 +121,12 @@ class Chunk:
         columns = tuple(_columns.group(column, size) for column in self.columns)
         return Chunk(self.skeleton, columns, self.length // size)
 
+    def plain(self) -> Chunk:
+        """Return the chunk with columns that everybody knows; see `columns.plain`."""
+        if not any(isinstance(column, _columns.Texts) for column in self.columns):
+            return self
+        return Chunk(self.skeleton, tuple(map(_columns.plain, self.columns)), self.length, self.origin)
+
     def frozen(self) -> Chunk:
         """Return the chunk with arrays that nobody can change, as others look at the same memory."""
         columns = tuple(map(_frozen, self.columns))

@@ -54,6 +54,22 @@ class Nested:
         raise NotImplementedError
 
 
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """Batches of strings that are no Python objects yet: they exist between `batch` and the functions right behind it.
+
+    Args:
+        values: All strings, one batch after the other.
+        size: How many make a batch.
+    """
+
+    values: pa.Array
+    size: int
+
+    def __len__(self) -> int:
+        return len(self.values) // self.size
+
+
 Column: TypeAlias = Any
 """An `Array`, an Arrow array of strings, a `Ragged` or a `Loose`; every function here asks which."""
 
@@ -213,6 +229,8 @@ def num_bytes(column: Column) -> int:
     """Return about how many bytes of memory a column takes."""
     if isinstance(column, Loose):
         return sum(map(_row_bytes, column.rows))
+    if isinstance(column, Texts):
+        return int(column.values.nbytes)
     if isinstance(column, Ragged):
         return num_bytes(column.values) + column.splits.nbytes
     if isinstance(column, np.ndarray) and column.dtype == object:
@@ -233,6 +251,11 @@ def kind_of(column: Column) -> str:
     if isinstance(column, Ragged):
         return "lists"
     return "arrays of different shapes" if isinstance(column, Loose) else f"{column.dtype}{list(column.shape[1:])}"
+
+
+def plain(column: Column) -> Column:
+    """Return a column that everybody knows: batches of strings become ``[n, size]`` bytes objects."""
+    return group(column.values, column.size) if isinstance(column, Texts) else column
 
 
 def group(column: Column, size: int) -> Column:
@@ -271,6 +294,8 @@ def _stack_alike(values: Sequence[Any]) -> Any:
 
 def ungroup(column: Column) -> Column:
     """Return the rows of a column of batches, one after the other."""
+    if isinstance(column, Texts):
+        return column.values
     if isinstance(column, np.ndarray) and column.ndim > 1:
         rows_of_all = column.reshape(column.shape[0] * column.shape[1], *column.shape[2:])
         return strings(rows_of_all) if column.dtype == object and column.ndim == 2 else rows_of_all

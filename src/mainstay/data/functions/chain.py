@@ -19,6 +19,7 @@ from mainstay.data.functions.opaque import UntraceableError
 from mainstay.data.functions.rows import RowFilter, RowMap, row_function
 from mainstay.data.functions.spec import spec_of_results
 from mainstay.data.functions.steps import Step
+from mainstay.data.functions.traced import TracedSteps
 from mainstay.data.functions.verification import traced
 from mainstay.data.structures import Structure
 
@@ -112,7 +113,7 @@ class Chain(Function):
         if not self.is_ready and chunk.length:
             with self._lock:
                 if self._functions is None:
-                    self._functions = decide(self.steps, chunk.cut(0, min(chunk.length, SAMPLE_ROWS)))
+                    self._functions = decide(self.steps, chunk.plain().cut(0, min(chunk.length, SAMPLE_ROWS)))
 
     def __call__(self, chunk: Chunk) -> Chunk:
         """Return what becomes of a chunk."""
@@ -120,8 +121,8 @@ class Chain(Function):
         for function in self._functions or ():
             if not chunk.length:
                 break
-            chunk = function(chunk)
-        return chunk
+            chunk = function(chunk if isinstance(function, TracedSteps) else chunk.plain())
+        return chunk.plain()
 
     def report(self) -> list[str]:
         """Return a line for each group of steps: how it runs, and why."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from mainstay.core import MainstayError
 from mainstay.data.chunks import Chunk
-from mainstay.data.columns import Column, Loose, group, rows, ungroup
+from mainstay.data.columns import Column, Loose, Texts, group, plain, rows, ungroup
 from mainstay.data.functions.opaque import Opaque, UntraceableError
 from mainstay.data.functions.values import as_element
 from mainstay.data.structures import Structure, flatten, map_structure, pack, skeleton_of
@@ -51,10 +51,10 @@ class HostCall:
         taken = {place: columns[place] for place in self.places}
         with staged_calls(None):
             if self.function.many is None:
-                return self._each(taken)
+                return self._each({place: plain(column) for place, column in taken.items()})
             size = _batch_size(list(taken.values())) if self.function.takes_rows else None
             if size is None:
-                return self._call(self.function.many, taken)
+                return self._call(self.function.many, {place: plain(column) for place, column in taken.items()})
             result = self._call(self.function.many, {place: ungroup(column) for place, column in taken.items()})
             return map_structure(lambda column: group(column, size), result)
 
@@ -79,12 +79,13 @@ class HostCall:
 
 def _batch_size(columns: Sequence[Column]) -> int | None:
     """Return how many strings there are in each element; None where an element is no batch of strings."""
-    sizes = {column.shape[1] for column in columns if _is_batches(column)}
+    sizes = {column.size if isinstance(column, Texts) else column.shape[1] for column in columns if _is_batches(column)}
     return sizes.pop() if len(sizes) == 1 and all(map(_is_batches, columns)) else None
 
 
 def _is_batches(column: Column) -> bool:
-    return isinstance(column, np.ndarray) and column.dtype == object and column.ndim == 2
+    is_array = isinstance(column, np.ndarray) and column.dtype == object and column.ndim == 2
+    return is_array or isinstance(column, Texts)
 
 
 def _note(value: Any, found: list[int]) -> Any:

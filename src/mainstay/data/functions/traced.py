@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from mainstay.core import MainstayError
 from mainstay.data.chunks import Chunk
-from mainstay.data.columns import Column
+from mainstay.data.columns import Column, Texts, plain
 from mainstay.data.functions.function import Function
 from mainstay.data.functions.host_calls import Made
 from mainstay.data.functions.opaque import UntraceableError
@@ -63,7 +63,7 @@ class Compiled:
 
         def find(leaf: Leaf) -> Column:
             if isinstance(leaf, Through):
-                return columns[leaf.place]
+                return plain(columns[leaf.place])
             return made[leaf] if isinstance(leaf, Computed) else pa.array([leaf.value] * chunk.length, pa.binary())
 
         result = Chunk(self.trace.skeleton, tuple(map(find, self.trace.leaves)), chunk.length, chunk.origin)
@@ -112,6 +112,7 @@ class TracedSteps(Function):
         compiled = None if columns is None else self.compiled_for(chunk, columns)
         if columns is not None and compiled is not None:
             return compiled.run(columns, chunk)
+        chunk = chunk.plain()
         for function in self._rows:
             if chunk.length:
                 chunk = function(chunk)
@@ -136,7 +137,7 @@ class TracedSteps(Function):
 
     def _trace(self, chunk: Chunk) -> Compiled | None:
         try:
-            return Compiled(trace(self.steps, chunk.skeleton, chunk.cut(0, min(2, chunk.length)).columns))
+            return Compiled(trace(self.steps, chunk.skeleton, chunk.plain().cut(0, min(2, chunk.length)).columns))
         except UntraceableError:
             return None
 
@@ -159,7 +160,11 @@ def call_host(calls: Sequence[Made], columns: Sequence[Column]) -> list[Column] 
 def _kinds(columns: Sequence[Column]) -> tuple[Any, ...]:
     """Return what a trace depends on but for the lengths of axes."""
     return tuple(
-        (column.dtype.name, column.ndim) if isinstance(column, np.ndarray) else type(column).__name__
+        ("object", 2)
+        if isinstance(column, Texts)
+        else (column.dtype.name, column.ndim)
+        if isinstance(column, np.ndarray)
+        else type(column).__name__
         for column in columns
     )
 

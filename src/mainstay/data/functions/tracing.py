@@ -112,7 +112,7 @@ def trace(steps: Sequence[Step], skeleton: Structure, columns: Sequence[Column])
             made.append(found)
             columns = [*columns, *results]
     numbers = tuple(index for index, column in enumerate(columns) if is_number(column))
-    flows = tuple(flow_of(once.closed))
+    flows = () if once.closed is None else tuple(flow_of(once.closed))
     needs = {position for position, place in enumerate(numbers) if is_wide(columns[place])}
     deep = [flow.same is None and not needs.isdisjoint(flow.inputs) for flow in flows]
     wide = _trace(steps, skeleton, columns, made=made, wide=True) if any(deep) else None
@@ -165,15 +165,17 @@ def _trace(
         found["leaves"] = tuple(leaf if isinstance(leaf, (Opaque, Constant)) else None for leaf in leaves)
         return tuple(leaf for leaf in leaves if not isinstance(leaf, (Opaque, Constant)))
 
-    if not numbers:
-        # Nothing that JAX could compute with: it is not even imported.
-        try:
-            results = flat()
-        except Exception as error:
+    try:
+        # Where nothing is computed from numbers, JAX is not even imported.
+        results = flat(*(Opaque(index) for index in numbers))
+    except Exception as error:
+        if not numbers:
             raise _reason(error) from error
-        if results:
+    else:
+        if not results:
+            return _Once(found["skeleton"], found["leaves"], None)
+        if not numbers:
             raise UntraceableError("it computes nothing from numbers of the element")
-        return _Once(found["skeleton"], found["leaves"], None)
     closed = _closed(flat, [columns[index] for index in numbers], wide=wide)
     return _Once(found["skeleton"], found["leaves"], closed)
 

@@ -12,7 +12,7 @@ import numpy as np
 from mainstay.core import DataError
 from mainstay.data import columns as _columns
 from mainstay.data.chunks import Chunk
-from mainstay.data.columns import Loose
+from mainstay.data.columns import Loose, Texts, is_text
 from mainstay.data.functions.function import Function
 from mainstay.data.plan import Lowered, Operation, Planner
 from mainstay.data.specs import UNKNOWN_CARDINALITY, batched, unbatched
@@ -74,11 +74,18 @@ class BatchNode(Node):
     """Cuts chunks into batches: views of one chunk where the batch lies in it.
 
     Its state is that of the stream, and the number of the next batch.
+
+    Args:
+        upstream: The elements.
+        size: How many make a batch.
+        drop_remainder: Whether a last batch that is not full is left out.
+        keeps_texts: Whether batches of strings stay `columns.Texts`, which only functions right behind it know.
     """
 
     upstream: Node
     size: int
     drop_remainder: bool
+    keeps_texts: bool = False
 
     def run(self, state: State, epoch: Epoch) -> Iterator[tuple[Chunk, State]]:
         """Yield chunks of batches."""
@@ -89,20 +96,21 @@ class BatchNode(Node):
                 chunk = cursor.piece(left - left % self.size) if left >= self.size else cursor.read(self.size)
                 if chunk is None or (chunk.length < self.size and self.drop_remainder):
                     return
-                batches = grouped(chunk, min(self.size, chunk.length), number)
+                batches = grouped(chunk, min(self.size, chunk.length), number, keeps_texts=self.keeps_texts)
                 number += batches.length
                 yield batches, [cursor.state, number]
         finally:
             cursor.close()
 
 
-def grouped(chunk: Chunk, size: int, number: int) -> Chunk:
+def grouped(chunk: Chunk, size: int, number: int, *, keeps_texts: bool = False) -> Chunk:
     """Return the chunk of the batches of `size` elements each; `size` divides the length.
 
     Args:
         chunk: The elements.
         size: How many make a batch.
         number: The number of the first batch, for messages.
+        keeps_texts: Whether batches of strings stay as they lie in Arrow.
 
     Raises:
         DataError: Elements of one batch have different shapes; it says which.
@@ -110,7 +118,10 @@ def grouped(chunk: Chunk, size: int, number: int) -> Chunk:
     for place, column in enumerate(chunk.columns):
         if isinstance(column, Loose):
             _check_shapes(chunk, place, size, number)
-    return chunk.group(size)
+    if not keeps_texts:
+        return chunk.group(size)
+    columns = (Texts(column, size) if is_text(column) else _columns.group(column, size) for column in chunk.columns)
+    return Chunk(chunk.skeleton, tuple(columns), chunk.length // size)
 
 
 def _check_shapes(chunk: Chunk, place: int, size: int, number: int) -> None:
