@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -158,9 +159,8 @@ class TraceStage:
             return Place(value.place)
         if id(value) in self._places:
             return Place(self._places[id(value)])
-        import jax
-
-        if isinstance(value, jax.core.Tracer):
+        jax = sys.modules.get("jax")
+        if jax is not None and isinstance(value, jax.core.Tracer):
             raise UntraceableError("it gives a host function what it computed before")
         return value
 
