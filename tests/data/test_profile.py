@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mainstay.core import ArgumentError
-from mainstay.data import Dataset, Profile, StageProfile
+from mainstay.data import Dataset, Options, Profile, StageProfile
 from mainstay.data.profile import _advice
 
 
@@ -20,6 +20,11 @@ def test_a_profile_shows_every_stage_from_the_source_on() -> None:
     assert profile.stages[0].is_row_bound
     assert (profile.elements, profile.num_bytes) == (30, 4800)
     assert 0 < profile.first_seconds <= profile.first_seconds + profile.seconds
+
+
+def test_options_are_no_stage() -> None:
+    profile = Dataset.range(8).batch(2).with_options(Options()).profile()
+    assert [stage.name for stage in profile.stages] == ["read range", "batch"]
 
 
 def test_a_profile_ends_at_its_limit() -> None:
@@ -78,7 +83,7 @@ def test_the_table_names_the_bottleneck_and_what_would_help() -> None:
         ({"workers": "in turn"}, r"\.prefetch\(\)"),
         ({"occupancy": 0.2}, "nothing is working to capacity"),
         ({"cpu_seconds": 0.01}, "disk or a network"),
-        ({"workers": "processes", "limit": 4, "is_row_bound": True}, "keeps 2 processes busy"),
+        ({"workers": "processes", "limit": 2, "is_row_bound": True}, "keeps 2 processes busy"),
         ({"is_row_bound": True}, "Python interpreter busy"),
         ({}, "keeps 2 threads busy"),
     ],

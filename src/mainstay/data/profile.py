@@ -32,7 +32,7 @@ class StageProfile:
         name: What it does.
         workers: Where it runs: ``threads``, ``processes``, ``in turn`` on the thread that takes its elements, or
             ``ahead``, on a thread that reads ahead.
-        limit: How many tasks of it may run at a time.
+        limit: How many threads or processes may work on it at a time.
         elements: How many elements it gave; after `batch`, an element is a batch.
         num_bytes: How many bytes they took.
         busy_seconds: How long it worked, added up over threads and processes.
@@ -130,7 +130,7 @@ class Profile:
 
 
 def _cells(stage: StageProfile, seconds: float) -> Iterator[str]:
-    where = {"threads": f"{stage.limit} threads", "processes": f"{stage.limit // 2} processes", "in turn": "in turn"}
+    where = {"threads": f"{stage.limit} threads", "processes": f"{stage.limit} processes", "in turn": "in turn"}
     yield where.get(stage.workers, stage.workers)
     yield f"{stage.elements / max(seconds, 1e-9):,.0f}"
     yield f"{stage.occupancy:.0%}"
@@ -153,7 +153,7 @@ def _advice(stage: StageProfile) -> str:
     if stage.cpu_seconds < stage.busy_seconds / 8 and not stage.is_row_bound:
         return "waits for a disk or a network: more num_parallel_calls, files nearby, or .cache() behind it"
     if stage.workers == "processes":
-        return f"keeps {stage.limit // 2} processes busy: a cheaper function, more cores, or .cache() behind it"
+        return f"keeps {stage.limit} processes busy: a cheaper function, more cores, or .cache() behind it"
     if stage.is_row_bound:
         return (
             "keeps the Python interpreter busy: write it with jax.numpy or keras.ops, so that it runs on many elements "
@@ -172,6 +172,8 @@ class _Probes:
     def __call__(self, operation: Operation, node: Node) -> Node:
         if isinstance(node, Metered):
             return node
+        while operation.changes_nothing and not isinstance(node, ReadAhead):
+            operation = operation.inputs[0]
         meter = Meter()
         self.found.append((operation, node, meter, len(self.engine.stages)))
         return Metered(node, meter)
@@ -190,10 +192,11 @@ class _Probes:
 
     def _of_stage(self, stage: Stage, seconds: float) -> StageProfile:
         figures, task = stage.figures(), self.engine.task_of(stage)
-        limit = stage.limit
-        able = 1 if stage.is_cheap else max(1, min(limit, self.engine.settings.threads))
-        if figures.workers == "processes":
-            able = limit
+        settings = self.engine.settings
+        # Each process has a second task waiting, so that it need not wait for one.
+        able = 2 * settings.processes if figures.workers == "processes" else min(stage.limit, settings.threads)
+        limit = settings.processes if figures.workers == "processes" else stage.limit
+        able = 1 if stage.is_cheap else able
         occupancy = min(1.0, figures.busy_seconds / max(able * seconds, 1e-9))
         return StageProfile(
             name=stage.name,

@@ -93,7 +93,8 @@ class Stage:
             if self._is_tuned:
                 most = min(_MOST_DEPTH, max(8, 4 * self.limit))
                 self.depth = min(most, self.depth + max(1, self.depth // 2))
-                if self._wait > _LONG_WAIT and self._cpu < min(self._wait / 4, self._busy / 8):
+                idles = self._cpu < min(self._wait / 4, self._busy / 8)
+                if self._wait > _LONG_WAIT and idles and self.workers == "threads":
                     self.limit = max(self.limit, min(self._most, self.limit + 1))
 
     def figures(self) -> Figures:
