@@ -319,3 +319,11 @@ def test_the_taxi_data_are_typed_as_known(shared_data):
     assert kinds["pickup_census_tract"] == kinds["trip_start_timestamp"] == "int64"
     tract = pa.Table.from_batches(table.batches(["pickup_census_tract"]))
     assert tract.column(0).null_count == 15_001
+
+
+@pytest.mark.parametrize("text", [b"\n1\r1", b"\r\n\n1\r1\r"])
+def test_blank_lines_before_the_header_may_end_otherwise_than_the_others(tmp_path, text):
+    (tmp_path / "a.csv").write_bytes(text)
+    table = open_table(tmp_path / "a.csv")
+    assert table.column_names == ("1",)
+    assert [batch.to_pydict() for batch in table.batches()] == [{"1": [1]}]

@@ -119,6 +119,8 @@ def _named_parts(
     parts = []
     for path in paths:
         part, first = form.open(path)
+        if form.has_header and not first:
+            raise DataError("the file is empty", where=path, expected="a header line and rows")
         found = _decoded(path, first, encoding) if form.has_header else names
         names = found if names is None else names
         if (column_names is None and found != names) or (first and len(first) != len(names or ())):
@@ -130,7 +132,7 @@ def _named_parts(
                 fix="name only files of the same table",
             )
         parts.append(replace(part, names=names or ()))
-    if names is None or len(set(names)) < len(names):
+    if not names or len(set(names)) < len(names):
         raise ArgumentError("every column has a name of its own", where="column_names", received=names)
     return tuple(parts), names
 

@@ -98,12 +98,16 @@ def open_csv(path: Path) -> CsvFile:
         raise DataError("the file is empty", where=path, expected="a header line and rows")
     if b"\0" in text:
         raise _binary(path, 1, text)
+    blank = text[: len(text) - len(text.lstrip(b"\r\n"))]
+    text, skipped = text[len(blank) :], skipped + len(blank)
     is_tabbed = path.name.lower().endswith((".tsv", ".tsv.gz", ".tsv.zst"))
     sample = text if ended else text[: find_cut(text, _DELIMITERS)[0] or len(text)]
     delimiter = b"\t" if is_tabbed else _sniff(sample)
     cut, open_quote = find_cut(text, delimiter)
     if open_quote is not None and (ended or cut == 0):
-        raise _open_quote(path, 1 + count_lines(text[:open_quote]), "at the end of the file" if ended else "much later")
+        raise _open_quote(
+            path, 1 + count_lines(blank + text[:open_quote]), "at the end of the file" if ended else "much later"
+        )
     if ended:
         cut = len(text)
     if cut == 0:
