@@ -40,8 +40,13 @@ class Functions:
 
         Python's numbers become int32, float32 and bool, a list becomes an array, text becomes bytes. Numbers of 64
         bits stay so. Traced, a narrower number never becomes one of 64 bits by arithmetic, as in TensorFlow:
-        ``image / 255`` of uint8 is float32. A function that draws from a generator of random numbers, or keeps
-        state otherwise, is called for each element in no certain order.
+        ``image / 255`` of uint8 is float32. Called for each element, a function follows NumPy's rules of dtypes, and
+        JAX computes in 64 bits in it where the element has numbers of 64 bits.
+
+        What a function refers to, such as variables and lists around it, counts as it is when the dataset is first
+        iterated. A function that draws random numbers, or keeps state otherwise, is called for each element in no
+        certain order, and a few times more to find that out. `element_spec` calls a function on the first elements;
+        behind a generator, that begins the generator once more.
 
         Args:
             map_func: The function; a tuple is given to it as several arguments.

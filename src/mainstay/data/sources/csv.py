@@ -52,6 +52,7 @@ class CsvSource(Stream):
     """
 
     is_columnar = True
+    reads_again = True
 
     def __init__(self, layout: CsvLayout, block_bytes: int | None = None) -> None:
         self.layout, self.block_bytes = layout, block_bytes

@@ -106,6 +106,7 @@ class FixedLengthStream(Stream):
     """
 
     is_columnar = True
+    reads_again = True
 
     def __init__(self, files: FileList, layout: RecordLayout, codec: Codec, block_bytes: int) -> None:
         self._block_bytes = block_bytes

@@ -141,6 +141,7 @@ class RandomStream(Stream):
 
     name = "random"
     is_columnar = True
+    reads_again = True
 
     def __init__(self, seed: int) -> None:
         self._seed = seed

@@ -34,6 +34,7 @@ class LinesSource(Stream):
     """
 
     is_columnar = True
+    reads_again = True
 
     def __init__(self, files: FileList, codecs: tuple[Codec | None, ...], block_bytes: int | None = None) -> None:
         self.files, self.codecs, self.block_bytes = files, codecs, block_bytes

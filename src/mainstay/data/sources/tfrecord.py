@@ -97,6 +97,7 @@ class TFRecordSource(Stream):
     """
 
     is_columnar = True
+    reads_again = True
 
     def __init__(
         self,
