@@ -56,15 +56,17 @@ def assemble_one(plan: Plan, columns: list[Any]) -> dict[str, Any]:
         if isinstance(column, np.ndarray):
             found[key] = column[0, 0] if shape == () else column.reshape(shape)
         else:
-            found[key] = column if isinstance(column, bytes) else _fixed(column, shape)[0]
+            found[key] = column if isinstance(column, bytes) else _plain(_fixed(column, shape)[0])
     if not rest:
         return found
     lists = {wanted.name.decode(): column for wanted, column in zip(plan.fields, columns, strict=True)}
-    found |= {key: _column(key, spec, lists, Place())[0] for key, spec in rest.items()}
-    for key, value in found.items():
-        if hasattr(value, "as_py"):
-            found[key] = value.as_py()
+    found |= {key: _plain(_column(key, spec, lists, Place())[0]) for key, spec in rest.items()}
     return {key: found[key] for key in plan.features}
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of a column, a string as ``bytes``."""
+    return value.as_py() if hasattr(value, "as_py") else value
 
 
 def _fixed(column: Any, shape: tuple[int, ...]) -> Any:

@@ -109,13 +109,20 @@ def check_records(buffer: np.ndarray, offsets: np.ndarray, lengths: np.ndarray) 
     if check is not None:
         addresses = address_of(offsets), address_of(lengths)
         return int(check(address_of(buffer), len(buffer), *addresses, len(offsets)))
-    view = np.ascontiguousarray(buffer).data
-    for number, (offset, length) in enumerate(zip(offsets.tolist(), lengths.tolist(), strict=True)):
-        if offset < 0 or length < 0 or offset + length + 4 > len(view):
-            return number
-        if masked_crc32c(view[offset : offset + length]) != int.from_bytes(view[offset + length :][:4], "little"):
-            return number
-    return -1
+    return _check_numpy(np.ascontiguousarray(buffer), offsets, lengths)
+
+
+def _check_numpy(buffer: np.ndarray, offsets: np.ndarray, lengths: np.ndarray) -> int:
+    outside = (offsets < 0) | (lengths < 0) | (offsets > len(buffer) - 4 - lengths)
+    inside = int(outside.argmax()) if outside.any() else len(offsets)
+    ends = offsets[:inside] + lengths[:inside]
+    stored = _numbers(buffer[ends[:, None] + np.arange(4)], "<u4")
+    view, value = buffer.data, google_crc32c.value
+    found = [value(bytes(view[start:end])) for start, end in zip(offsets[:inside].tolist(), ends.tolist(), strict=True)]
+    wrong = np.flatnonzero(_masked(np.array(found, np.uint32)) != stored)
+    if len(wrong):
+        return int(wrong[0])
+    return -1 if inside == len(offsets) else inside
 
 
 def frame_records(records: Any) -> np.ndarray:
