@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mainstay import io
 from mainstay.core import ArgumentError, TensorSpec
 from mainstay.data import Dataset
 from mainstay.hostops import HostGraph, HostInput, HostNode
@@ -85,6 +86,25 @@ def test_strings_go_through_a_host_graph_to_inputs_by_name(keras: Any, tmp_path:
     (answer,) = loaded.signatures["serving_default"](raw(32, "company", "fare")).values()
     wanted = model.predict(next(dataset.as_numpy_iterator())[0], verbose=0)
     assert answer.tobytes() == wanted.tobytes()
+
+
+def test_a_model_takes_serialized_examples_as_the_dataset_does(keras: Any, tmp_path: Path) -> None:
+    data = {"image": [np.random.default_rng(index).bytes(6) for index in range(64)], "label": RAW["tip"][:64]}
+    records = io.serialize_examples(data).to_pylist()
+    features = {"image": io.FixedLenFeature((), "string"), "label": io.FixedLenFeature((), "int64")}
+
+    def decoded(record: Any) -> Any:
+        element = io.parse_single_example(record, features)
+        return keras.ops.cast(io.decode_raw(element["image"], "uint8"), "float32") / 255, element["label"]
+
+    dataset = Dataset.from_tensor_slices(records).map(decoded).batch(64)
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(2)])
+    save(model, tmp_path / "m", preprocessing=dataset.preprocessing())
+    loaded = load(tmp_path / "m", buckets=[8, 64])
+    wanted = model.predict(next(dataset.as_numpy_iterator())[0], verbose=0)
+    for count in (1, 64):
+        (answer,) = loaded.signatures["serving_default"](np.array(records[:count], object)).values()
+        assert answer.tobytes() == wanted[:count].tobytes()
 
 
 @pytest.mark.parametrize(
