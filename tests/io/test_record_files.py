@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainstay.core import ArgumentError, DataError, StorageError
+from mainstay.core import ArgumentError, DataError, RecordDamageError, StorageError
 from mainstay.io import TFRecordOptions, TFRecordWriter, codec_of, frame_record, read_record_blocks, write_records
-from mainstay.io.record_reading import MAX_RECORD_BYTES, RecordDamageError
+from mainstay.io.record_reading import MAX_RECORD_BYTES
 
 COMPRESSIONS = [None, "GZIP", "ZLIB", "ZSTD"]
 RECORDS = [b"", b"one", b"x" * 70, bytes(range(256))]

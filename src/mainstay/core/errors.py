@@ -6,6 +6,7 @@
     ├── InputError            MS100  something that was handed in is wrong
     │   ├── ArgumentError     MS110  an argument or a command line option
     │   ├── DataError         MS120  a data file, a column or a row
+    │   │   └── RecordDamageError MS121  records that are damaged or cut off, which a reader may leave out and count
     │   ├── SchemaError       MS130  a schema, or data that a schema refuses outright
     │   ├── TransformError    MS140  a preprocessing function or a host graph
     │   ├── ModelError        MS150  a model that cannot be built, trained or exported
@@ -103,6 +104,12 @@ class DataError(InputError):
     """A data file, a column or a row is wrong."""
 
     code = "MS120"
+
+
+class RecordDamageError(DataError):
+    """Records are damaged or cut off; a reader may leave them out and count them."""
+
+    code = "MS121"
 
 
 class SchemaError(InputError):

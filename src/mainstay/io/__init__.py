@@ -43,7 +43,7 @@ from mainstay.io.ragged import Ragged
 from mainstay.io.record_files import TFRecordOptions, TFRecordWriter, write_records
 from mainstay.io.record_framing import frame_record
 from mainstay.io.record_index import MappedFile, RecordIndex, gather
-from mainstay.io.record_reading import RecordBlock, RecordDamageError, read_record_blocks
+from mainstay.io.record_reading import RecordBlock, read_record_blocks
 from mainstay.io.record_scan import check_records
 from mainstay.io.row_hash import ROW_HASH_VERSION, hash_rows
 from mainstay.io.sequence_examples import parse_sequence_example, parse_single_sequence_example
@@ -72,7 +72,6 @@ __all__ = [
     "Ragged",
     "RaggedFeature",
     "RecordBlock",
-    "RecordDamageError",
     "RecordIndex",
     "Sink",
     "SparseFeature",

@@ -12,14 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mainstay.core import DataError, masked_crc32c
+from mainstay.core import DataError, RecordDamageError, masked_crc32c
 from mainstay.io.byte_streams import ByteStream, Codec, codec_by_content
 from mainstay.io.record_scan import FRAME_BYTES, HEAD_BYTES, check_records, scan_records
-
-
-class RecordDamageError(DataError):
-    """Records that are damaged or cut off, which a reader may leave out and count."""
-
 
 MAX_RECORD_BYTES = 1 << 30
 """The longest record that is read, in bytes: a length beyond it is damage, or an attack, rather than a record."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mainstay.core import ArgumentError, TensorSpec
+from mainstay.core import ArgumentError, RecordDamageError, TensorSpec
 from mainstay.data.chunks import Chunk, Origin, join
 from mainstay.data.columns import Array
 from mainstay.data.sources.files import FileList
@@ -24,7 +24,6 @@ from mainstay.io import (
     FixedLenSequenceFeature,
     RaggedFeature,
     RecordBlock,
-    RecordDamageError,
     RecordIndex,
     binary_parts,
     check_records,
