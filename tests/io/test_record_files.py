@@ -98,7 +98,7 @@ def test_every_changed_byte_is_noticed(tmp_path: Path) -> None:
         changed = bytearray(whole)
         changed[place] ^= 0x10
         (tmp_path / "a").write_bytes(changed)
-        with pytest.raises(DataError, match="record [01], byte"):
+        with pytest.raises(DataError, match=r"record [01], byte"):
             records_of(tmp_path / "a")
 
 
