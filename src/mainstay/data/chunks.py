@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -55,9 +56,11 @@ class Chunk:
             DataError: Their structures or dtypes differ.
         """
         skeleton = skeleton_of(elements[0])
-        leaves = [flatten(element) for element in elements]
-        _check_structures(elements, skeleton)
-        return cls(skeleton, tuple(_columns.stack(values) for values in zip(*leaves, strict=True)), len(elements))
+        leaves = _leaves_of_flat(elements, skeleton)
+        if leaves is None:
+            _check_structures(elements, skeleton)
+            leaves = list(zip(*map(flatten, elements), strict=True))
+        return cls(skeleton, tuple(map(_columns.stack, leaves)), len(elements))
 
     @property
     def structure(self) -> Structure:
@@ -158,6 +161,24 @@ def _joined_origin(chunks: Sequence[Chunk]) -> Origin | None:
     if len(origins) < len(chunks) or any(origin.describe != origins[0].describe for origin in origins):
         return None
     return Origin(origins[0].describe, np.concatenate([np.asarray(origin.indices) for origin in origins]))
+
+
+def _leaves_of_flat(elements: Sequence[Structure], skeleton: Structure) -> list[Any] | None:
+    """Return the values of each leaf, quickly; None unless all elements are alike: single leaves or flat containers."""
+    if len(set(map(type, elements))) != 1:
+        return None
+    leaves: list[Any]
+    if skeleton == 0 and type(skeleton) is int:
+        leaves = [elements]
+    elif type(skeleton) is tuple and skeleton and len(set(map(len, elements))) == 1:
+        leaves = list(zip(*elements, strict=True))
+    elif type(skeleton) is dict and skeleton and all(element.keys() == skeleton.keys() for element in elements):
+        leaves = [[element[key] for element in elements] for key in sorted(skeleton)]
+    else:
+        return None
+    kinds = {kind for values in leaves for kind in set(map(type, values))}
+    is_flat = not any(kind is type(None) or issubclass(kind, (tuple, Mapping)) for kind in kinds)
+    return leaves if is_flat else None
 
 
 def _check_structures(structures: Sequence[Structure], skeleton: Structure) -> None:

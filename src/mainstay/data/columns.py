@@ -207,6 +207,8 @@ def stack(values: Sequence[Any]) -> Column:
         return strings(values)
     if isinstance(first, (Ragged, Nested)):
         return Loose(list(values))
+    if isinstance(first, np.generic) and first.dtype.kind in "biufc" and len(set(map(type, values))) == 1:
+        return np.array(values)
     arrays = [np.asarray(value) for value in values]
     dtype, shape = arrays[0].dtype, arrays[0].shape
     wrong = next((index for index, array in enumerate(arrays) if array.dtype != dtype), None)

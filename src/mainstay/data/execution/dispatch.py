@@ -29,6 +29,7 @@ _SECOND_LOOK = 1.0
 _WORTHWHILE = 3.0
 _SHARED = 0.62
 _OCCUPIED = 0.6
+_ALONE, _TOGETHER, _LONG_ENOUGH, _HELD_UP = 3, 4, 0.02, 0.75
 
 
 class Dispatch:
@@ -51,6 +52,7 @@ class Dispatch:
         self._watches = settings.workers == "auto" and settings.is_tuned and settings.processes > 1
         self._watches = self._watches and not is_free_threaded()
         self._is_forced = settings.workers == "processes"
+        self._trial = Trial(stage, stage.limit) if settings.is_tuned and not is_free_threaded() else None
 
     def __call__(self, address: Any) -> Done:
         """Return what the task gives at an address."""
@@ -60,7 +62,7 @@ class Dispatch:
             self._watch(address)
         remote = self._remote
         if remote is None:
-            return self.task.timed(address)
+            return self._here(address)
         if not self._is_trusted and not self._is_forced:
             return self._try(*remote, address)
         task, workers = remote
@@ -69,6 +71,18 @@ class Dispatch:
         except WireClosedError:
             # The workers were told to end: the dataset went back to threads, or is about to end too.
             return self.task.timed(address)
+
+    def _here(self, address: Any) -> Done:
+        """Do a task in this thread; the first ones show whether several at a time hold each other up."""
+        trial = self._trial
+        if trial is not None and not trial.is_begun and not self.task.is_row_bound:
+            trial = self._trial = None
+        if trial is None or trial.is_over:
+            return self.task.timed(address)
+        is_alone = trial.begin()
+        done = self.task.timed(address)
+        trial.note(done, alone=is_alone)
+        return done
 
     def _force(self) -> None:
         """Have workers, if there is anything for them to do."""
@@ -111,7 +125,7 @@ class Dispatch:
             elif self._digest is None:
                 self._digest = self._digest_of_functions()
                 self._watches = bool(self._digest)
-            elif _is_held_up(figures) and self._is_worthwhile(figures, address):
+            elif self._is_held_up(figures) and self._is_worthwhile(figures, address):
                 self._switch(figures)
 
     def _digest_of_functions(self) -> str:
@@ -154,8 +168,7 @@ class Dispatch:
             self.stage.note = f"threads: {type(error).__name__}: {error}"
             self._watches = False
             return
-        share = figures.cpu_seconds / figures.busy_seconds
-        self.stage.note = f"processes: on threads, a task had a core for {share:.0%} of its time"
+        self.stage.note = "processes: on threads, its tasks wait for each other, as they all run Python"
         self._before, self._remote = figures, (remote, self._crew.hire())
 
     def _try(self, remote: RemoteTask, workers: Workers, address: Any) -> Done:
@@ -203,6 +216,8 @@ class Dispatch:
         remote, self._remote = self._remote, None
         self._watches = self._is_trusted = False
         self.stage.note, self.stage.workers = note, "threads"
+        if self._trial is not None and self._trial.found_contention:
+            self.stage.limit = 1
         if remote is not None:
             self._crew.dismiss()
 
@@ -213,8 +228,58 @@ class Dispatch:
         self._is_trusted = False
         self.stage.workers = "threads"
 
+    def _is_held_up(self, figures: Figures) -> bool:
+        """Return whether tasks wait for each other, while whoever needs their chunks waits for them."""
+        share = figures.cpu_seconds / max(figures.busy_seconds, 1e-9)
+        contends = share <= _SHARED or (self._trial is not None and self._trial.found_contention)
+        return contends and figures.cpu_seconds >= _OCCUPIED * figures.wait_seconds
 
-def _is_held_up(figures: Figures) -> bool:
-    """Return whether tasks wait for each other: each has a core for part of its time, all together for most of it."""
-    share = figures.cpu_seconds / max(figures.busy_seconds, 1e-9)
-    return share <= _SHARED and figures.cpu_seconds >= _OCCUPIED * figures.wait_seconds
+
+class Trial:
+    """Finds out whether the tasks of a stage hold each other up in threads, and lets one run at a time if they do.
+
+    A row function that never lets go of Python's lock is slower on two threads than on one. A few tasks run alone, then
+    a few together: what counts is for which part of its time a task has a core, so that neither elements of different
+    cost nor a busy machine are mistaken for it.
+
+    Args:
+        stage: The stage; its limit is set.
+        limit: How many tasks may run at a time.
+    """
+
+    def __init__(self, stage: Stage, limit: int) -> None:
+        self.is_begun, self.is_over, self.found_contention = False, limit < 2, False
+        self._stage, self._limit = stage, limit
+        self._lock = threading.Lock()
+        self._running = 0
+        self._seen = {True: [0, 0.0, 0.0], False: [0, 0.0, 0.0]}
+
+    def begin(self) -> bool:
+        """Count a task that begins; return whether no other one runs."""
+        with self._lock:
+            if not self.is_begun:
+                self.is_begun, self._stage.limit = True, 1
+            self._running += 1
+            return self._running == 1 and self._stage.limit == 1
+
+    def note(self, done: Done, *, alone: bool) -> None:
+        """Take into account what a task took."""
+        with self._lock:
+            self._running -= 1
+            if self.is_over:
+                return
+            seen = self._seen[alone]
+            seen[:] = [seen[0] + 1, seen[1] + done.busy_seconds, seen[2] + done.cpu_seconds]
+            if self._stage.limit == 1 and alone:
+                if seen[0] >= _ALONE and seen[1] >= _LONG_ENOUGH:
+                    self._stage.limit = self._limit
+            elif not alone and seen[0] >= _TOGETHER * self._limit and seen[1] >= _LONG_ENOUGH * self._limit:
+                self._judge()
+
+    def _judge(self) -> None:
+        shares = {alone: cpu / max(busy, 1e-9) for alone, (_, busy, cpu) in self._seen.items()}
+        self.is_over = True
+        self.found_contention = shares[False] <= _HELD_UP * shares[True]
+        if self.found_contention:
+            self._stage.limit = 1
+            self._stage.note = "one at a time: its tasks run Python, and would wait for each other"

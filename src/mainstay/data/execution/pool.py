@@ -39,8 +39,9 @@ class Pool:
             if self._idle.acquire(blocking=False) or len(self._threads) >= self.size:
                 return
             thread = threading.Thread(target=self._run, name="mainstay-data", daemon=True)
+            # Started before anybody can see it: what has not been started cannot be waited for.
+            thread.start()
             self._threads.add(thread)
-        thread.start()
 
     @property
     def is_busy(self) -> bool:

@@ -21,6 +21,8 @@ from mainstay.io import Ragged
 _INT32 = 2**31
 _NARROW = {"int64": np.dtype("int32"), "float64": np.dtype("float32"), "uint64": np.dtype("uint32")}
 _READY = (np.generic, bytes, Ragged, Nested)
+_SCALARS = frozenset({bytes, *(np.dtype(code).type for code in "?bhilqBHILQefd")})
+"""The types that most functions return, known at a glance."""
 
 
 def as_element(result: Any) -> Structure:
@@ -33,6 +35,8 @@ def as_element(result: Any) -> Structure:
     (np.int32(1), array([0.5, 1.5], dtype=float32))
     """
     kind = type(result)
+    if kind in _SCALARS:
+        return result
     if kind is np.ndarray and result.dtype.kind in "biuf":
         return result
     if kind is tuple:
