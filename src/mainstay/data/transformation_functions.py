@@ -43,10 +43,11 @@ class Functions:
         ``image / 255`` of uint8 is float32. Called for each element, a function follows NumPy's rules of dtypes, and
         JAX computes in 64 bits in it where the element has numbers of 64 bits.
 
-        What a function refers to, such as variables and lists around it, counts as it is when the dataset is first
-        iterated. A function that draws random numbers, or keeps state otherwise, is called for each element in no
-        certain order, and a few times more to find that out. `element_spec` calls a function on the first elements;
-        behind a generator, that begins the generator once more.
+        A function keeps the variables around it as they are now, so that those made in a loop differ, as in
+        TensorFlow; what lists and other objects hold counts as it is when the dataset is first iterated. A function
+        that draws random numbers, or keeps state otherwise, is called for each element in no certain order, and a few
+        times more to find that out. `element_spec` calls a function on the first elements; behind a generator, that
+        begins the generator once more.
 
         Args:
             map_func: The function; a tuple is given to it as several arguments.

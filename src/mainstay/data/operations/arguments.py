@@ -9,6 +9,7 @@ import numpy as np
 
 from mainstay.core import ArgumentError
 from mainstay.data.columns import Nested
+from mainstay.data.functions.binding import bound
 from mainstay.data.plan import Operation
 
 
@@ -60,11 +61,11 @@ def plan_of(dataset: Any, name: str) -> Operation:
 
 
 def function_of(function: Any, name: str) -> Any:
-    """Return a function.
+    """Return a function, with the variables around it as they are now.
 
     Raises:
         ArgumentError: It cannot be called.
     """
     if not callable(function):
         raise ArgumentError("this is no function", where=name, received=f"{type(function).__name__}: {function!r:.80}")
-    return function
+    return bound(function)

@@ -14,6 +14,7 @@ from mainstay.data.chunks import Chunk
 from mainstay.data.columns import Nested
 from mainstay.data.execution.engine import Engine
 from mainstay.data.execution.task import Task
+from mainstay.data.functions.binding import original
 from mainstay.data.functions.function import RowFailure
 from mainstay.data.functions.steps import call, in_python, name_of
 from mainstay.data.operations.mapping import Filter, Map
@@ -117,9 +118,9 @@ class Opener:
 def _outline(operation: Operation) -> Any:
     """Return what two operations have in common whose functions run alike: the functions, and the specs of sources."""
     if isinstance(operation, Map):
-        return operation.name, id(operation.function)
+        return operation.name, id(original(operation.function))
     if isinstance(operation, Filter):
-        return operation.name, id(operation.predicate)
+        return operation.name, id(original(operation.predicate))
     return operation.name, len(operation.inputs), str(operation.spec) if isinstance(operation, Read) else None
 
 
