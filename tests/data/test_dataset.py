@@ -31,6 +31,14 @@ def test_the_length_is_refused_where_there_is_none() -> None:
     assert bool(Dataset.range(0))
 
 
+def test_the_number_of_elements_is_an_int_that_answers_to_numpy() -> None:
+    count = Dataset.range(3).cardinality()
+    assert count == 3
+    assert isinstance(count, int)
+    assert count.numpy() == 3
+    assert count.numpy().dtype == np.int64
+
+
 def test_a_dataset_is_made_by_its_class_methods() -> None:
     with pytest.raises(ArgumentError, match="from_tensor_slices"):
         Dataset([1, 2])  # type: ignore[arg-type]

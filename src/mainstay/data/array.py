@@ -33,3 +33,15 @@ class Text(bytes):
     def numpy(self) -> bytes:
         """Return plain bytes."""
         return bytes(self)
+
+
+class Count(int):
+    """A number of elements with TensorFlow's `numpy` method.
+
+    >>> Count(3).numpy() + 1
+    np.int64(4)
+    """
+
+    def numpy(self) -> np.int64:
+        """Return a NumPy scalar."""
+        return np.int64(self)

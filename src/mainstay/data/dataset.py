@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mainstay.core import ArgumentError
+from mainstay.data.array import Count
 from mainstay.data.columns import Nested
 from mainstay.data.creation import Creation
 from mainstay.data.iteration import ChunkIterator, Compiled, DatasetIterator, Place, compile_plan
@@ -55,9 +56,9 @@ class Dataset(Creation, Transformation, Nested):
         """The shapes and dtypes of an element, in its structure; axes that vary are None."""
         return self._plan.spec
 
-    def cardinality(self) -> int:
-        """Return the number of elements, `INFINITE_CARDINALITY` (-1) or `UNKNOWN_CARDINALITY` (-2)."""
-        return self._plan.cardinality
+    def cardinality(self) -> Count:
+        """Return the number of elements, `INFINITE_CARDINALITY` (-1) or `UNKNOWN_CARDINALITY` (-2); an int."""
+        return Count(self._plan.cardinality)
 
     def __len__(self) -> int:
         count = self.cardinality()
