@@ -41,7 +41,7 @@ SUBMODULES = (
 for _name in SUBMODULES:
     sys.modules[f"mainstay.keras.{_name}"] = getattr(keras, _name)
 
-from mainstay.keras import _tensorflow_style  # noqa: E402
+from mainstay.keras import _tensorflow_style, dataset_functions  # noqa: E402
 from mainstay.keras.backup import BackupAndRestore  # noqa: E402
 from mainstay.keras.image_folders import image_dataset_from_directory  # noqa: E402
 from mainstay.keras.tensorboard import TensorBoard  # noqa: E402
@@ -49,6 +49,7 @@ from mainstay.keras.terminate_on_nan import TerminateOnNaN  # noqa: E402
 from mainstay.keras.training import loops  # noqa: E402
 
 _tensorflow_style.install()
+dataset_functions.install()
 install_kernels()
 if not keras.config.is_nnx_enabled():
     loops.install()
