@@ -89,6 +89,24 @@ def test_several_steps_in_one_program_give_the_bits_of_single_steps(
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("kind", ["shuffled batches", "a short batch in the middle"])
+def test_batches_of_different_sizes_keep_to_single_steps(small, data, monkeypatch, kind: str) -> None:
+    rows = Dataset.from_tensor_slices(data).batch(5)
+    dataset = rows.shuffle(20, seed=8) if kind == "shuffled batches" else rows.concatenate(rows)
+    short = [len(batch[0]) for batch in dataset]
+    assert 0 < short.index(4) < len(short) - 1
+    twin = keras.models.clone_model(small)
+    twin.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    twin.set_weights(small.get_weights())
+    for model, long in ((small, 0), (twin, 10**9)):
+        monkeypatch.setattr(several_steps, "LONG", long)
+        rows = Dataset.from_tensor_slices(data).batch(5)
+        again = rows.shuffle(20, seed=8) if kind == "shuffled batches" else rows.concatenate(rows)
+        model.fit(again, epochs=3, verbose=0)
+    for one, other in zip(small.get_weights(), twin.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_every_epoch_of_a_shuffled_dataset_has_another_order_and_building_uses_none_up(data) -> None:
     seen: list[tuple[float, ...]] = []
 
@@ -145,9 +163,16 @@ def test_an_endless_dataset_wants_a_number_of_steps(small, data) -> None:
     assert small.predict(endless.map(lambda x, y: x), steps=2, verbose=0).shape == (32, 2)
 
 
-def test_an_empty_dataset_is_refused(small, data) -> None:
+@pytest.mark.parametrize("known", [True, False])
+def test_an_empty_dataset_is_refused(small, data, known: bool) -> None:
+    rows = Dataset.from_tensor_slices(data)
+    empty = (rows.take(0) if known else rows.filter(lambda x, y: False)).batch(4)
     with pytest.raises(DataError, match="the dataset is empty"):
-        small.fit(Dataset.from_tensor_slices(data).filter(lambda x, y: False).batch(4), verbose=0)
+        small.fit(empty, verbose=0)
+    with pytest.raises(DataError, match="the dataset is empty"):
+        small.evaluate(empty, verbose=0)
+    with pytest.raises(DataError, match="the dataset is empty"):
+        small.predict(empty.map(lambda x, y: x), verbose=0)
 
 
 def test_validation_takes_a_dataset_and_begins_it_anew_every_time(small, data) -> None:

@@ -82,6 +82,8 @@ class Batches(Iterator[Any]):
         start = self._used - len(self._waiting)
         if start + count > self._chunk.length or len(self._waiting) > 1:
             return None
+        if not all(isinstance(column, np.ndarray) for column in self._chunk.columns):
+            return None  # batches of different sizes
         self._waiting.clear()
         for _ in range(start + count - self._used):
             next(self._rows)
@@ -226,7 +228,7 @@ class DatasetAdapter(DataAdapter):
         waited = batches.wait_seconds
         is_first = True
         try:
-            while total is None or step < total:
+            while not total or step < total:
                 if not batches.has_next():
                     self._say_why_it_ends(epoch, step, is_first)
                     return

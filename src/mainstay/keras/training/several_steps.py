@@ -178,7 +178,7 @@ def several(model: Any, step: Callable[[Any, Any], Any], ordinary: Any, *, conca
         if together is not None:
             return compiled(state, together)
         batches = list(itertools.islice(iterator, run.steps))
-        if len(batches) == run.steps and _alike(batches[0], batches[-1]):
+        if len(batches) == run.steps and all(_alike(batches[0], batch) for batch in batches[1:]):
             return compiled(state, jax.tree.map(_stack, *batches))
         if not batches:
             raise StopIteration
@@ -194,7 +194,9 @@ def several(model: Any, step: Callable[[Any, Any], Any], ordinary: Any, *, conca
 
 
 def _alike(one: Any, other: Any) -> bool:
-    return [np.shape(leaf) for leaf in jax.tree.leaves(one)] == [np.shape(leaf) for leaf in jax.tree.leaves(other)]
+    return [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(one)] == [
+        (leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(other)
+    ]
 
 
 def _stack(*leaves: Any) -> Any:
