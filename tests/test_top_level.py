@@ -116,6 +116,18 @@ def test_a_name_of_tf_train_that_is_not_here_says_what_to_write() -> None:
         tf.train.Checkpoint  # noqa: B018
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("AutoShardPolicy", "drop it: a strategy gives each process its part"),
+        ("sample_from_datasets", "write mainstay.data.Dataset.sample_from_datasets"),
+    ],
+)
+def test_a_name_of_tf_data_experimental_that_is_not_here_says_what_to_do(name: str, hint: str) -> None:
+    with pytest.raises(AttributeError, match=rf"'mainstay.data.experimental' has no attribute '{name}': {hint}"):
+        getattr(tf.data.experimental, name)
+
+
 def resolve(name: str) -> object:
     root, *parts = name.split(".")
     value = importlib.import_module(root)

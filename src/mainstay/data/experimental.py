@@ -1,5 +1,8 @@
 """What `tf.data.experimental` has: CSV files, and functions for `Dataset.apply`, most of them methods today."""
 
+from typing import Any
+
+from mainstay import _absence
 from mainstay.data.csv_batches import make_csv_dataset
 from mainstay.data.experimental_transformations import (
     assert_cardinality,
@@ -43,3 +46,7 @@ __all__ = [
     "unbatch",
     "unique",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    raise AttributeError(_absence(name, "data.experimental."), name=name)
