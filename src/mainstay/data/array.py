@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,30 @@ import numpy as np
 class Array(np.ndarray[Any, Any]):
     """A NumPy array with TensorFlow's `numpy` method.
 
-    >>> np.arange(3).view(Array).numpy()
-    array([0, 1, 2])
+    >>> array = np.arange(3).view(Array)
+    >>> array.numpy(), array[1].numpy(), (array[1] + 1).numpy()
+    (array([0, 1, 2]), np.int64(1), np.int64(2))
     """
 
     def numpy(self) -> Any:
         """Return a plain NumPy array, or a NumPy scalar where there is no axis."""
-        return self.view(np.ndarray) if self.ndim else self[()]
+        plain = self.view(np.ndarray)
+        return plain if self.ndim else plain[()]
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return a part of the array; a single number and a single string answer to `numpy()` too."""
+        item = super().__getitem__(key)
+        if isinstance(item, np.generic):
+            return np.asarray(item).view(Array)
+        return Text(item) if type(item) is bytes else item
+
+    def __iter__(self) -> Iterator[Any]:
+        """Return what the first axis holds, one after the other."""
+        return super().__iter__() if self.ndim != 1 else (self[index] for index in range(len(self)))
+
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+        """Return what arithmetic gives, a single number as an array without axes."""
+        return array.view(Array)
 
 
 class Text(bytes):
@@ -29,6 +47,7 @@ class Text(bytes):
     __slots__ = ()
 
     shape = ()
+    dtype = np.dtype(object)
 
     def numpy(self) -> bytes:
         """Return plain bytes."""

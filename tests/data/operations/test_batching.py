@@ -159,3 +159,8 @@ def test_batches_of_lists_are_batched_again_and_come_back() -> None:
     assert lists(twice.unbatch().unbatch()) == [[1], [2, 3], [], [4], [5, 6]]
     assert lists(rows.batch(2).rebatch(3)) == [[[1], [2, 3], []], [[4], [5, 6]]]
     assert lists(rows.batch(2).shuffle(1).unbatch()) == [[1], [2, 3], [], [4], [5, 6]]
+
+
+def test_a_number_is_the_shape_of_rows_with_one_axis() -> None:
+    dataset = Dataset.range(1, 3).map(lambda n: np.arange(int(n))).padded_batch(2, padded_shapes=3)
+    assert next(iter(dataset)).tolist() == [[0, 0, 0], [0, 1, 0]]

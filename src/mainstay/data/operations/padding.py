@@ -80,7 +80,7 @@ def _shapes(shapes: Any, skeleton: Structure, where: str) -> list[Shape | None]:
 
 
 def _shape(shape: Any, where: str) -> Shape:
-    axes = getattr(shape, "as_list", lambda: shape)()
+    axes = [shape] if isinstance(shape, int) else getattr(shape, "as_list", lambda: shape)()
     try:
         axes = tuple(None if axis is None or int(axis) == -1 else int(axis) for axis in axes)
     except (TypeError, ValueError):
