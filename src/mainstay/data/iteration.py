@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,7 +103,10 @@ class Place:
             version = value.pop("version")
             place = cls(**value)
             well_formed = isinstance(place.plan, str) and type(place.epoch) is int and place.epoch >= 0
-            seeds = tuple(place.seeds)
+            seeds, position = tuple(place.seeds), place.position
+            if position is not None:
+                _, offset = position
+                well_formed = well_formed and type(offset) is int and offset >= 0
             well_formed = well_formed and all(type(seed) is int for seed in seeds)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise FormatError(
@@ -109,7 +114,7 @@ class Place:
             ) from error
         if version != _VERSION or not well_formed:
             raise FormatError("the state is of another version", expected=_VERSION, received=version)
-        return cls(place.plan, seeds, place.epoch, place.position)
+        return cls(place.plan, seeds, place.epoch, position)
 
     def check(self, plan: str, num_seeds: int) -> None:
         """Refuse the state of another dataset.
@@ -139,16 +144,32 @@ class ChunkIterator:
         self.compiled, self.epoch = compiled, epoch
         self.meter = Meter()
         """How many elements and bytes were taken, and for how many seconds the taker waited for them."""
-        self._cursor = Cursor(Metered(compiled.node, self.meter), position, (epoch,))
-        compiled.engine.follow(self._cursor)
+        self._begin(position)
+
+    def _begin(self, position: Any) -> None:
+        self._cursor = Cursor(Metered(self.compiled.node, self.meter), position, (self.epoch,))
+        self.compiled.engine.follow(self._cursor)
 
     def remaining(self) -> int:
         """Return how many elements lie together from here on; 0 at the end."""
-        return self._cursor.remaining()
+        with self._trying_again():
+            return self._cursor.remaining()
 
     def piece(self, limit: int | None = None) -> Chunk | None:
-        """Return the next elements that lie together, at most `limit`; None at the end."""
-        return self._cursor.piece(limit)
+        """Return the next elements that lie together, at most `limit`; None at the end.
+
+        After an error, or an interruption, it stands where it stood: who asks again does not take it for the end.
+        """
+        with self._trying_again():
+            return self._cursor.piece(limit)
+
+    @contextmanager
+    def _trying_again(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._begin(self._cursor.state)
+            raise
 
     def place(self) -> Place:
         """Return where the next chunk begins."""
@@ -170,6 +191,8 @@ class ChunkIterator:
 class DatasetIterator(Iterator[Any]):
     """The elements of a dataset, one after the other, with a state at every one of them.
 
+    Several threads may take elements of one iterator. After an error it stands where it stood: `next` tries again.
+
     Args:
         chunks: What to iterate.
         plain: Whether elements are plain NumPy arrays, scalars and bytes; else they answer to `numpy()`.
@@ -180,19 +203,21 @@ class DatasetIterator(Iterator[Any]):
         self._chunk: Chunk | None = None
         self._rows: Iterator[Structure] = iter(())
         self._used = 0
+        self._lock = threading.Lock()
 
     def __iter__(self) -> DatasetIterator:
         return self
 
     def __next__(self) -> Any:
-        while True:
-            for element in self._rows:
-                self._used += 1
-                return element
-            self._chunk, self._used = self._chunks.piece(), 0
-            if self._chunk is None:
-                raise StopIteration
-            self._rows = self._chunk.rows() if self._plain else dressed(self._chunk).rows()
+        with self._lock:
+            while True:
+                for element in self._rows:
+                    self._used += 1
+                    return element
+                self._chunk, self._used = self._chunks.piece(), 0
+                if self._chunk is None:
+                    raise StopIteration
+                self._rows = self._chunk.rows() if self._plain else dressed(self._chunk).rows()
 
     def state(self) -> bytes:
         """Return the place after the element that came last, as a few bytes of JSON.

@@ -109,7 +109,9 @@ def relax(one: Spec, other: Spec) -> Spec:
     if isinstance(one, DatasetSpec) and isinstance(other, DatasetSpec):
         return DatasetSpec(map_structure(relax, one.element_spec, other.element_spec))
     shape = tuple(a if a == b else None for a, b in zip(one.shape, other.shape, strict=True))
-    return TensorSpec(shape, one.dtype) if isinstance(one, TensorSpec) else RaggedTensorSpec(shape, one.dtype)
+    if isinstance(one, RaggedTensorSpec) and isinstance(other, RaggedTensorSpec):
+        return RaggedTensorSpec(shape, one.dtype, max(one.ragged_rank, other.ragged_rank))
+    return TensorSpec(shape, one.dtype)
 
 
 def batched(specs: Structure, size: int | None) -> Structure:

@@ -10,13 +10,35 @@ import numpy as np
 from mainstay.core import ArgumentError
 from mainstay.io.binary_columns import binary_column, binary_parts
 from mainstay.io.example_assembly import assemble, assemble_one
+from mainstay.io.example_features import FixedLenSequenceFeature, RaggedFeature
 from mainstay.io.example_native import native_parser, parse_native, parse_one_native
 from mainstay.io.example_numpy import parse_numpy
 from mainstay.io.example_plan import Place, Plan, plan_examples
 from mainstay.io.staging import host_function
 
 
-@host_function(is_columnar=True)
+def sequences_in(_: Any, features: Any) -> frozenset[str]:
+    """Return the names of the features that are as long as the longest of a batch."""
+    specs = features.features if isinstance(features, Plan) else features
+    return frozenset(name for name, spec in specs.items() if isinstance(spec, FixedLenSequenceFeature))
+
+
+def _each_alone(features: Any) -> Any:
+    """Return specifications under which many records give what each gives alone: sequences are not padded.
+
+    Raises:
+        TypeError: There are none: sequences of rows, or of records that must have them, are parsed one by one.
+    """
+    specs = features.features if isinstance(features, Plan) else features
+    sequences = {name: spec for name, spec in specs.items() if isinstance(spec, FixedLenSequenceFeature)}
+    if not sequences:
+        return features
+    if any(spec.shape or not spec.allow_missing for spec in sequences.values()):
+        raise TypeError("sequences of rows are as long as those of their own record")
+    return {**specs, **{name: RaggedFeature(spec.dtype, value_key=name) for name, spec in sequences.items()}}
+
+
+@host_function(is_columnar=True, open_results=sequences_in)
 def parse_example(serialized: Any, features: Mapping[str, Any] | Plan) -> dict[str, Any]:
     """Parse many serialized tf.Examples into one column for each feature.
 
@@ -54,7 +76,7 @@ def parse_example(serialized: Any, features: Mapping[str, Any] | Plan) -> dict[s
     return parse_records(data, starts[:-1], np.diff(starts), plan)
 
 
-@host_function(many=lambda serialized, features: parse_example(serialized, features))
+@host_function(many=lambda serialized, features: parse_example(serialized, _each_alone(features)))
 def parse_single_example(serialized: Any, features: Mapping[str, Any] | Plan) -> dict[str, Any]:
     """Parse one serialized tf.Example.
 

@@ -29,6 +29,8 @@ class HostFunction:
         varies: Whether the results for two elements differ in shape, as images do.
         is_slow: Whether an element takes so long, or so much memory, that only few are taken at a time.
         takes_rows: Whether strings that come in batches are handed to `many` row by row; else as they are.
+        open_results: Takes what `one` takes, and names the results whose first axis behind that of the elements has
+            another length in each batch; None where there are none.
     """
 
     name: str
@@ -37,6 +39,7 @@ class HostFunction:
     varies: bool = False
     is_slow: bool = False
     takes_rows: bool = True
+    open_results: Callable[..., frozenset[str]] | None = None
 
 
 class Stage(Protocol):
@@ -65,7 +68,12 @@ def current_stage() -> Stage | None:
 
 
 def host_function(
-    many: Callable[..., Any] | None = None, *, varies: bool = False, is_slow: bool = False, is_columnar: bool = False
+    many: Callable[..., Any] | None = None,
+    *,
+    varies: bool = False,
+    is_slow: bool = False,
+    is_columnar: bool = False,
+    open_results: Callable[..., frozenset[str]] | None = None,
 ) -> Callable[[Function], Function]:
     """Return a decorator for a function of one element; see `HostFunction`.
 
@@ -74,12 +82,15 @@ def host_function(
         varies: Whether the results for two elements differ in shape.
         is_slow: Whether only few elements are to be taken at a time.
         is_columnar: Whether it is its own form for many.
+        open_results: Names the results whose first axis behind that of the elements has another length in each batch.
     """
 
     def decorate(function: Function) -> Function:
         """Return the function, which stages its calls where a stage is set."""
         form = function if is_columnar else many
-        described = HostFunction(function.__name__, function, form, varies=varies, is_slow=is_slow)
+        described = HostFunction(
+            function.__name__, function, form, varies=varies, is_slow=is_slow, open_results=open_results
+        )
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:

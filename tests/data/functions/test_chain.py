@@ -59,7 +59,7 @@ def pairs() -> Dataset:
         lambda x, y: jnp.log1p(jnp.abs(x)),
         lambda x, y: {"mean": x.mean(), "y": y * 3, "const": 1, "half": 0.5, "text": "a"},
         lambda x, y: (jnp.where(x > 0, x, -x), [y, y + 1]),
-        lambda x, y: [x[0], x[1]],
+        lambda x, y: ([x[0], x[1]], y),
         lambda x, y: (x.astype("int32") // 2, y % 7, y > 3),
         lambda x, y: (jax.nn.one_hot(y % 4, 4), None, x),
     ],
@@ -322,3 +322,14 @@ def test_any_expression_gives_in_the_dataset_what_it_gives_for_each_element(expr
     np.testing.assert_allclose([a for a, _ in got], expected, rtol=1e-4, atol=1e-4)
     rows = [row for block, _ in values(dataset.batch(batch)) for row in block]
     assert [np.asarray(row).tobytes() for row in rows] == [np.asarray(a).tobytes() for a, _ in got]
+
+
+def test_a_list_that_a_function_returns_is_a_tuple_as_in_tensorflow() -> None:
+    dataset = Dataset.range(3).map(lambda x: [x, x + 1])
+    assert [tuple(map(int, element)) for element in dataset] == [(0, 1), (1, 2), (2, 3)]
+    assert isinstance(dataset.element_spec, tuple)
+
+
+def test_small_integers_wrap_around_without_a_warning() -> None:
+    dataset = Dataset.from_tensor_slices(np.array([200, 3], np.uint8)).map(lambda x: x + x)
+    assert [int(x) for x in dataset] == [144, 6]

@@ -135,10 +135,6 @@ def filter_of_batches(tf, folder):
     return values(tf.data.Dataset.range(10).batch(3).filter(lambda x: x[0] > 2))
 
 
-def filter_refuses_what_is_no_bool(tf, folder):
-    return fails(lambda: list(tf.data.Dataset.range(3).filter(lambda x: x)))
-
-
 def cardinalities(tf, folder):
     data = tf.data.Dataset.range(10)
     made = {

@@ -106,7 +106,11 @@ class Chain(Function):
         maps = tuple(step for step in self.steps if not step.is_filter)
         sample = self.sample() or beginning.begin()
         chain = self if maps == self.steps else Chain(maps, None)
-        return spec_of_results(chain, sample, beginning.spec) if maps else beginning.spec
+        if not maps:
+            return beginning.spec
+        specs = spec_of_results(chain, sample, beginning.spec)
+        last = (chain.functions or (None,))[-1]
+        return last.with_open_axes(specs) if isinstance(last, TracedSteps) else specs
 
     def prepare(self, chunk: Chunk) -> None:
         """Decide how the steps run by the first elements that arrive, if that is not decided yet."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from mainstay.core import MainstayError
 from mainstay.data.chunks import Chunk
-from mainstay.data.columns import Column, Loose, Texts, group, plain, rows, ungroup
+from mainstay.data.columns import Column, Loose, Texts, cut, group, join, plain, rows, ungroup
 from mainstay.data.functions.opaque import Opaque, UntraceableError
 from mainstay.data.functions.values import as_element
 from mainstay.data.structures import Structure, flatten, map_structure, pack, skeleton_of
@@ -56,8 +56,25 @@ class HostCall:
             size = _batch_size(list(taken.values())) if self.function.takes_rows else None
             if size is None:
                 return self._call(self.function.many, {place: plain(column) for place, column in taken.items()})
-            result = self._call(self.function.many, {place: ungroup(column) for place, column in taken.items()})
+            rows_of = {place: ungroup(column) for place, column in taken.items()}
+            if self._depends_on_batch():
+                return self._by_batch(self.function.many, rows_of, size)
+            result = self._call(self.function.many, rows_of)
             return map_structure(lambda column: group(column, size), result)
+
+    def _depends_on_batch(self) -> bool:
+        """Return whether a result has another form in each batch, such as the length of the longest sequence."""
+        found = self.function.open_results
+        return found is not None and bool(found(*self.args, **self.kwargs))
+
+    def _by_batch(self, many: Callable[..., Any], rows_of: Mapping[int, Column], size: int) -> Structure:
+        """Return what the function makes of each batch of rows on its own."""
+        count = len(next(iter(rows_of.values()))) // size
+        results = []
+        for number in range(count):
+            some = {place: cut(column, number * size, (number + 1) * size) for place, column in rows_of.items()}
+            results.append(map_structure(lambda column: group(column, size), self._call(many, some)))
+        return map_structure(lambda *columns: join(columns), *results)
 
     def _call(self, function: Callable[..., Any], values: Mapping[int, Any]) -> Any:
         def fill(value: Any) -> Any:

@@ -39,8 +39,9 @@ def name_of(function: Callable[..., Any]) -> str:
 
 
 def call(function: Callable[..., Any], element: Structure) -> Any:
-    """Call a function as `tf.data` does: a tuple becomes several arguments."""
-    return function(*element) if type(element) is tuple else function(element)
+    """Call a function as `tf.data` does: a tuple becomes several arguments, and a list that it returns a tuple."""
+    result = function(*element) if type(element) is tuple else function(element)
+    return tuple(result) if type(result) is list else result
 
 
 class RowStage:
@@ -65,7 +66,12 @@ def in_python(columns: Sequence[Any], *, wide: bool | None = None) -> Iterator[N
     """
     if wide is None:
         wide = any(is_wide(column) for column in columns)
-    with staged_calls(_ROW_STAGE), scope(wide=wide) if "jax" in sys.modules else nullcontext():
+    # Small integers wrap around in TensorFlow without a word; NumPy would warn, though of scalars alone.
+    with (
+        staged_calls(_ROW_STAGE),
+        scope(wide=wide) if "jax" in sys.modules else nullcontext(),
+        np.errstate(over="ignore"),
+    ):
         yield
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mainstay.core import MainstayError
+from mainstay.core import MainstayError, TensorSpec
 from mainstay.data.chunks import Chunk
-from mainstay.data.columns import Column, Texts, plain
+from mainstay.data.columns import Column, Texts, is_text, plain
 from mainstay.data.functions.function import Function
 from mainstay.data.functions.host_calls import Made
 from mainstay.data.functions.opaque import UntraceableError
@@ -19,7 +19,7 @@ from mainstay.data.functions.program import Program
 from mainstay.data.functions.rows import row_function
 from mainstay.data.functions.steps import Step, is_number
 from mainstay.data.functions.tracing import Computed, Leaf, Through, Trace, trace
-from mainstay.data.structures import flatten, skeleton_of
+from mainstay.data.structures import Structure, flatten, leaf_names, pack, skeleton_of
 
 _MOST_SHAPES = 64
 
@@ -118,6 +118,20 @@ class TracedSteps(Function):
                 chunk = function(chunk)
         return chunk
 
+    def with_open_axes(self, specs: Structure) -> Structure:
+        """Return the specs of results with None for each axis whose length host calls choose for every batch."""
+        leaves = flatten(specs)
+        axis = 0 if any(map(is_text, self._sample.columns)) else 1
+        for made in self.calls:
+            call, names = made.call, leaf_names(made.skeleton)
+            found = call.function.open_results
+            wanted = frozenset() if found is None else found(*call.args, **call.kwargs)
+            places = [made.first + number for number, name in enumerate(names) if name[2:-2] in wanted]
+            for number, leaf in enumerate(self.compiled.trace.leaves):
+                if isinstance(leaf, Through) and leaf.place in places:
+                    leaves[number] = _opened(leaves[number], axis)
+        return pack(skeleton_of(specs), leaves)
+
     def compiled_for(self, chunk: Chunk, columns: Sequence[Column]) -> Compiled | None:
         """Return the programs for elements of the shapes in a chunk; None where JAX cannot take them.
 
@@ -155,6 +169,13 @@ def call_host(calls: Sequence[Made], columns: Sequence[Column]) -> list[Column] 
             return None
         columns += flatten(result)
     return columns
+
+
+def _opened(spec: Any, axis: int) -> Any:
+    """Return a spec with one axis of any length."""
+    if not isinstance(spec, TensorSpec) or len(spec.shape) <= axis:
+        return spec
+    return TensorSpec((*spec.shape[:axis], None, *spec.shape[axis + 1 :]), spec.dtype)
 
 
 def _kinds(columns: Sequence[Column]) -> tuple[Any, ...]:

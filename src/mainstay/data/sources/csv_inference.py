@@ -15,7 +15,7 @@ _KINDS = ("int32", "int64", "float32", "float64", "string")
 def infer_kinds(
     parts: tuple[CsvFile, ...], names: tuple[str, ...], missing: tuple[str, ...], num_rows: int | None
 ) -> dict[str, str]:
-    """Return the dtype of each column: int32, int64, float32, float64 or string.
+    """Return the dtype of each column: int32, int64, float32, float64 or string; string where every value is missing.
 
     Args:
         parts: The files.
@@ -29,18 +29,25 @@ def infer_kinds(
     parser = CsvParser(tuple(CsvColumn(name, "string", b"") for name in names))
     absent = pa.array([text.encode() for text in missing], pa.binary())
     found, seen = dict.fromkeys(names, 0), 0
+    empty = set(names)
+
+    def kinds() -> dict[str, str]:
+        return {name: "string" if name in empty else _KINDS[place] for name, place in found.items()}
+
     for part in parts:
         for block in read_csv_blocks(part, lambda: 1 << 20):
             columns = parser(block)
             for name, column in zip(names, columns, strict=True):
                 texts = column if num_rows is None else column.slice(0, num_rows - seen)
                 texts = texts.filter(pc.invert(pc.is_in(texts, absent)))
+                if len(texts):
+                    empty.discard(name)
                 while not _fits(texts, _KINDS[found[name]]):
                     found[name] += 1
             seen += len(columns[0])
             if num_rows is not None and seen >= num_rows:
-                return {name: _KINDS[place] for name, place in found.items()}
-    return {name: _KINDS[place] for name, place in found.items()}
+                return kinds()
+    return kinds()
 
 
 def _fits(texts: pa.Array, kind: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import threading
 import time
@@ -319,11 +320,13 @@ class _OwnState:
             text = json.dumps(value)
         except (TypeError, ValueError):
             return None
-        return value if len(text) < _MOST_STATE and json.loads(text) == value else None
+        # The iterator may go on to change what it gave, so what is kept is a copy.
+        kept: State = json.loads(text)
+        return kept if len(text) < _MOST_STATE and kept == value else None
 
     def set(self, value: Any) -> None:
         """Go to a place that `get` gave."""
-        state = base64.b64decode(value["bytes"]) if "bytes" in value else value["json"]
+        state = base64.b64decode(value["bytes"]) if "bytes" in value else copy.deepcopy(value["json"])
         getattr(self.owner, self.setter)(state)
 
 
