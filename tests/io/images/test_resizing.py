@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from mainstay.core import ArgumentError
 from mainstay.core.native import native_library, without_native
 from mainstay.io import resize_images
-from mainstay.io.images.resizing import resize_into
+from mainstay.io.images.resizing import _resize_native, resize_into
 from mainstay.io.images.weights import METHODS, axis_weights
 
 KERNELS = [(method, antialias) for method in METHODS for antialias in (False, True)]
@@ -131,3 +131,14 @@ def test_bytes_are_rounded_half_to_even_and_held_in_their_range():
 def test_what_cannot_be_resized_is_refused(images, size, method):
     with pytest.raises(ArgumentError):
         resize_images(images, size, method)
+
+
+def test_a_gray_image_with_a_new_last_axis_is_resized_in_c():
+    if native_library() is None:
+        pytest.skip("there is no C library")
+    image = np.random.default_rng(0).integers(0, 256, (6, 5), dtype=np.uint8)[..., None]
+    in_c, in_numpy = (np.zeros((3, 9, 1), np.uint8) for _ in range(2))
+    assert _resize_native(in_c, image, "bilinear", False)
+    with without_native():
+        resize_into(in_numpy, image)
+    assert np.array_equal(in_c, in_numpy)

@@ -121,7 +121,9 @@ def resize_into(out: Pixels, image: Pixels, method: str = "bilinear", *, antiali
 def _resize_native(out: Pixels, image: Pixels, method: str, antialias: bool) -> bool:
     """Resize in C if that is possible, and tell whether it was."""
     height, width, channels = image.shape
-    rows_touch = image.strides[1:] == (channels, 1) and image.strides[0] >= width * channels
+    # The one channel of a gray image may have any stride: NumPy gives a new axis none.
+    pixels_touch = image.strides[1] == channels and (channels == 1 or image.strides[2] == 1)
+    rows_touch = pixels_touch and image.strides[0] >= width * channels
     if image.dtype != np.uint8 or out.dtype not in (np.uint8, np.float32) or channels > 4 or not rows_touch:
         return False
     resize = native_function("mainstay_resize", ctypes.c_int32, *_ARGUMENTS)
