@@ -1,6 +1,7 @@
 """Iterators give elements with `numpy()`, and a state at every one of them."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -57,7 +58,14 @@ def test_states_of_other_datasets_are_refused() -> None:
         Dataset.range(11).batch(2).iter(state)
 
 
-@pytest.mark.parametrize("state", [b"", b"{}", b"5", b"\xff", b'{"version": 9}', b"null", b"[]", "abc"])
+NO_PLACE = b'{"version":1,"plan":"","seeds":[],"epoch":0,"position":%b}'
+
+
+@pytest.mark.parametrize(
+    "state",
+    [b"", b"{}", b"5", b"\xff", b'{"version": 9}', b"null", b"[]", "abc"]
+    + [NO_PLACE % position for position in (b"7", b"[]", b"[null,-1]", b'[null,"a"]', b"[null,1.5]", b"true", b'"ab"')],
+)
 def test_what_is_no_state_is_refused(state: bytes) -> None:
     with pytest.raises(FormatError):
         Dataset.range(3).iter(state)
@@ -74,3 +82,29 @@ def test_iterators_of_one_dataset_do_not_disturb_each_other() -> None:
     dataset = Dataset.range(6).shuffle(6, seed=1, reshuffle_each_iteration=False)
     one, other = dataset.iter(), dataset.iter()
     assert [(int(a), int(b)) for a, b in zip(one, other, strict=True)] == [(x, x) for x in numbers(dataset)]
+
+
+def test_after_an_error_an_iterator_does_not_look_as_if_it_had_ended() -> None:
+    failures = [ZeroDivisionError("once"), KeyboardInterrupt()]
+
+    def number(x: np.int64) -> int:
+        if int(x) == 40 and failures:
+            raise failures.pop()
+        return int(str(x))
+
+    iterator = Dataset.range(100).map(number, num_parallel_calls=1).iter()
+    found: list[int] = []
+    for error in (KeyboardInterrupt, ZeroDivisionError):
+        with pytest.raises(error):
+            found.extend(int(x) for x in iterator)
+    assert found < list(range(40))
+    state = iterator.state()
+    assert found + numbers(iterator) == list(range(100))
+    assert found + numbers(Dataset.range(100).map(number, num_parallel_calls=1).iter(state)) == list(range(100))
+
+
+def test_threads_share_an_iterator() -> None:
+    iterator = Dataset.range(2000).iter()
+    with ThreadPoolExecutor(4) as pool:
+        parts = list(pool.map(lambda _: numbers(iterator), range(4)))
+    assert sorted(x for part in parts for x in part) == list(range(2000))

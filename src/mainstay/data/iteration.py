@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import length_hint
 from typing import Any
 
 import numpy as np
@@ -201,23 +202,24 @@ class DatasetIterator(Iterator[Any]):
     def __init__(self, chunks: ChunkIterator, *, plain: bool = False) -> None:
         self._chunks, self._plain = chunks, plain
         self._chunk: Chunk | None = None
-        self._rows: Iterator[Structure] = iter(())
-        self._used = 0
+        self._rows: Iterator[Structure] = iter([])
+        """What is left of the chunk: a list's iterator, which threads may share, and which tells how much that is."""
         self._lock = threading.Lock()
 
     def __iter__(self) -> DatasetIterator:
         return self
 
     def __next__(self) -> Any:
+        for element in self._rows:
+            return element
         with self._lock:
             while True:
                 for element in self._rows:
-                    self._used += 1
                     return element
-                self._chunk, self._used = self._chunks.piece(), 0
+                self._chunk = self._chunks.piece()
                 if self._chunk is None:
                     raise StopIteration
-                self._rows = self._chunk.rows() if self._plain else dressed(self._chunk).rows()
+                self._rows = iter(list((self._chunk if self._plain else dressed(self._chunk)).rows()))
 
     def state(self) -> bytes:
         """Return the place after the element that came last, as a few bytes of JSON.
@@ -228,7 +230,11 @@ class DatasetIterator(Iterator[Any]):
 
     def place(self) -> Place:
         """Return the place after the element that came last; it costs less than its bytes."""
-        return self._chunks.place() if self._chunk is None else self._chunks.place_in(self._chunk, self._used)
+        with self._lock:
+            chunk = self._chunk
+            if chunk is None:
+                return self._chunks.place()
+            return self._chunks.place_in(chunk, chunk.length - length_hint(self._rows))
 
     def get_next(self) -> Any:
         """Return the next element, as TensorFlow's iterators have it."""
@@ -236,7 +242,7 @@ class DatasetIterator(Iterator[Any]):
 
     def close(self) -> None:
         """Give back what the iterator holds; it ends."""
-        self._rows, self._chunk = iter(()), None
+        self._rows, self._chunk = iter([]), None
         self._chunks.close()
 
 

@@ -321,6 +321,35 @@ def test_an_iterator_with_a_state_of_its_own_is_not_read_from_the_beginning(make
     assert log.count("next") <= 30
 
 
+def test_an_iterator_that_goes_on_to_change_the_state_it_gave_is_gone_on_with_all_the_same() -> None:
+    class Live(Stateful):
+        def __init__(self) -> None:
+            super().__init__([], False)
+            self.state = {"at": 0}
+
+        def __next__(self) -> int:
+            self.state["at"] += 1
+            if self.state["at"] > 9:
+                raise StopIteration
+            return self.state["at"]
+
+        def get_state(self) -> Any:
+            return self.state
+
+        def set_state(self, state: Any) -> None:
+            self.state = state
+
+    dataset = Dataset.from_generator(Live, output_signature=TensorSpec((), "int64"))
+    iterator = dataset.iter()
+    states = [iterator.state()]
+    for _ in iterator:
+        states.append(iterator.state())
+    for number, state in enumerate(states):
+        again = dataset.iter(state)
+        assert again.state() == state
+        assert [int(x) for x in again] == list(range(number + 1, 10))
+
+
 def test_a_generator_that_became_shorter_cannot_be_gone_on_with() -> None:
     lengths = iter([50, 5])
     dataset = Dataset.from_generator(lambda: range(next(lengths)), output_signature=TensorSpec((), "int64")).batch(10)
