@@ -91,13 +91,57 @@ def test_steps_per_epoch_and_unknown_lengths_go_on_too(tmp_path: Path, assert_sa
     assert_same_bits(other, model)
 
 
-def test_a_damaged_backup_is_passed_over_if_there_is_another(tmp_path: Path, straight, assert_same_bits) -> None:
+@pytest.mark.parametrize(
+    "damage", [lambda whole: b"damaged", lambda whole: b"", lambda whole: whole[:-30], lambda whole: b"PK" + whole[9:]]
+)
+def test_a_damaged_backup_is_passed_over_if_there_is_another(
+    tmp_path: Path, straight, assert_same_bits, damage: Any
+) -> None:
     options: dict[str, Any] = {"save_freq": 4, "double_checkpoint": True}
     interrupted(tmp_path / "b", 18, dataset(), **options)
     _, second = sorted((tmp_path / "b").iterdir())
-    (second / "variables.npz").write_bytes(b"damaged")
+    whole = (second / "variables.npz").read_bytes()
+    (second / "variables.npz").write_bytes(damage(whole))
     model, _ = resumed(tmp_path / "b", dataset(), **options)
     assert_same_bits(model, straight[0])
+
+
+@pytest.mark.parametrize("batches", [5, 18])
+def test_what_validates_goes_on_where_it_was(tmp_path: Path, batches: int) -> None:
+    held = lambda: Dataset.from_tensor_slices((ROWS, LABELS)).shuffle(70, seed=4).batch(8).take(2)  # noqa: E731
+    wanted = make().fit(dataset(), epochs=3, verbose=0, validation_data=held()).history["val_loss"]
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "b", save_freq=1)
+    with pytest.raises(KeyboardInterrupt):
+        make().fit(dataset(), epochs=3, verbose=0, validation_data=held(), callbacks=[backup, Stop(batches)])
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "b", save_freq=1)
+    found = make().fit(dataset(), epochs=3, verbose=0, validation_data=held(), callbacks=[backup]).history["val_loss"]
+    assert found == wanted[-len(found) :]
+    assert len(found) == 3 - batches // 10
+
+
+def test_an_epoch_is_not_backed_up_as_over_before_its_validation(tmp_path: Path) -> None:
+    class Killed(keras.callbacks.Callback):
+        def on_test_begin(self, logs: Any = None) -> None:
+            raise KeyboardInterrupt
+
+    data = dataset()
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "b", save_freq=1)
+    with pytest.raises(KeyboardInterrupt):
+        make().fit(data, epochs=3, verbose=0, validation_data=data, callbacks=[backup, Killed()])
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "b", save_freq=1)
+    history = make().fit(dataset(), epochs=3, verbose=0, validation_data=dataset(), callbacks=[backup]).history
+    assert len(history["val_loss"]) == 3
+
+
+def test_a_dataset_for_validation_says_nothing_about_arrays(tmp_path: Path) -> None:
+    held = Dataset.from_tensor_slices((ROWS, LABELS)).batch(35)
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "b", save_freq=1)
+    callbacks = [backup, Stop(13)]
+    with pytest.raises(KeyboardInterrupt):
+        make().fit(ROWS, LABELS, batch_size=8, epochs=3, verbose=0, validation_data=held, callbacks=callbacks)
+    [place] = (tmp_path / "b").glob("*/training.json")
+    assert json.loads(place.read_text())["epoch"] == 1
+    assert json.loads(place.read_text())["dataset"] is None
 
 
 def test_a_single_damaged_backup_is_an_error_that_names_it(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ import keras
 import numpy as np
 
 from mainstay.core import ArgumentError, FormatError, atomic_folder, storage_errors
-from mainstay.keras.training.several_steps import current_dataset
+from mainstay.keras.training.datasets import DatasetAdapter
+from mainstay.keras.training.several_steps import current_dataset, current_run
 
 _VERSION = 1
 _PREFIX = "backup-"
@@ -26,8 +29,9 @@ _VALUES, _PLACE = "variables.npz", "training.json"
 class BackupAndRestore(keras.callbacks.BackupAndRestore):
     """Backs the training up, and goes on from the last backup when `fit` is called again after an interruption.
 
-    With a `mainstay.data.Dataset` the weights are bit for bit those of a run that was never interrupted. With arrays or
-    generators, an epoch that was interrupted is begun again, with the weights of the backup, as Keras does.
+    With a `mainstay.data.Dataset` the weights are bit for bit those of a run that was never interrupted, and a dataset
+    for validation goes on where it was, too. With arrays or generators, an epoch that was interrupted is begun again,
+    with the weights of the backup, as Keras does.
 
     Args:
         backup_dir: A folder for the backups of this run alone.
@@ -59,7 +63,7 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
             )
         super().__init__(os.fspath(backup_dir), save_freq, double_checkpoint, delete_checkpoint)
         self._folder = Path(backup_dir)
-        self._in_epoch = False
+        self._in_epoch = self._is_due = False
         self._restored_metrics: list[np.ndarray[Any, Any]] = []
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -72,7 +76,7 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
             try:
                 self._restore(backup)
                 return
-            except (OSError, ValueError, KeyError) as error:
+            except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
                 failure = error
         raise FormatError(
             "the backup cannot be read",
@@ -92,6 +96,8 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
         """Back up, where that is due."""
         self._in_epoch = False
         super().on_epoch_end(epoch, logs)
+        if self._is_due:
+            self._save_model()
 
     def on_train_end(self, logs: Any = None) -> None:
         """Remove the backups of a run that is finished."""
@@ -108,17 +114,20 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
         return sorted(names, key=lambda path: int(path.name.removeprefix(_PREFIX)))
 
     def _save_model(self) -> None:
+        adapter, run = current_dataset(), current_run()
+        # After its last step an epoch is not over: what looks at it, validation for one, has yet to come.
+        self._is_due = self._in_epoch and adapter is not None and adapter.is_at_end(self._last_batch_seen + 1)
+        if self._is_due:
+            return
         found = self._backups()
         number = int(found[-1].name.removeprefix(_PREFIX)) + 1 if found else 1
-        adapter = current_dataset()
-        ends = not self._in_epoch or (adapter is not None and adapter.is_at_end(self._last_batch_seen + 1))
-        steps = 0 if ends else self._last_batch_seen + 1
         place = {
             "version": _VERSION,
-            "epoch": self._current_epoch + (1 if ends and self._in_epoch else 0),
-            "steps": steps,
+            "epoch": self._current_epoch,
+            "steps": self._last_batch_seen + 1 if self._in_epoch else 0,
             "variables": [_form(variable) for variable in _variables(self.model)],
-            "dataset": None if adapter is None else (adapter.state() or b"").decode(),
+            "dataset": _place(adapter),
+            "validation": _place(None if run is None else run.validation),
         }
         with storage_errors(self._folder, "write"):
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -152,19 +161,27 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
                 received=place["variables"],
                 fix="train the same model, or remove the folder to begin anew",
             )
-        with np.load(backup / _VALUES, allow_pickle=False) as arrays:
+        with open(backup / _VALUES, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             values = [arrays[name] for name in arrays.files]
         for variable, value in zip(variables, values, strict=True):
             variable.assign(_value(variable, value))
         in_epoch = place["steps"] > 0
         self._restored_metrics = [np.asarray(variable) for variable in model.metrics_variables] if in_epoch else []
         model._initial_epoch = self._current_epoch = place["epoch"]
-        adapter = current_dataset()
+        adapter, run = current_dataset(), current_run()
+        if run is not None and place.get("validation"):
+            run.validation_place = place["validation"].encode()
         if adapter is not None and place["dataset"]:
             adapter.resume(place["dataset"].encode(), place["steps"])
             self._last_batch_seen = max(place["steps"] - 1, 0)
         else:
             self._restored_metrics = []
+
+
+def _place(adapter: DatasetAdapter | None) -> str | None:
+    """Return the place in a dataset; None without one, and before its first batch."""
+    state = None if adapter is None else adapter.state()
+    return None if state is None else state.decode()
 
 
 def _optimizers(model: Any) -> list[Any]:

@@ -324,20 +324,23 @@ class DatasetAdapter(DataAdapter):
         return None
 
 
-def install(announce: Callable[[DatasetAdapter], None]) -> None:
+def install(announce: Callable[[Any], None], validates: Callable[[], bool]) -> None:
     """Let Keras' loops take a dataset.
 
     Args:
-        announce: Called with every adapter that is made.
+        announce: Called with every adapter that is made, those of arrays included.
+        validates: Says whether an adapter is wanted for validation: Keras hands it the batch size of the training.
     """
     original = data_adapters.get_data_adapter
 
     @functools.wraps(original)
     def get_data_adapter(x: Any, y: Any = None, sample_weight: Any = None, **settings: Any) -> Any:
         if not isinstance(x, Dataset):
-            return original(x, y, sample_weight, **settings)
+            other = original(x, y, sample_weight, **settings)
+            announce(other)
+            return other
         apart = [name for name, value in (("y", y), ("sample_weight", sample_weight)) if value is not None]
-        apart += ["batch_size"] if settings.get("batch_size") is not None else []
+        apart += ["batch_size"] if settings.get("batch_size") is not None and not validates() else []
         if apart:
             raise ArgumentError(
                 f"{apart[0]} is given beside a dataset",

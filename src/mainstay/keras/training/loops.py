@@ -48,11 +48,15 @@ def _within_run(kind: str, original: Callable[..., Any]) -> Callable[..., Any]:
     return loop
 
 
-def _announce(adapter: DatasetAdapter) -> None:
-    """Remember what feeds a run: of several datasets the first one, as the others are for validation."""
+def _announce(adapter: Any) -> None:
     run = current_run()
-    if run is not None and run.adapter is None:
-        run.adapter = adapter
+    if run is not None:
+        run.announce(adapter)
+
+
+def _validates() -> bool:
+    run = current_run()
+    return run is not None and run.validates
 
 
 def _decide(iterator: Any) -> None:
@@ -109,7 +113,7 @@ def install() -> None:
         for moment in ("begin", "end"):
             hook = f"on_{kind}_batch_{moment}"
             setattr(keras.callbacks.CallbackList, hook, _quiet(hook, getattr(keras.callbacks.CallbackList, hook)))
-    datasets.install(_announce)
+    datasets.install(_announce, _validates)
     ownership.install()
     tensorflow_steps.install()
     _install_steps()

@@ -54,6 +54,8 @@ class Run:
         steps: How many steps one program takes, 0 before that is decided.
         is_fixed: Whether the caller of `compile` has decided that, in Keras' own way.
         adapter: What feeds the run, once that is known.
+        validation: The dataset that validates a run of `fit`, once that is known.
+        validation_place: Where that dataset is to go on; None for its beginning.
     """
 
     model: Any
@@ -63,6 +65,22 @@ class Run:
     steps: int = 0
     is_fixed: bool = False
     adapter: Any = None
+    validation: DatasetAdapter | None = None
+    validation_place: bytes | None = None
+
+    @property
+    def validates(self) -> bool:
+        """Whether what is fed next validates a run of `fit`."""
+        return self.kind == "train" and self.adapter is not None
+
+    def announce(self, adapter: Any) -> None:
+        """Remember what feeds the run: the first one does, a further one is for the validation of `fit`."""
+        if self.adapter is None:
+            self.adapter = adapter
+        elif self.validates and isinstance(adapter, DatasetAdapter):
+            self.validation = adapter
+            if self.validation_place is not None:
+                adapter.resume(self.validation_place, 0)
 
 
 _running = threading.local()
