@@ -130,7 +130,8 @@ class Profile:
 
 
 def _cells(stage: StageProfile, seconds: float) -> Iterator[str]:
-    where = {"threads": f"{stage.limit} threads", "processes": f"{stage.limit} processes", "in turn": "in turn"}
+    threads = "1 thread" if stage.limit == 1 else f"{stage.limit} threads"
+    where = {"threads": threads, "processes": f"{stage.limit} processes", "in turn": "in turn"}
     yield where.get(stage.workers, stage.workers)
     yield f"{stage.elements / max(seconds, 1e-9):,.0f}"
     yield f"{stage.occupancy:.0%}"
