@@ -9,7 +9,7 @@ import textwrap
 import numpy as np
 
 from mainstay.data import Dataset
-from mainstay.data.functions.binding import bound
+from mainstay.data.functions.binding import bound, meaning
 
 
 def _numbers(dataset: Dataset) -> list[int]:
@@ -115,3 +115,51 @@ def test_functions_of_modules_and_other_callables_stay_what_they_are() -> None:
     assert bound(_numbers) is _numbers
     assert bound(len) is len
     assert bound(np.add) is np.add
+
+
+def test_functions_of_one_definition_mean_the_same_where_their_variables_do() -> None:
+    def made(held: object, default: object = None) -> object:
+        return lambda x, y=default: (x, y, held)
+
+    def around(inner: object) -> object:
+        return lambda x: inner(x)  # type: ignore[operator]
+
+    big = np.zeros(3)
+    for one, other in ((1, 1), ("a", "a"), (big, big), (np.float32(2), np.float32(2)), (made(1), made(1))):
+        assert meaning(made(one)) == meaning(made(other))
+        assert meaning(bound(made(one))) == meaning(bound(made(other)))
+        assert meaning(around(made(one))) == meaning(around(made(other)))
+    held = (np.zeros(3), [1], [1])
+    for one, other in (
+        (1, 2),
+        (1, True),
+        (0.0, -0.0),
+        (1, 1.0),
+        (big, held[0]),
+        (held[1], held[2]),
+        (made(1), made(2)),
+    ):
+        assert meaning(made(one)) != meaning(made(other))
+        assert meaning(made(0, one)) != meaning(made(0, other))
+        assert meaning(around(made(one))) != meaning(around(made(other)))
+    assert meaning(lambda x: x) != meaning(lambda x: x)
+
+
+def test_a_function_that_refers_to_itself_has_a_meaning() -> None:
+    def again(x: int) -> int:
+        return again(x - 1) if x else 0
+
+    assert meaning(again) == meaning(again)
+
+
+def test_methods_of_one_object_mean_the_same() -> None:
+    one, other = Threshold(), Threshold()
+    assert meaning(one.above) == meaning(one.above)
+    assert meaning(one.above) != meaning(other.above)
+
+
+class Threshold:
+    """Something with a method."""
+
+    def above(self, x: int) -> bool:
+        return x > 0

@@ -1,5 +1,6 @@
 """Windows, flat_map, interleave: datasets inside of datasets."""
 
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -108,6 +109,9 @@ def test_interleaved_datasets_close_what_they_opened() -> None:
     iterator = Dataset.range(2).interleave(opened, cycle_length=2).iter()
     assert [int(next(iterator)) for _ in range(4)] == [0, 0, 1, 1]
     iterator.close()
+    for thread in threading.enumerate():
+        if thread.name == "mainstay-data-ahead":
+            thread.join(60)  # it closes the generator that it pulls
     assert sorted(closed) == [0, 1]
 
 
@@ -138,6 +142,32 @@ def test_functions_inside_are_tried_once_for_datasets_that_are_built_alike() -> 
     dataset = Dataset.range(20).flat_map(lambda n: Dataset.range(int(n), int(n) + 2).map(counted))
     assert numbers(dataset) == [n + 1 + extra for n in range(20) for extra in (0, 1)]
     assert len(calls) < 60
+
+
+def test_functions_that_are_defined_inside_are_tried_once_too() -> None:
+    calls: list[int] = []
+    offset = 1
+
+    def opened(number: np.int64) -> Dataset:
+        def counted(x: np.int64) -> np.int64:
+            calls.append(int(x))
+            return np.int64(int(x) + offset)
+
+        return Dataset.range(int(number), int(number) + 2).map(counted)
+
+    assert numbers(Dataset.range(20).flat_map(opened)) == [n + 1 + extra for n in range(20) for extra in (0, 1)]
+    assert len(calls) < 60
+
+
+def test_how_functions_inside_run_does_not_depend_on_where_a_run_begins() -> None:
+    def opened(number: np.int64) -> Dataset:
+        return Dataset.range(int(number), int(number) + 3).map(lambda x: x + 1 if isinstance(x, np.int64) else x + 5)
+
+    for upstream in (Dataset.range(6), Dataset.range(6).shuffle(6, seed=2)):
+        iterator = upstream.flat_map(opened).iter()
+        expected = [(int(x), iterator.state()) for x in iterator]
+        for number, (_, state) in enumerate(expected):
+            assert [int(x) for x in upstream.flat_map(opened).iter(state)] == [x for x, _ in expected[number + 1 :]]
 
 
 def test_functions_inside_may_differ_from_element_to_element() -> None:

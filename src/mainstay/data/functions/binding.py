@@ -9,10 +9,12 @@ from __future__ import annotations
 import builtins
 import dis
 import sys
-from collections.abc import Callable, Iterator
-from types import CellType, CodeType, FunctionType
+from collections.abc import Callable, Hashable, Iterator
+from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
 from weakref import WeakKeyDictionary
+
+import numpy as np
 
 _WRITES = ("STORE_GLOBAL", "DELETE_GLOBAL", "STORE_DEREF", "DELETE_DEREF")
 _LOOKS_AROUND = {"globals", "eval", "exec"}
@@ -56,6 +58,44 @@ def bound(function: Callable[..., Any]) -> Callable[..., Any]:
 def original(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function that was given to a dataset, of what `bound` made of it."""
     return _ORIGINALS.get(function, function) if type(function) is FunctionType else function
+
+
+def meaning(function: Any) -> Hashable:
+    """Return what is equal for functions that do the same: their code, and what that refers to.
+
+    Functions that a function defines are new ones every time it is called; those whose variables hold the same numbers,
+    texts and objects mean the same. It is good for as long as one of the functions lives.
+    """
+    return _meaning(function, ())
+
+
+def _meaning(value: Any, above: tuple[int, ...]) -> Hashable:
+    if type(value) in (bool, int, str, bytes, type(None)):
+        return type(value), value
+    if type(value) is float or isinstance(value, np.generic):
+        return type(value), repr(value)
+    if type(value) is MethodType:
+        return MethodType, _meaning(value.__func__, above), id(value.__self__)
+    if type(value) is not FunctionType or id(value) in above:
+        return id(value)
+    inner = (*above, id(value))
+    scope = original(value).__globals__
+    own = () if value.__globals__ is scope else sorted(value.__globals__.items(), key=lambda item: item[0])
+    return (
+        id(value.__code__),
+        id(scope),
+        tuple((name, _meaning(item, inner)) for name, item in own if not name.startswith("__")),
+        tuple(_meaning(cell, inner) for cell in map(_content, value.__closure__ or ())),
+        tuple(_meaning(item, inner) for item in value.__defaults__ or ()),
+        tuple((name, _meaning(item, inner)) for name, item in sorted((value.__kwdefaults__ or {}).items())),
+    )
+
+
+def _content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return cell
 
 
 def _instructions(code: CodeType) -> Iterator[dis.Instruction]:

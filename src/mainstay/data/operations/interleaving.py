@@ -60,8 +60,9 @@ class Interleave(Operation):
 
     def lower(self, planner: Planner) -> Lowered:
         """Return the stage."""
-        opener = Opener(self.function, planner.engine, planner.seed(self), planner.batch_rows, self.name)
-        upstream = planner.node(self.inputs[0], batch_rows=self.cycle)
+        above, seed = self.inputs[0], planner.seed(self)
+        opener = Opener(self.function, planner.engine, seed, planner.batch_rows, self.name, upstream=above)
+        upstream = planner.node(above, batch_rows=self.cycle)
         return InterleaveNode(upstream, opener, self.cycle, self.block)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from mainstay.data.chunks import Chunk
 from mainstay.data.columns import Nested
 from mainstay.data.execution.engine import Engine
 from mainstay.data.execution.task import Task
-from mainstay.data.functions.binding import original
+from mainstay.data.functions.binding import meaning
 from mainstay.data.functions.function import RowFailure
 from mainstay.data.functions.steps import call, in_python, name_of
 from mainstay.data.operations.mapping import Filter, Map
@@ -65,6 +66,8 @@ class Opener:
         seed: What the seeds of a dataset depend on where the user gave none.
         batch_rows: How many of their elements are used at a time; 0 where nothing is known.
         name: What it is called in messages.
+        upstream: What gives the elements, if the function takes them as they are: the dataset of the first one decides
+            how functions run in all that are built alike, wherever a run begins.
     """
 
     function: Callable[..., Any]
@@ -72,6 +75,7 @@ class Opener:
     seed: int
     batch_rows: int
     name: str
+    upstream: Operation | None = None
     known: dict[Any, list[Operation]] = field(default_factory=dict, compare=False, repr=False)
 
     def dataset(self, chunk: Chunk, index: int = 0) -> Dataset:
@@ -100,13 +104,19 @@ class Opener:
         return Cursor(planner(self.engine, seeds, self.batch_rows).node(plan), state, epoch)
 
     def _recognise(self, plan: Operation) -> None:
-        """Let functions run as they did in a dataset that was built alike, with the very same functions.
+        """Let functions run as they did in a dataset that was built alike, with functions that mean the same.
 
         How a function runs is found out by trying it, which takes longer than a small dataset does.
         """
         operations = operations_of(plan)
         if not any(isinstance(operation, (Map, Filter)) for operation in operations):
             return
+        if not self.known and self.upstream is not None:
+            with contextlib.suppress(Exception):  # what fails here fails again in its place
+                first = FirstElements(self.upstream).sample(1)
+                if first is not None and first.length:
+                    begun = operations_of(self.dataset(first).plan)
+                    self.known[tuple(map(_outline, begun))] = begun
         outline = tuple(map(_outline, operations))
         for operation, known in zip(operations, self.known.setdefault(outline, operations), strict=True):
             if isinstance(operation, (Map, Filter)):
@@ -116,11 +126,11 @@ class Opener:
 
 
 def _outline(operation: Operation) -> Any:
-    """Return what two operations have in common whose functions run alike: the functions, and the specs of sources."""
+    """Return what two operations have in common whose functions run alike: what they do, and the specs of sources."""
     if isinstance(operation, Map):
-        return operation.name, id(original(operation.function))
+        return operation.name, meaning(operation.function)
     if isinstance(operation, Filter):
-        return operation.name, id(original(operation.predicate))
+        return operation.name, meaning(operation.predicate)
     return operation.name, len(operation.inputs), str(operation.spec) if isinstance(operation, Read) else None
 
 
