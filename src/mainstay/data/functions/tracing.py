@@ -18,8 +18,9 @@ import numpy as np
 from mainstay.data.columns import Column
 from mainstay.data.functions.flow import Flow, flow_of
 from mainstay.data.functions.host_calls import AnotherCall, Made, TraceStage, make
+from mainstay.data.functions.numpy_tracing import called
 from mainstay.data.functions.opaque import Opaque, UntraceableError
-from mainstay.data.functions.steps import Step, call, is_number, is_wide, scope
+from mainstay.data.functions.steps import Step, is_number, is_wide, scope
 from mainstay.data.structures import Structure, flatten, map_structure, pack, skeleton_of
 from mainstay.io import Ragged, staged_calls
 
@@ -67,6 +68,7 @@ class Trace:
         narrow: All computed results as a closed jaxpr in 32 bits.
         wide: The same in 64 bits; None where no result needs it.
         flows: What each result of `narrow` depends on, as positions in `numbers`.
+        is_numpy: Whether a step calls NumPy's functions, whose dtypes then hold.
     """
 
     calls: tuple[Made, ...]
@@ -77,6 +79,7 @@ class Trace:
     narrow: Any
     wide: Any
     flows: tuple[Flow, ...]
+    is_numpy: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +89,7 @@ class _Once:
     skeleton: Structure
     leaves: tuple[Any, ...]
     closed: Any
+    is_numpy: bool
 
 
 def trace(steps: Sequence[Step], skeleton: Structure, columns: Sequence[Column]) -> Trace:
@@ -129,6 +133,7 @@ def trace(steps: Sequence[Step], skeleton: Structure, columns: Sequence[Column])
         narrow=once.closed,
         wide=wide and wide.closed,
         flows=flows,
+        is_numpy=once.is_numpy,
     )
 
 
@@ -159,7 +164,7 @@ def _trace(
         for index, tracer in zip(numbers, tracers, strict=True):
             values[index] = tracer
         with staged_calls(TraceStage(values, made)):
-            element, keep = _run(steps, pack(skeleton, values[:width]))
+            element, keep, found["is_numpy"] = _run(steps, pack(skeleton, values[:width]))
         found["skeleton"] = skeleton_of(element)
         leaves = [*flatten(element), *([keep] if steps[-1].is_filter else [])]
         found["leaves"] = tuple(leaf if isinstance(leaf, (Opaque, Constant)) else None for leaf in leaves)
@@ -173,11 +178,11 @@ def _trace(
             raise _reason(error) from error
     else:
         if not results:
-            return _Once(found["skeleton"], found["leaves"], None)
+            return _Once(found["skeleton"], found["leaves"], None, found["is_numpy"])
         if not numbers:
             raise UntraceableError("it computes nothing from numbers of the element")
     closed = _closed(flat, [columns[index] for index in numbers], wide=wide)
-    return _Once(found["skeleton"], found["leaves"], closed)
+    return _Once(found["skeleton"], found["leaves"], closed, found["is_numpy"])
 
 
 def _closed(flat: Any, columns: Sequence[np.ndarray[Any, Any]], *, wide: bool) -> Any:
@@ -219,14 +224,16 @@ def without_updates() -> Iterator[None]:
         raise UntraceableError("it changes variables, such as the seed of a random layer")
 
 
-def _run(steps: Sequence[Step], element: Structure) -> tuple[Structure, Any]:
-    """Return the element that steps make of tracers, and the answer of a last filter."""
+def _run(steps: Sequence[Step], element: Structure) -> tuple[Structure, Any, bool]:
+    """Return the element that steps make of tracers, the answer of a last filter, and whether NumPy is called."""
+    is_numpy = False
     for step in steps:
-        result = call(step.function, element)
+        result, with_numpy = called(step.function, element)
+        is_numpy |= with_numpy
         if step.is_filter:
-            return element, _answer(result)
+            return element, _answer(result), is_numpy
         element = _sealed(_traced(result))
-    return element, None
+    return element, None, is_numpy
 
 
 def _sealed(element: Structure) -> Structure:
@@ -310,7 +317,7 @@ def replay(steps: Sequence[Step], skeleton: Structure, values: Sequence[Any], fo
     width = len(values) - sum(made.count for made in found.calls)
     try:
         with staged_calls(TraceStage(values, found.calls)):
-            element, _ = _run(steps, pack(skeleton, values[:width]))
+            element, _, _ = _run(steps, pack(skeleton, values[:width]))
     except AnotherCall as error:
         raise UntraceableError("it calls other host functions for batches of another size") from error
     except Exception as error:

@@ -59,7 +59,7 @@ def _verify(function: TracedSteps, steps: Sequence[Step], sample: Chunk) -> None
         if (isinstance(leaf, Computed) and leaf.wide) or (isinstance(leaf, Through) and is_wide(columns[leaf.place])):
             wide = _in_python(steps, sample, wide=True) if wide is None else wide
             reference = wide
-        _compare(made, reference, index)
+        _compare(made, reference, index, exact_dtypes=found.is_numpy)
 
 
 def _in_python(steps: Sequence[Step], sample: Chunk, *, wide: bool) -> Chunk:
@@ -103,7 +103,7 @@ def _plain(value: Any) -> Any:
     return value.to_list() if hasattr(value, "to_list") else value
 
 
-def _compare(made: Chunk, expected: Chunk, index: int) -> None:
+def _compare(made: Chunk, expected: Chunk, index: int, *, exact_dtypes: bool) -> None:
     """Refuse a result that differs from what the functions give in Python."""
     if made.length != expected.length:
         raise UntraceableError("traced, it keeps other elements than in Python")
@@ -116,17 +116,21 @@ def _compare(made: Chunk, expected: Chunk, index: int) -> None:
         if _equal(one, other):
             return
         raise UntraceableError("traced, it gives other strings or lists than in Python")
-    if not isinstance(other, np.ndarray) or one.shape != other.shape or not _fits(one.dtype, other.dtype):
+    if not isinstance(other, np.ndarray) or one.shape != other.shape or not _fits(one.dtype, other.dtype, exact_dtypes):
         received = f"{other.dtype}{list(other.shape[1:])}" if isinstance(other, np.ndarray) else type(other).__name__
         raise UntraceableError(f"traced, it gives {one.dtype}{list(one.shape[1:])}, and in Python {received}")
     if not _close(one, other):
         raise UntraceableError("traced, it gives other numbers than in Python")
 
 
-def _fits(traced_dtype: np.dtype[Any], dtype: np.dtype[Any]) -> bool:
+def _fits(traced_dtype: np.dtype[Any], dtype: np.dtype[Any], exactly: bool) -> bool:
     """Return whether dtypes agree: NumPy makes 64 bits of some narrower numbers, where JAX and TensorFlow do not."""
     return traced_dtype == dtype or (
-        traced_dtype.kind == dtype.kind and dtype.itemsize == 8 and dtype.kind in "iuf" and traced_dtype.itemsize < 8
+        not exactly
+        and traced_dtype.kind == dtype.kind
+        and dtype.itemsize == 8
+        and dtype.kind in "iuf"
+        and traced_dtype.itemsize < 8
     )
 
 
