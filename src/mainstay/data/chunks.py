@@ -132,7 +132,7 @@ class Chunk:
 
     def frozen(self) -> Chunk:
         """Return the chunk with arrays that nobody can change, as others look at the same memory."""
-        columns = tuple(map(_frozen, self.columns))
+        columns = tuple(map(_columns.read_only, self.columns))
         return Chunk(self.skeleton, columns, self.length, self.origin)
 
     def address(self, index: int) -> str:
@@ -193,10 +193,3 @@ def _check_structures(structures: Sequence[Structure], skeleton: Structure) -> N
                 expected=f"{describe(structures[0])}, as the first one",
                 received=describe(structure),
             )
-
-
-def _frozen(column: Column) -> Column:
-    if isinstance(column, np.ndarray) and column.flags.writeable:
-        column = column.view()
-        column.flags.writeable = False
-    return column

@@ -246,6 +246,19 @@ def _row_bytes(item: Any) -> int:
     return getattr(item, "nbytes", None) or len(item)
 
 
+def read_only(column: Column) -> Any:
+    """Return a column whose arrays nobody can change: what is kept for later passes stays as it is."""
+    if isinstance(column, np.ndarray):
+        view = column.view()
+        view.flags.writeable = False
+        return view
+    if isinstance(column, Ragged):
+        return Ragged(read_only(column.values), column.splits)
+    if isinstance(column, Loose):
+        return Loose([read_only(row) if isinstance(row, (np.ndarray, Ragged)) else row for row in column.rows])
+    return column
+
+
 def kind_of(column: Column) -> str:
     """Return what a column holds, for messages."""
     if isinstance(column, pa.Array):

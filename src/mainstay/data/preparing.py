@@ -8,7 +8,7 @@ from typing import Any
 from mainstay.data.chunks import Chunk
 from mainstay.data.feeds import Feed
 from mainstay.data.functions.function import Function
-from mainstay.data.streams import Epoch, State
+from mainstay.data.streams import Epoch, State, close_iterator
 
 
 class PreparingFeed(Feed):
@@ -34,9 +34,7 @@ class PreparingFeed(Feed):
                     self._prepare(address)
                 yield address, after
         finally:
-            close = getattr(addresses, "close", None)
-            if close is not None:
-                close()
+            close_iterator(addresses)
 
     def _prepare(self, address: Any) -> None:
         chunk = self.feed.load(address)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from mainstay.core import DataError
 from mainstay.data.chunks import Chunk, Origin
-from mainstay.data.columns import Array, Column, Loose, join, num_bytes, take
+from mainstay.data.columns import Array, Column, join, num_bytes, read_only, take
 from mainstay.data.snapshots.gathering import gather
 from mainstay.data.structures import Structure, describe
-from mainstay.io import Ragged
 
 _MISSING, _BEING_MADE, _THERE = 0, 1, 2
 
@@ -80,8 +78,7 @@ class RowStore:
     def _make(self, claimed: Array, make: Callable[[Array], Chunk]) -> Chunk:
         status = _MISSING
         try:
-            chunk = make(claimed)
-            chunk = Chunk(chunk.skeleton, tuple(map(read_only, chunk.columns)), chunk.length, chunk.origin)
+            chunk = make(claimed).frozen()
             with self._condition:
                 self._put(claimed, chunk)
             status = _THERE
@@ -203,16 +200,3 @@ def _addressed(chunk: Chunk, indices: Array | range) -> Chunk:
 
 def _describe(index: int) -> str:
     return f"element {index} of the cache"
-
-
-def read_only(column: Column) -> Any:
-    """Return a column whose arrays nobody can change: what is kept for later passes stays as it is."""
-    if isinstance(column, np.ndarray):
-        view = column.view()
-        view.flags.writeable = False
-        return view
-    if isinstance(column, Ragged):
-        return Ragged(read_only(column.values), column.splits)
-    if isinstance(column, Loose):
-        return Loose([read_only(row) if isinstance(row, (np.ndarray, Ragged)) else row for row in column.rows])
-    return column

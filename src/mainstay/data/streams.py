@@ -101,6 +101,11 @@ class Cursor:
 
     def close(self) -> None:
         """Give back what the stream holds."""
-        close = getattr(self._chunks, "close", None)
-        if close is not None:
-            close()
+        close_iterator(self._chunks)
+
+
+def close_iterator(items: Iterator[Any]) -> None:
+    """Close an iterator that can be closed."""
+    close = getattr(items, "close", None)
+    if close is not None:
+        close()

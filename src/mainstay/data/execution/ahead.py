@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from mainstay.data.execution.budget import Budget, size_of
 from mainstay.data.execution.forks import refuse_fork
+from mainstay.data.streams import close_iterator
 
 T = TypeVar("T")
 
@@ -196,13 +197,6 @@ class Pulling(Generic[T]):
             self._ahead.close()
         else:
             close_iterator(self._items)
-
-
-def close_iterator(items: Iterator[Any]) -> None:
-    """Close an iterator that can be closed."""
-    close = getattr(items, "close", None)
-    if close is not None:
-        close()
 
 
 def close_all(seconds: float) -> None:

@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 from mainstay.data.chunks import Chunk
-from mainstay.data.execution.ahead import Pulling, close_iterator
+from mainstay.data.execution.ahead import Pulling
 from mainstay.data.execution.budget import Budget
 from mainstay.data.execution.forks import refuse_fork
 from mainstay.data.execution.jobs import Job, Jobs
 from mainstay.data.execution.remainders import Piece, Remainders, parted, pending_pieces, pieces, remainder_of
 from mainstay.data.feeds import BlockFeed, Feed, RowFeed
-from mainstay.data.streams import Epoch, State
+from mainstay.data.streams import Epoch, State, close_iterator
 
 
 class Intake:

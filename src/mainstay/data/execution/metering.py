@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mainstay.data.chunks import Chunk
-from mainstay.data.streams import Epoch, Node, State
+from mainstay.data.streams import Epoch, Node, State, close_iterator
 
 
 @dataclass
@@ -55,9 +55,7 @@ class Metered(Node):
                 yield item
                 del item
         finally:
-            close = getattr(chunks, "close", None)
-            if close is not None:
-                close()
+            close_iterator(chunks)
 
     def _timed(self, chunks: Iterator[tuple[Chunk, State]]) -> tuple[Chunk, State] | None:
         outer, _inside.seconds = getattr(_inside, "seconds", 0.0), 0.0

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mainstay.core import ArgumentError
-from mainstay.data.execution.ahead import close_iterator
 from mainstay.data.feeds import BlockFeed, Feed, RowFeed
-from mainstay.data.streams import Epoch, State
+from mainstay.data.streams import Epoch, State, close_iterator
 
 _KEY = "unordered"
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from mainstay.data.chunks import Chunk, join
 from mainstay.data.columns import Array
-from mainstay.data.row_store import read_only
 from mainstay.data.snapshots.gathering import layout_of
 from mainstay.data.snapshots.reading import Snapshot, source_of
 from mainstay.data.structures import Structure
@@ -83,15 +82,10 @@ class _MemoryRecord:
 
     def finish(self, spec: Structure) -> None:
         self._join()
-        self._memory.keep([frozen(chunk) for chunk in self._chunks])
+        self._memory.keep([chunk.frozen() for chunk in self._chunks])
 
     def close(self) -> None:
         self._chunks, self._held = [], []
-
-
-def frozen(chunk: Chunk) -> Chunk:
-    """Return a chunk in which nobody can change anything."""
-    return Chunk(chunk.skeleton, tuple(map(read_only, chunk.columns)), chunk.length, chunk.origin)
 
 
 def snapshot_pieces(snapshot: Snapshot, start: int) -> Iterator[Chunk]:

@@ -20,7 +20,7 @@ from mainstay.data.addressing import View
 from mainstay.data.chunks import Chunk
 from mainstay.data.feeds import RowFeed
 from mainstay.data.operations.cache_keys import key_of
-from mainstay.data.operations.cached_chunks import Memory, Record, frozen, snapshot_pieces
+from mainstay.data.operations.cached_chunks import Memory, Record, snapshot_pieces
 from mainstay.data.operations.cached_rows import EntryFeed, EntryRows, StoreFeed, StoreRows
 from mainstay.data.operations.ordering import Reordering
 from mainstay.data.plan import Lowered, Operation, Parallel, Pipe, Planner, seeded
@@ -29,7 +29,7 @@ from mainstay.data.snapshots.entries import Entry
 from mainstay.data.snapshots.reading import Snapshot, source_of
 from mainstay.data.snapshots.writing import compression_of
 from mainstay.data.specs import INFINITE_CARDINALITY
-from mainstay.data.streams import Epoch, Node, State
+from mainstay.data.streams import Epoch, Node, State, close_iterator
 from mainstay.data.structures import Structure, skeleton_of
 
 _log = logging.getLogger("mainstay.data")
@@ -196,7 +196,7 @@ class CacheNode(Node):
         chunks = self.upstream.run(None, ())
         try:
             for made, _ in chunks:
-                chunk = frozen(made)
+                chunk = made.frozen()
                 before, position = position, position + chunk.length
                 if is_kept:
                     raise ArgumentError("there are more elements than the dataset says", where=self.operation.name)
@@ -215,6 +215,4 @@ class CacheNode(Node):
             raise
         finally:
             record.close()
-            close = getattr(chunks, "close", None)
-            if close is not None:
-                close()
+            close_iterator(chunks)

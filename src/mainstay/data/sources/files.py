@@ -162,3 +162,14 @@ class FileBytes(RandomAccess):
     def content(self) -> Any:
         """Places, sizes and times."""
         return self._files.content()
+
+
+def stamp_of(path: Path) -> tuple[int, int]:
+    """Return the size of a file and when it was changed, in nanoseconds: both are other ones when it is another file.
+
+    Raises:
+        StorageError: The file system refused.
+    """
+    with storage_errors(path, "read"):
+        status = os.stat(path)
+    return status.st_size, status.st_mtime_ns

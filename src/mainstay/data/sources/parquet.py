@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from mainstay.core import DataError, storage_errors
 from mainstay.data.chunks import Chunk, Origin
 from mainstay.data.columns import Array
 from mainstay.data.sources.arrow_columns import MissingValueError, convert, missing, plain_type, refused
-from mainstay.data.sources.files import FileList
+from mainstay.data.sources.files import FileList, stamp_of
 from mainstay.data.sources.parquet_pieces import PieceReader, pieces_of
 from mainstay.data.sources.source import Blocks
 from mainstay.data.specs import spec_of_chunk
@@ -69,7 +68,7 @@ class ParquetSource(Blocks):
     ) -> None:
         self.files, self.name = files, files.title
         self._metadata = [_metadata(path) for path in files.paths]
-        self._stamps = [_stamp(path) for path in files.paths]
+        self._stamps = [stamp_of(path) for path in files.paths]
         schemas = [_schema(path, metadata) for path, metadata in zip(files.paths, self._metadata, strict=True)]
         names = tuple(schemas[0].names) if columns is None else check_columns(columns, schemas[0].names)
         if defaults:
@@ -172,7 +171,7 @@ class ParquetSource(Blocks):
         """
         place = self._plan[block]
         path = self.files.paths[place.file]
-        if _stamp(path) != self._stamps[place.file]:
+        if stamp_of(path) != self._stamps[place.file]:
             raise DataError("the file changed while it was read", where=path, fix="read a copy that nobody writes to")
         with storage_errors(path, "read"), open(path, "rb"):
             pass
@@ -253,12 +252,6 @@ def _schema(path: Path, metadata: Any) -> pa.Schema:
         schema = metadata.schema.to_arrow_schema()
         schema.names  # noqa: B018 (names that are no UTF-8 fail here)
         return schema
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    with storage_errors(path, "read"):
-        status = os.stat(path)
-    return status.st_size, status.st_mtime_ns
 
 
 @contextlib.contextmanager

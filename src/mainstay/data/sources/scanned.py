@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from mainstay.core import DataError, storage_errors
 from mainstay.data.chunks import Chunk
 from mainstay.data.columns import Array
-from mainstay.data.sources.files import FileList
+from mainstay.data.sources.files import FileList, stamp_of
 from mainstay.data.sources.source import Blocks, Source
 from mainstay.data.structures import Structure
 from mainstay.io import count_lines
@@ -40,7 +39,7 @@ class ScannedBlocks(Blocks):
     ) -> None:
         self.name = source.name
         self._source, self._files, self._load = source, files, load
-        self._times = [_stamp(path) for path in files.paths]
+        self._times = [stamp_of(path) for path in files.paths]
         found = [
             (index, start, len(data), max(1, count_lines(data)))
             for index in range(len(files.paths))
@@ -80,12 +79,6 @@ class ScannedBlocks(Blocks):
         path = self._files.paths[index]
         with storage_errors(path, "read"), open(path, "rb", buffering=0) as file:
             data = os.pread(file.fileno(), size, start)
-        if len(data) != size or _stamp(path) != self._times[index]:
+        if len(data) != size or stamp_of(path) != self._times[index]:
             raise DataError("the file changed while it was read", where=path, fix="read a copy that nobody writes to")
         return self._load(index, start, data)
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    with storage_errors(path, "read"):
-        status = os.stat(path)
-    return status.st_size, status.st_mtime_ns
