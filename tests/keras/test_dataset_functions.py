@@ -74,3 +74,48 @@ def test_discretization_adapts_to_a_dataset():
     layer = tf.keras.layers.Discretization(num_bins=4)
     layer.adapt(tf.data.Dataset.from_tensor_slices(np.arange(100, dtype="float32")).batch(10))
     assert np.asarray(layer(np.float32([1, 30, 60, 90]))).tolist() == [0, 1, 2, 3]
+
+
+@pytest.fixture
+def reviews(tmp_path):
+    for kind in ("bad", "good"):
+        (tmp_path / kind).mkdir()
+        for number in range(6):
+            (tmp_path / kind / f"{number}.txt").write_text(f"a {kind} film, number {number}")
+    return tmp_path
+
+
+def test_a_folder_of_texts_is_a_dataset_of_batches_with_the_numbers_of_their_classes(reviews, capsys):
+    dataset = tf.keras.utils.text_dataset_from_directory(reviews, batch_size=4, seed=1)
+    assert "Found 12 files belonging to 2 classes" in capsys.readouterr().out
+    assert dataset.class_names == ["bad", "good"]
+    seen = []
+    for texts, labels in dataset:
+        assert texts.shape == labels.shape == (4,)
+        assert labels.dtype == np.int32
+        assert all((b"good" in text.numpy()) == bool(label) for text, label in zip(texts, labels, strict=True))
+        seen += texts.tolist()
+    assert len(set(seen)) == 12
+    assert seen != [text for texts, _ in dataset for text in texts.tolist()]
+
+
+def test_texts_for_training_and_for_validation_have_none_in_common(reviews):
+    arguments = {"validation_split": 0.25, "seed": 3, "batch_size": None, "verbose": False, "max_length": 6}
+    training, validation = tf.keras.utils.text_dataset_from_directory(
+        reviews, subset="both", label_mode="binary", **arguments
+    )
+    assert (len(training), len(validation)) == (9, 3)
+    text, label = next(training.as_numpy_iterator())
+    assert text in (b"a bad ", b"a good")
+    assert label.tolist() == [float(b"good" in text)]
+    (one_hot,) = [label for _, label in validation.take(1)]
+    assert one_hot.dtype == np.float32
+
+
+def test_texts_without_labels_and_with_one_hot_labels(reviews):
+    unlabelled = tf.keras.utils.text_dataset_from_directory(reviews, labels=None, shuffle=False, batch_size=None)
+    assert next(unlabelled.as_numpy_iterator()).startswith(b"a bad film")
+    labelled = tf.keras.utils.text_dataset_from_directory(reviews, label_mode="categorical", shuffle=False)
+    (_, labels), *rest = labelled
+    assert rest == []
+    assert labels.tolist() == [[1.0, 0.0]] * 6 + [[0.0, 1.0]] * 6
