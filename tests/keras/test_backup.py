@@ -1,6 +1,7 @@
 """Backups: training goes on exactly where it was interrupted, whatever the moment."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,24 @@ def test_a_damaged_backup_is_passed_over_if_there_is_another(
     (second / "variables.npz").write_bytes(damage(whole))
     model, _ = resumed(tmp_path / "b", dataset(), **options)
     assert_same_bits(model, straight[0])
+
+
+def test_what_a_run_left_that_was_killed_while_it_wrote_goes_away(tmp_path: Path, straight, assert_same_bits) -> None:
+    class Killed(BaseException):
+        """Stands for a signal that nothing can catch."""
+
+    def kill(*args: Any, **arrays: Any) -> None:
+        shutil.copytree(*sorted((tmp_path / "b").glob(".backup-*")), tmp_path / "left")
+        raise Killed
+
+    interrupted(tmp_path / "b", 9, dataset(), save_freq=4)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(np, "savez", kill)
+        resumed(tmp_path / "b", dataset(), save_freq=4)
+    (tmp_path / "left").rename(tmp_path / "b" / ".backup-3.17-0badcafe.partial")
+    model, _ = resumed(tmp_path / "b", dataset(), save_freq=4)
+    assert_same_bits(model, straight[0])
+    assert not (tmp_path / "b").exists()
 
 
 @pytest.mark.parametrize("batches", [5, 18])

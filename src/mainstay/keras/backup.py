@@ -69,6 +69,8 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
     def on_train_begin(self, logs: Any = None) -> None:
         """Go on from the last backup, if there is one."""
         self._current_epoch = self._last_batch_seen = self._batches_seen_since_last_saving = 0
+        for abandoned in self._folder.glob(f".{_PREFIX}*.partial"):
+            shutil.rmtree(abandoned, ignore_errors=True)  # a run was killed while it wrote
         found = self._backups()
         if not found:
             return
