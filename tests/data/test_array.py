@@ -4,6 +4,7 @@ import numpy as np
 
 from mainstay.data import Dataset
 from mainstay.data.array import Array, Text
+from mainstay.io import Ragged
 
 
 def test_parts_of_a_batch_answer_to_numpy() -> None:
@@ -45,6 +46,13 @@ def test_masks_slices_and_new_axes_are_those_of_numpy() -> None:
     assert array[..., None].shape == (2, 3, 1)
     assert [row.tolist() for row in array] == [[0, 1, 2], [3, 4, 5]]
     assert np.concatenate([array, array]).shape == (4, 3)
+
+
+def test_lists_and_sequences_of_any_length_answer_to_numpy() -> None:
+    lists = Ragged.from_rows([[1, 2], [], [3]])
+    assert [row.numpy().tolist() for row in Dataset.from_tensor_slices(lists)] == [[1, 2], [], [3]]
+    texts = Dataset.from_tensor_slices(Ragged.from_rows([["a", "b"], ["c"]]))
+    assert [[text.numpy() for text in row] for row in texts] == [[b"a", b"b"], [b"c"]]
 
 
 def test_a_text_has_the_dtype_of_strings() -> None:

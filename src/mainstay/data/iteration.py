@@ -253,13 +253,14 @@ def dressed(chunk: Chunk) -> Chunk:
 
 
 def _dress(column: Any) -> Any:
-    from mainstay.data.columns import Loose, is_text
+    from mainstay.data.columns import Loose, is_text, rows
+    from mainstay.io import Ragged
 
     if isinstance(column, np.ndarray):
         dressed = column.view(Array)
         return dressed if column.ndim > 1 else Loose([dressed[index, ...] for index in range(len(column))])
     if is_text(column):
         return Loose([Text(item) for item in column.to_pylist()])
-    if isinstance(column, Loose):
-        return Loose([item.view(Array) if isinstance(item, np.ndarray) else item for item in column.rows])
+    if isinstance(column, (Loose, Ragged)):
+        return Loose([item.view(Array) if isinstance(item, np.ndarray) else item for item in rows(column)])
     return column
