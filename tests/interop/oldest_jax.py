@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
     make(version)
     print(f"jax {version}", flush=True)
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    command = [PYTHON, "-m", "pytest", *(arguments or ["tests/framework"])]
+    command = [PYTHON, "-m", "pytest", "-n", "2", *(arguments or ["tests/framework"])]
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
