@@ -17,13 +17,10 @@ from typing import Any
 import pyarrow as pa
 
 from mainstay.core import ArgumentError, DataError, atomic_file, storage_errors
+from mainstay.io.abandoning import abandon
 from mainstay.io.table import check_columns
 
 _MAGIC = b"ARROW1\0\0"
-
-
-class _AbandonedError(Exception):
-    """Ends an unfinished file, so that nothing of it stays."""
 
 
 def _width(kind: pa.DataType) -> float:
@@ -95,9 +92,7 @@ class ArrowWriter:
         """Throw the file away; what was at its path before is untouched. On a closed file, nothing happens."""
         if self._open:
             self._open = False
-            error = _AbandonedError()
-            with contextlib.suppress(_AbandonedError):
-                self._file.__exit__(_AbandonedError, error, None)
+            abandon(self._file)
 
     def __enter__(self) -> ArrowWriter:
         return self

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import warnings
@@ -13,6 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from mainstay.core import ArgumentError, atomic_file, storage_errors
+from mainstay.io.abandoning import abandon
 from mainstay.io.binary_columns import binary_parts, is_binary
 from mainstay.io.byte_streams import ByteSink, codec_of
 from mainstay.io.record_framing import frame_record
@@ -47,10 +47,6 @@ class TFRecordOptions:
                 expected=f"{levels[codec].start} to {levels[codec].stop - 1}" if codec else "None without compression",
                 received=self.compression_level,
             )
-
-
-class _AbandonedError(Exception):
-    """Ends an unfinished file, so that nothing of it stays."""
 
 
 class TFRecordWriter:
@@ -166,9 +162,7 @@ class TFRecordWriter:
         """Throw the file away; what was at its path before is untouched. On a closed file, nothing happens."""
         if self._file is not None:
             self._file = None
-            error = _AbandonedError()
-            with contextlib.suppress(_AbandonedError):
-                self._context.__exit__(_AbandonedError, error, None)
+            abandon(self._context)
 
     def __enter__(self) -> TFRecordWriter:
         return self
