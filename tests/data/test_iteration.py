@@ -71,6 +71,17 @@ def test_what_is_no_state_is_refused(state: bytes) -> None:
         Dataset.range(3).iter(state)
 
 
+def test_a_state_that_was_edited_is_refused() -> None:
+    dataset = Dataset.range(30).shuffle(5, seed=1).batch(2)
+    iterator = dataset.iter()
+    next(iterator)
+    value = json.loads(iterator.state())
+    assert len(list(dataset.iter(json.dumps(value, indent=1)))) == 14
+    for key, edited in (("position", [[7, 3], 0]), ("epoch", 1), ("seeds", [4]), ("check", "00000000")):
+        with pytest.raises(FormatError, match="edited or truncated"):
+            dataset.iter(json.dumps({**value, key: edited}))
+
+
 def test_an_iterator_that_is_closed_ends() -> None:
     iterator = Dataset.range(5).iter()
     assert iterator.get_next() == 0

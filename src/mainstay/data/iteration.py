@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import weakref
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,6 +66,11 @@ def compile_plan(
     return compiled
 
 
+def _check(value: dict[str, Any]) -> str:
+    """Return the sum of a state's JSON: stages use their positions as they stand, so an edited one must not pass."""
+    return f"{zlib.crc32(json.dumps(value, separators=(',', ':'), sort_keys=True).encode()):08x}"
+
+
 @dataclass(frozen=True)
 class Place:
     """Where an iterator stands.
@@ -90,32 +96,31 @@ class Place:
             "epoch": self.epoch,
             "position": self.position,
         }
-        return json.dumps(value, separators=(",", ":")).encode()
+        return json.dumps({**value, "check": _check(value)}, separators=(",", ":")).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes | str) -> Place:
         """Return the place that `to_bytes` wrote.
 
         Raises:
-            FormatError: It is of another version, or no state at all.
+            FormatError: It is of another version, was edited, or is no state at all.
         """
         try:
             value = json.loads(data)
-            version = value.pop("version")
+            version, received = value.pop("version"), value.pop("check", None)
             place = cls(**value)
-            well_formed = isinstance(place.plan, str) and type(place.epoch) is int and place.epoch >= 0
-            seeds, position = tuple(place.seeds), place.position
-            if position is not None:
-                _, offset = position
-                well_formed = well_formed and type(offset) is int and offset >= 0
-            well_formed = well_formed and all(type(seed) is int for seed in seeds)
+            if version == _VERSION and received != _check({"version": version, **value}):
+                raise ValueError("it was edited or truncated")
+            place = cls(place.plan, tuple(place.seeds), place.epoch, place.position)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise FormatError(
-                "this is no state of an iterator", expected="what iterator.state() gave", received=repr(data)
+                "this is no state of an iterator",
+                expected="what iterator.state() gave",
+                received=f"{data!r}: {error}",
             ) from error
-        if version != _VERSION or not well_formed:
+        if version != _VERSION:
             raise FormatError("the state is of another version", expected=_VERSION, received=version)
-        return cls(place.plan, seeds, place.epoch, position)
+        return place
 
     def check(self, plan: str, num_seeds: int) -> None:
         """Refuse the state of another dataset.
