@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import keras
 
 from mainstay.core import ArgumentError, ModelError, TensorSpec
 from mainstay.framework.functions.arguments import Parameters, describe, leaf_key, leaf_paths
@@ -28,6 +29,7 @@ class ConcreteFunction:
         arguments: Its bound arguments: specs in the places of arrays, and Python values.
         program: The traced program.
         call: What runs the function on bound arguments whose lengths were left open; None where none was.
+        inline: Runs the Python function itself within a trace or scope that is open already.
     """
 
     def __init__(
@@ -37,12 +39,14 @@ class ConcreteFunction:
         arguments: OrderedDict[str, Any],
         program: Program,
         call: Callable[[OrderedDict[str, Any]], Any] | None,
+        inline: Callable[..., Any],
     ) -> None:
         self.name = name
         self._parameters = parameters
         self._arguments = arguments
         self._program = program
         self._call = call
+        self._inline = inline
         self._paths = leaf_paths(opened(arguments))
         self._leaves, self._treedef = tree.tree_flatten(opened(arguments))
 
@@ -86,6 +90,29 @@ class ConcreteFunction:
                 fix="leave it out, or get another concrete function for it",
             )
         return leaf
+
+    def stateless(self, values: Sequence[Any], arrays: Sequence[Any]) -> tuple[Any, list[Any]]:
+        """Do what the function does with other values of its variables, none of which changes, for JAX to trace.
+
+        Args:
+            values: A value for each of `variables`.
+            arrays: The arrays that it takes, in the order of the specs in `structured_input_signature`.
+
+        Returns:
+            What the function returns, and the values that its variables would have then.
+        """
+        given = iter(arrays)
+        leaves = [next(given) if isinstance(item, TensorSpec) else item for item in self._leaves]
+        args, kwargs = self._parameters.unbind(closed(self._treedef.unflatten(leaves)))
+        variables = self.variables
+        with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))) as scope:
+            result = self._inline(*args, **kwargs)
+            return result, [scope.get_current_value(variable) for variable in variables]
+
+    @property
+    def written(self) -> tuple[Any, ...]:
+        """The variables that the program assigns."""
+        return tuple(self._program.trace.written)
 
     @property
     def structured_input_signature(self) -> tuple[tuple[Any, ...], dict[str, Any]]:

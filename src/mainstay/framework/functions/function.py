@@ -64,6 +64,7 @@ class Function:
         # From bound arguments to their program; from calls as they are written; and the quickest way, for positional
         # arrays alone, under the settings in its head.
         self._programs: dict[Any, Program] = {}
+        self._concrete_functions: dict[Any, ConcreteFunction] = {}
         self._by_call: dict[Any, tuple[Program, list[int]]] = {}
         self._quick: tuple[Any, Any, dict[Any, Any]] = (None, None, {})
         self._quick_tables: dict[Any, dict[Any, Any]] = {}
@@ -261,7 +262,19 @@ class Function:
                     raise
                 self._watch_objects(opened(arguments))
         call = self._run_bound if is_open else None
-        return ConcreteFunction(self.__name__, self._parameters, structure.fill(specs), program, call)
+        concrete = ConcreteFunction(self.__name__, self._parameters, structure.fill(specs), program, call, self._inline)
+        rest = [leaf for index, leaf in enumerate(structure.leaves) if index not in structure.places]
+        if any(map(is_identified, rest)):  # what was traced for an object goes with it
+            return concrete
+        return self._concrete_functions.setdefault((structure.treedef, *specs, *map(leaf_key, rest)), concrete)
+
+    @property
+    def concrete_functions(self) -> tuple[ConcreteFunction, ...]:
+        """Those that `get_concrete_function` has given so far, each once."""
+        return tuple(self._concrete_functions.values())
+
+    def _inline(self, *args: Any, **kwargs: Any) -> Any:
+        return self._run_python(args, kwargs)
 
     def _run_bound(self, arguments: OrderedDict[str, Any]) -> Any:
         program, operands = self._program(arguments, (jax_settings(), keras_settings()))
