@@ -5,7 +5,7 @@ A record that does not look alike is not judged here: it is left out, for the re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -254,28 +254,41 @@ def decode_lists(buffer: np.ndarray, kind: int, starts: np.ndarray, sizes: np.nd
         at, good = starts + 2, np.ones(len(starts), bool)
         if kind == BYTES:
             return Decoded(np.stack([at, size], 1), np.ones(len(starts), np.int64), good)
-    elif kind == BYTES:
+        return decode_contents(buffer, kind, at, size)
+    if kind == BYTES:
         return _decode_strings(buffer, starts, sizes)
-    else:
-        size, taken = short_sizes(words[starts + 1])
-        at = starts + 1 + taken
-        good = (sizes == 0) | (buffer[starts] == 10) & (taken > 0) & (at + size == starts + sizes)
-        size = np.where(good & (sizes > 0), size, 0)
+    size, taken = short_sizes(words[starts + 1])
+    at = starts + 1 + taken
+    good = (sizes == 0) | (buffer[starts] == 10) & (taken > 0) & (at + size == starts + sizes)
+    decoded = decode_contents(buffer, kind, at, np.where(good & (sizes > 0), size, 0))
+    return replace(decoded, good=decoded.good & good)
+
+
+def decode_contents(buffer: np.ndarray, kind: int, at: np.ndarray, size: np.ndarray) -> Decoded:
+    """Decode the packed numbers of one field.
+
+    Args:
+        buffer: ``[bytes]`` uint8, with eight bytes behind the numbers of each record.
+        kind: FLOAT or INT64.
+        at: Where the numbers of each record begin, ``[records]``.
+        size: How many bytes they take, ``[records]``.
+    """
+    good = np.ones(len(at), bool)
     if kind == FLOAT:
-        good &= size % 4 == 0
+        good = size % 4 == 0
         size = np.where(good, size, 0)
         return Decoded(_gather(buffer, at, size).view("<f4"), size // 4, good)
     if size.size and size.min() >= 1 and size.max() <= 8:
-        values, single = one_varint(words[at], size)
+        values, single = one_varint(words_of(buffer)[at], size)
         if single.all():
             return Decoded(values, np.ones(len(size), np.int64), good)
     bounds = np.zeros(len(size) + 1, np.int64)
     np.cumsum(size, out=bounds[1:])
-    values, splits, formed = split_varints(_gather(buffer, at, size), bounds)
+    values, splits, good = split_varints(_gather(buffer, at, size), bounds)
     counts = np.diff(splits)
-    if not formed.all():
-        values, counts = values[np.repeat(formed, counts)], np.where(formed, counts, 0)
-    return Decoded(values, counts, good & formed)
+    if not good.all():
+        values, counts = values[np.repeat(good, counts)], np.where(good, counts, 0)
+    return Decoded(values, counts, good)
 
 
 def _decode_strings(buffer: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> Decoded:

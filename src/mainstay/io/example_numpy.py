@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mainstay.io.example_alike import Alike, read_alike
 from mainstay.io.example_features import BYTES, FLOAT, KIND_DTYPES
 from mainstay.io.example_in_step import FEWEST, MARGIN, decode_lists, find_lists
 from mainstay.io.example_native import gather_spans
@@ -36,41 +37,93 @@ def parse_numpy(buffer: np.ndarray, spans: tuple[np.ndarray, np.ndarray], plan: 
     Raises:
         DataError: A record is malformed, or does not have what is asked for.
     """
-    buffer, spans = _with_margin(buffer, *spans)
+    found, broken = _find(buffer, spans, plan)
+    _judge(plan, found, broken, place, spans[1])
+    return [_column(buffer, wanted, had) for wanted, had in zip(plan.fields, found, strict=True)]
+
+
+def _find(buffer: np.ndarray, spans: tuple[np.ndarray, np.ndarray], plan: Plan) -> tuple[list[_Found], int | None]:
+    """Return what the records have of each field, and the number of the first malformed one."""
     offsets, lengths = spans
-    lists = find_lists(buffer, offsets, lengths, plan)
+    count = len(offsets)
+    if count < FEWEST:
+        return _find_one_by_one(buffer, spans, plan)
+    parts, rest = read_alike(buffer, offsets, lengths, plan)
+    if len(rest) == count:
+        return _find_in_step(buffer, spans, plan)
+    pieces = [(part.rows, _found_alike(part, plan)) for part in parts]
+    broken = None
+    if len(rest):
+        found, broken = _find_in_step(buffer, (offsets[rest], lengths[rest]), plan)
+        pieces.append((rest, found))
+        broken = None if broken is None else int(rest[broken])
+    if len(pieces) == 1:
+        return pieces[0][1], None
+    order = np.argsort(np.concatenate([rows for rows, _ in pieces]), kind="stable")
+    found = [_merged([part[number] for _, part in pieces], order) for number in range(len(plan.fields))]
+    return found, broken
+
+
+def _found_alike(part: Alike, plan: Plan) -> list[_Found]:
+    count, found = len(part.rows), []
+    for number, wanted in enumerate(plan.fields):
+        if number in part.values:
+            found.append(_Found(np.full(count, wanted.kind), part.values[number], part.counts[number]))
+        else:
+            found.append(_Found(np.zeros(count, np.int64), _typed(wanted, []), np.zeros(count, np.int64)))
+    return found
+
+
+def _merged(parts: list[_Found], order: np.ndarray) -> _Found:
+    """Return what several parts of the records have, in the order of the records."""
+    kinds = np.concatenate([part.kinds for part in parts])[order]
+    values, counts = np.concatenate([part.values for part in parts]), np.concatenate([part.counts for part in parts])
+    if (counts == 1).all():
+        return _Found(kinds, values[order], counts)
+    merged = Ragged(values, _splits(counts)).take(order)
+    return _Found(kinds, merged.values, merged.row_lengths())
+
+
+def _find_one_by_one(
+    buffer: np.ndarray, spans: tuple[np.ndarray, np.ndarray], plan: Plan
+) -> tuple[list[_Found], int | None]:
+    nothing = np.zeros(len(spans[0]), np.int64)
+    found = [_Found(nothing.copy(), _typed(wanted, []), nothing) for wanted in plan.fields]
+    return found, _read_strays(buffer, spans, plan, np.arange(len(nothing)), found)
+
+
+def _find_in_step(
+    buffer: np.ndarray, spans: tuple[np.ndarray, np.ndarray], plan: Plan
+) -> tuple[list[_Found], int | None]:
+    padded, low = _with_margin(buffer, *spans)
+    offsets, lengths = spans[0] - low, spans[1]
+    lists = find_lists(padded, offsets, lengths, plan)
     if lists.strays.all():
-        nothing = np.zeros(len(offsets), np.int64)
-        found = [_Found(nothing.copy(), _typed(wanted, []), nothing) for wanted in plan.fields]
-        broken = _read_strays(buffer, spans, plan, np.arange(len(offsets)), found)
-        _judge(plan, found, broken, place, lengths)
-        return [_column(buffer, wanted, had) for wanted, had in zip(plan.fields, found, strict=True)]
+        return _find_one_by_one(buffer, spans, plan)
     found = []
     for number, wanted in enumerate(plan.fields):
         there = (lists.starts[number] >= 0) & ~lists.strays
         rows = slice(None) if there.all() else np.flatnonzero(there)
-        decoded = decode_lists(buffer, wanted.kind, lists.starts[number][rows], lists.sizes[number][rows])
-        counts = decoded.counts
+        decoded = decode_lists(padded, wanted.kind, lists.starts[number][rows], lists.sizes[number][rows])
+        counts, values = decoded.counts, decoded.values
+        if wanted.kind == BYTES and low:
+            values[:, 0] += low
         if len(counts) != len(offsets):
             counts = np.zeros(len(offsets), np.int64)
             counts[rows] = decoded.counts
         if not decoded.good.all():
             lists.strays[np.flatnonzero(there)[~decoded.good]] = True
-        found.append(_Found(np.where(there, wanted.kind, 0), decoded.values, counts))
-    broken = _read_strays(buffer, spans, plan, np.flatnonzero(lists.strays), found)
-    _judge(plan, found, broken, place, lengths)
-    return [_column(buffer, wanted, had) for wanted, had in zip(plan.fields, found, strict=True)]
+        found.append(_Found(np.where(there, wanted.kind, 0), values, counts))
+    return found, _read_strays(buffer, spans, plan, np.flatnonzero(lists.strays), found)
 
 
-def _with_margin(
-    buffer: np.ndarray, offsets: np.ndarray, lengths: np.ndarray
-) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    """Return the records in a buffer that goes on behind them: a copy, where they are at the end of theirs."""
+def _with_margin(buffer: np.ndarray, offsets: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return a buffer that goes on behind the records, a copy where they are at the end of theirs, and its place."""
     if len(offsets) >= FEWEST and int((offsets + lengths).max()) + MARGIN > len(buffer):
         low = int(offsets.min())
         if len(buffer) - low <= 4 * int(lengths.sum()):
-            return np.concatenate([buffer[low:], np.zeros(MARGIN, np.uint8)]), (offsets - low, lengths)
-    return buffer, (offsets, lengths)
+            return np.concatenate([buffer[low:], np.zeros(MARGIN, np.uint8)]), low
+    return buffer, 0
 
 
 def _read_strays(

@@ -22,10 +22,20 @@ def words_of(buffer: np.ndarray) -> np.ndarray:
     return np.ndarray((max(buffer.size - 7, 0),), "<u8", buffer, strides=(1,))
 
 
-def join_sevens(words: np.ndarray) -> np.ndarray:
-    """Return the number whose seven-bit groups are the bytes of each word, the lowest first."""
+def lowest_bytes(size: int) -> np.uint64:
+    """Return the word of which the lowest bytes, up to eight, are all ones."""
+    return _WORD((1 << 8 * size) - 1)
+
+
+def join_sevens(words: np.ndarray, longest: int = 8) -> np.ndarray:
+    """Return the number whose seven-bit groups are the bytes of each word, the lowest first.
+
+    Args:
+        words: ``[n]`` uint64.
+        longest: How many bytes are not zero at most.
+    """
     words = words & _SEVEN
-    for low, high, shift in _STEPS:
+    for low, high, shift in _STEPS[: (longest - 1).bit_length()]:
         words = (words & low) | ((words & high) >> shift)
     return words
 
