@@ -13,6 +13,8 @@ from mainstay.core import DataError
 BINARY_LIMIT = 2**31 - 1
 """The most bytes of an Arrow array with offsets of 32 bits; larger columns have offsets of 64."""
 
+_MOST_AGAIN = 64
+
 
 def is_binary(column: Any) -> bool:
     """Return whether a column is an Arrow array of bytes or of text."""
@@ -82,6 +84,37 @@ def binary_from_parts(data: np.ndarray, offsets: np.ndarray) -> Any:
     kind = pa.large_binary() if offsets.dtype == np.int64 else pa.binary()
     buffers = [None, pa.py_buffer(np.ascontiguousarray(offsets)), pa.py_buffer(data)]
     return pa.Array.from_buffers(kind, len(offsets) - 1, buffers)
+
+
+def copy_pieces(data: np.ndarray, starts: np.ndarray, sizes: np.ndarray, *, behind: int = 0) -> Any:
+    """Return pieces of a buffer as an Arrow array of bytes: a copy, one behind the other.
+
+    Arrow copies pieces that lie in order: as every second string of an array whose other strings are what is between
+    them.
+
+    Args:
+        data: ``[bytes]`` uint8.
+        starts: Where the pieces begin, ``[n]`` int64; they are known to lie inside the buffer.
+        sizes: How long they are, ``[n]`` int64.
+        behind: How many bytes may be read behind the last piece in the new buffer, where that costs little.
+    """
+    count, ends = len(starts), starts + sizes
+    offsets = np.zeros(count + 1, np.int64)
+    np.cumsum(sizes, out=offsets[1:])
+    narrow = offsets if offsets[-1] > BINARY_LIMIT else offsets.astype(np.int32)
+    if not count or int(offsets[-1]) >= count << 15 or (starts[1:] < ends[:-1]).any():
+        view = data.data
+        pieces = [view[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+        return binary_from_parts(np.frombuffer(b"".join([*pieces, bytes(behind)]), np.uint8), narrow)
+    low, last = int(starts[0]), int(sizes[-1])
+    kind = np.int64 if int(ends[-1]) - low > BINARY_LIMIT else np.int32
+    bounds = np.empty(2 * count, kind)
+    bounds[::2], bounds[1::2] = starts - low, ends - low
+    again = -(-behind // last) if last else _MOST_AGAIN + 1
+    wanted = np.arange(count + (again if again <= _MOST_AGAIN else 0)) * 2
+    np.minimum(wanted, 2 * (count - 1), out=wanted)
+    taken = binary_from_parts(data[low : int(ends[-1])], bounds).take(pa.array(wanted))
+    return binary_from_parts(binary_parts(taken)[0], narrow)
 
 
 def to_objects(column: Any) -> np.ndarray:

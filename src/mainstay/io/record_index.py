@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mainstay.core import ADDRESS, DataError, address_of, native_function, storage_errors
-from mainstay.io.binary_columns import BINARY_LIMIT, binary_from_parts
+from mainstay.io.binary_columns import BINARY_LIMIT, binary_from_parts, copy_pieces
 from mainstay.io.record_reading import RecordBlock, read_record_blocks
 from mainstay.io.record_scan import HEAD_BYTES, scan_records
 
@@ -22,6 +22,8 @@ _MOST_ENTRIES = 1 << 22
 takes 32 MiB whatever the number of records."""
 _AT_A_TIME = 1 << 20
 _INT64 = ctypes.c_int64
+_BEHIND = 32
+"""What the NumPy parser of examples may read behind the last of them."""
 
 
 class MappedFile:
@@ -230,15 +232,12 @@ def gather(data: np.ndarray, offsets: np.ndarray, lengths: np.ndarray) -> Any:
         offsets: Where the ranges begin, ``[n]`` int64; they are known to lie inside the buffer.
         lengths: How long they are, ``[n]`` int64.
     """
-    bounds = np.zeros(len(offsets) + 1, np.int64)
-    np.cumsum(lengths, out=bounds[1:])
     copy = native_function("mainstay_gather_records", None, ADDRESS, ADDRESS, ADDRESS, _INT64, ADDRESS)
     if copy is None:
-        view = data.data
-        parts = [view[start : start + size] for start, size in zip(offsets.tolist(), lengths.tolist(), strict=True)]
-        joined = np.frombuffer(b"".join(parts), np.uint8)
-    else:
-        joined = np.empty(int(bounds[-1]), np.uint8)
-        starts, sizes = np.ascontiguousarray(offsets), np.ascontiguousarray(lengths)
-        copy(address_of(data), address_of(starts), address_of(sizes), len(starts), address_of(joined))
+        return copy_pieces(data, offsets, lengths, behind=_BEHIND)
+    bounds = np.zeros(len(offsets) + 1, np.int64)
+    np.cumsum(lengths, out=bounds[1:])
+    joined = np.empty(int(bounds[-1]), np.uint8)
+    starts, sizes = np.ascontiguousarray(offsets), np.ascontiguousarray(lengths)
+    copy(address_of(data), address_of(starts), address_of(sizes), len(starts), address_of(joined))
     return binary_from_parts(joined, bounds if bounds[-1] > BINARY_LIMIT else bounds.astype(np.int32))

@@ -15,7 +15,7 @@ import google_crc32c
 import numpy as np
 
 from mainstay.core import ADDRESS, ArgumentError, address_of, masked_crc32c, native_function
-from mainstay.io.binary_columns import binary_column, binary_parts
+from mainstay.io.binary_columns import binary_column, binary_parts, copy_pieces
 
 HEAD_BYTES = 12
 """What stands before a record: its length and the checksum of that."""
@@ -23,6 +23,7 @@ FRAME_BYTES = 16
 """What a record needs beside its content."""
 
 _BLOCK = 1 << 16
+_PIECE = 1 << 10
 _INT64 = ctypes.c_int64
 
 
@@ -115,10 +116,12 @@ def check_records(buffer: np.ndarray, offsets: np.ndarray, lengths: np.ndarray) 
 def _check_numpy(buffer: np.ndarray, offsets: np.ndarray, lengths: np.ndarray) -> int:
     outside = (offsets < 0) | (lengths < 0) | (offsets > len(buffer) - 4 - lengths)
     inside = int(outside.argmax()) if outside.any() else len(offsets)
+    found: list[int] = []
+    for start in range(0, inside, _PIECE):
+        piece = slice(start, min(start + _PIECE, inside))
+        found += map(google_crc32c.value, copy_pieces(buffer, offsets[piece], lengths[piece]).to_pylist())
     ends = offsets[:inside] + lengths[:inside]
     stored = _numbers(buffer[ends[:, None] + np.arange(4)], "<u4")
-    view, value = buffer.data, google_crc32c.value
-    found = [value(bytes(view[start:end])) for start, end in zip(offsets[:inside].tolist(), ends.tolist(), strict=True)]
     wrong = np.flatnonzero(_masked(np.array(found, np.uint32)) != stored)
     if len(wrong):
         return int(wrong[0])
@@ -210,15 +213,17 @@ def _scan_native(
 def _scan_numpy(
     buffer: np.ndarray, start: int, stop: int, limit: int, stride: int
 ) -> tuple[np.ndarray, np.ndarray, int, int]:
-    view = np.ascontiguousarray(buffer).data
+    view = np.ascontiguousarray(buffer[:stop]).data
     read, position = struct.Struct("<Q").unpack_from, start
     positions: list[int] = []
-    while len(positions) < limit and stop - position >= FRAME_BYTES:
-        (length,) = read(view, position)
-        if length > stop - position - FRAME_BYTES:
+    append, last = positions.append, stop - FRAME_BYTES
+    for _ in range(limit):
+        if position > last:
             break
-        positions.append(position)
-        position += length + FRAME_BYTES
+        append(position)
+        position += read(view, position)[0] + FRAME_BYTES
+    if position > stop:
+        position = positions.pop()
     starts = np.array(positions, np.int64)
     heads = buffer[starts[:, None] + np.arange(HEAD_BYTES)]
     wrong = np.flatnonzero(_masked(_crc_of_eight(heads[:, :8])) != _numbers(heads[:, 8:], "<u4"))
