@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from mainstay.core import ArgumentError, message_class
-from mainstay.saved_model.graph_writing.operands import Inferred, infer
+from mainstay.saved_model.graph_writing.operands import infer
 from mainstay.saved_model.graphs.attributes import FunctionAttr, ShapeAttr, write_attribute
 from mainstay.saved_model.graphs.definitions import definition
 from mainstay.saved_model.graphs.dtypes import Kind, number_of_kind
@@ -48,6 +48,32 @@ class Ref:
 def as_kind(dtype: Any) -> Kind:
     """Return a dtype as `Ref` has it: one of NumPy's, or TensorFlow's name of what NumPy does not have."""
     return dtype if isinstance(dtype, str) and dtype in ("string", "resource", "variant") else np.dtype(dtype)
+
+
+def write_node(
+    node: Any,
+    inputs: Sequence[Ref],
+    outputs: Sequence[tuple[Kind, Shape]],
+    *,
+    attrs: Mapping[str, Any],
+    control: Iterable[Ref | str] = (),
+) -> tuple[tuple[str, int], ...]:
+    """Fill a NodeDef that has its name and operation, and return the argument and index that each output is.
+
+    Raises:
+        ArgumentError: The operation is unknown, or does not take or give this.
+    """
+    known = definition(node.op)
+    if known is None:
+        raise ArgumentError("TensorFlow has no such operation, or none that a saved model may hold", received=node.op)
+    inferred = infer(known, [ref.dtype for ref in inputs], [dtype for dtype, _ in outputs], attrs)
+    node.input.extend(ref.text for ref in inputs)
+    node.input.extend(f"^{each.node if isinstance(each, Ref) else each}" for each in control)
+    for key, value in inferred.attributes.items():
+        node.attr[key].CopyFrom(write_attribute(value))
+    if outputs:
+        node.attr["_output_shapes"].CopyFrom(write_attribute([ShapeAttr(shape) for _, shape in outputs]))
+    return inferred.outputs
 
 
 class FunctionBuilder:
@@ -135,22 +161,15 @@ class FunctionBuilder:
         Raises:
             ArgumentError: The operation is unknown, or does not take or give this.
         """
-        known = definition(op)
-        if known is None:
-            raise ArgumentError("TensorFlow has no such operation, or none that a saved model may hold", received=op)
         kinds = [(as_kind(dtype), shape) for dtype, shape in outputs]
-        inferred = infer(known, [ref.dtype for ref in inputs], [dtype for dtype, _ in kinds], attrs or {})
         node = self._function.node_def.add(name=self._unique(name or op), op=op)
-        node.input.extend(ref.text for ref in inputs)
-        node.input.extend(f"^{each.node if isinstance(each, Ref) else each}" for each in control)
-        for key, value in inferred.attributes.items():
-            node.attr[key].CopyFrom(write_attribute(value))
-        if kinds:
-            shapes = write_attribute([ShapeAttr(shape) for _, shape in kinds])
-            node.attr["_output_shapes"].CopyFrom(shapes)
+        places = write_node(node, inputs, kinds, attrs=attrs or {}, control=control)
         if stateful:
             self._effects.append(node.name)
-        return _references(node.name, inferred, kinds)
+        return tuple(
+            Ref(f"{node.name}:{argument}:{index}", dtype, shape)
+            for (argument, index), (dtype, shape) in zip(places, kinds, strict=True)
+        )
 
     def one(self, op: str, inputs: Sequence[Ref], dtype: Any, shape: Shape, /, **attrs: Any) -> Ref:
         """Add a node with a single output and return that; `name` is the node's name, other keywords are attributes."""
@@ -187,7 +206,7 @@ class FunctionBuilder:
         taken: set[str] = set()
         for name, ref in results.items():
             (held,) = self.op("Identity", [ref], [(ref.dtype, ref.shape)], control=self._effects)
-            text = _numbered(identifier(name), taken)
+            text = numbered(identifier(name), taken)
             signature.output_arg.add(name=text, type=number_of_kind(ref.dtype))
             self._function.ret[text] = held.text
         self._function.attr["_construction_context"].s = b"kEagerRuntime"
@@ -220,7 +239,7 @@ class Library:
         Args:
             wanted: What the name is to say, such as ``while_body``.
         """
-        return _numbered(f"__inference_{identifier(wanted)}", self._names)
+        return numbered(f"__inference_{identifier(wanted)}", self._names)
 
     def add(self, function: Any) -> str:
         """Add a finished function and return its name.
@@ -242,20 +261,14 @@ def identifier(name: str) -> str:
     return text if text[:1].isalpha() else f"arg_{text}".rstrip("_")
 
 
-def _numbered(wanted: str, taken: set[str]) -> str:
+def numbered(wanted: str, taken: set[str]) -> str:
+    """Return a name that is not among those taken, and add it to them."""
     name, count = wanted, 0
     while name in taken:
         count += 1
         name = f"{wanted}_{count}"
     taken.add(name)
     return name
-
-
-def _references(node: str, inferred: Inferred, kinds: Sequence[tuple[Kind, Shape]]) -> tuple[Ref, ...]:
-    return tuple(
-        Ref(f"{node}:{argument}:{index}", dtype, shape)
-        for (argument, index), (dtype, shape) in zip(inferred.outputs, kinds, strict=True)
-    )
 
 
 def _plain_array(value: Any) -> np.ndarray[Any, Any]:
