@@ -3,6 +3,7 @@
 from mainstay.cli.main import main
 from mainstay.cli.road import demo, run
 from mainstay.cli.server import serve
+from mainstay.cli.signing import new_key, sign
 from mainstay.cli.verification import verify
 
-__all__ = ["demo", "main", "run", "serve", "verify"]
+__all__ = ["demo", "main", "new_key", "run", "serve", "sign", "verify"]

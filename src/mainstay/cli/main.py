@@ -68,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_serve(commands)
     _add_verify(commands)
+    _add_new_key(commands)
+    _add_sign(commands)
     return parser
 
 
@@ -133,6 +135,7 @@ def _add_serve(commands: Any) -> None:
     parser.add_argument(
         "--port", type=_port, default=8500, help="kept for gRPC, which is not served yet (default 8500)"
     )
+    _add_trust_options(parser)
 
 
 def _add_verify(commands: Any) -> None:
@@ -143,6 +146,44 @@ def _add_verify(commands: Any) -> None:
     )
     parser.set_defaults(command=_verify)
     parser.add_argument("path", type=Path, metavar="PATH", help="the folder of a saved model")
+    _add_trust_options(parser)
+
+
+def _add_new_key(commands: Any) -> None:
+    parser = commands.add_parser(
+        "new-key",
+        help="make a key pair to sign models with",
+        description="Make a private key (curve P-256), and beside it the public key that others check signatures with.",
+    )
+    parser.set_defaults(command=_new_key)
+    parser.add_argument("path", type=Path, metavar="PATH", help="a new file, such as release.pem")
+    _add_password_option(parser)
+
+
+def _add_sign(commands: Any) -> None:
+    parser = commands.add_parser(
+        "sign",
+        help="sign a saved model, so that others can tell who made it",
+        description="Write a signature of every file of a saved model into it, in the format of OpenSSF model signing.",
+    )
+    parser.set_defaults(command=_sign)
+    parser.add_argument("path", type=Path, metavar="PATH", help="the folder of a saved model")
+    parser.add_argument("--key", type=Path, required=True, metavar="FILE.pem", help="the private key")
+    _add_password_option(parser)
+
+
+def _add_password_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--password-variable", metavar="NAME", help="the environment variable that holds the private key's password"
+    )
+
+
+def _add_trust_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--require-signature", action="store_true", help="refuse a model that no trusted key signed")
+    parser.add_argument("--trust", type=Path, metavar="POLICY.json", help="the keys to trust, and what is revoked")
+    parser.add_argument(
+        "--public-key", type=Path, action="append", default=[], metavar="FILE.pem", help="a key to trust (repeat)"
+    )
 
 
 def _positive(text: str) -> int:
@@ -178,7 +219,7 @@ def _demo(**options: Any) -> None:
     demo(**options)
 
 
-def _serve(*, model: list[str], host: str, rest_port: int, port: int) -> None:
+def _serve(*, model: list[str], host: str, rest_port: int, port: int, **trust: Any) -> None:
     from mainstay.cli.server import serve
 
     models = {}
@@ -189,10 +230,30 @@ def _serve(*, model: list[str], host: str, rest_port: int, port: int) -> None:
         if name in models:
             raise ArgumentError("two models have one name", where="--model", received=name)
         models[name] = Path(path)
-    serve(models, host=host, rest_port=rest_port, grpc_port=port)
+    serve(models, host=host, rest_port=rest_port, grpc_port=port, trust=_trust(**trust))
 
 
-def _verify(path: Path) -> None:
+def _verify(path: Path, **trust: Any) -> None:
     from mainstay.cli.verification import verify
 
-    verify(path)
+    verify(path, trust=_trust(**trust))
+
+
+def _trust(*, require_signature: bool, trust: Path | None, public_key: list[Path]) -> Any:
+    if not (require_signature or trust or public_key):
+        return None
+    from mainstay.cli.signing import trust_of
+
+    return trust_of(trust, public_key, required=require_signature)
+
+
+def _new_key(path: Path, password_variable: str | None) -> None:
+    from mainstay.cli.signing import new_key
+
+    new_key(path, password_variable=password_variable)
+
+
+def _sign(path: Path, key: Path, password_variable: str | None) -> None:
+    from mainstay.cli.signing import sign
+
+    sign(path, key, password_variable=password_variable)

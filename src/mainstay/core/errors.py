@@ -14,7 +14,8 @@
     ├── ArtifactError         MS200  a saved model is refused
     │   ├── IntegrityError    MS210  a file is missing, added, truncated or edited
     │   ├── FormatError       MS220  an unknown version, key or encoding
-    │   └── ParityError       MS230  the sealed golden answers are not reproduced
+    │   ├── ParityError       MS230  the sealed golden answers are not reproduced
+    │   └── SignatureError    MS240  no trusted key vouches for it
     ├── StorageError          MS300  the file system refused: permission, space, path
     ├── PipelineError         MS400  a step or a pipeline
     ├── MetadataError         MS410  the lineage store
@@ -158,6 +159,12 @@ class ParityError(ArtifactError):
     """A saved model does not reproduce its sealed golden answers."""
 
     code = "MS230"
+
+
+class SignatureError(ArtifactError):
+    """No trusted key vouches for a saved model."""
+
+    code = "MS240"
 
 
 class StorageError(MainstayError):

@@ -8,6 +8,9 @@ from mainstay.saved_model.manifest import FORMAT_VERSION, Manifest
 from mainstay.saved_model.runtime import tune_for_serving
 from mainstay.saved_model.saving import save
 from mainstay.saved_model.serving_function import ServingFunction
+from mainstay.saved_model.signing.keys import PrivateKey, PublicKey, new_signing_key
+from mainstay.saved_model.signing.signatures import SignatureReport, sign, verify_signature
+from mainstay.saved_model.signing.trust import Trust
 from mainstay.saved_model.verification import VerifyReport, verify, verify_in_fresh_process
 
 __all__ = [
@@ -16,13 +19,20 @@ __all__ = [
     "LoadedModel",
     "LoadedSignature",
     "Manifest",
+    "PrivateKey",
+    "PublicKey",
     "ServingFunction",
+    "SignatureReport",
+    "Trust",
     "VerifyReport",
     "from_keras_model",
     "load",
+    "new_signing_key",
     "read_contents",
     "save",
+    "sign",
     "tune_for_serving",
     "verify",
     "verify_in_fresh_process",
+    "verify_signature",
 ]

@@ -19,13 +19,15 @@ from mainstay.core import ArtifactError, FormatError, IntegrityError, digest_byt
 EXTRA = "assets.extra/mainstay"
 MANIFEST_FILE = f"{EXTRA}/manifest.json"
 SEAL_FILE = f"{EXTRA}/manifest.sha256"
+SIGNATURE_FILE = f"{EXTRA}/manifest.sig"
 HOST_GRAPH_FILE = f"{EXTRA}/host_graph.json"
 GOLDEN_FILE = f"{EXTRA}/golden.npz"
 PROGRAM_SUFFIX = ".stablehlo"
+GRAPH_SUFFIX = ".graph.pb"
 ASSETS = "assets"
 
 RESERVED = frozenset(
-    {path.rsplit("/", 1)[1] for path in (MANIFEST_FILE, SEAL_FILE, HOST_GRAPH_FILE, GOLDEN_FILE)} | {"manifest.sig"}
+    {path.rsplit("/", 1)[1] for path in (MANIFEST_FILE, SEAL_FILE, SIGNATURE_FILE, HOST_GRAPH_FILE, GOLDEN_FILE)}
 )
 """File names that a sidecar cannot have."""
 
@@ -149,7 +151,7 @@ def verify_files(folder: Path, files: Mapping[str, tuple[int, str]]) -> dict[str
     for path in files:
         _check_path(path)
     found = find_files(folder)
-    present = set(found) - {MANIFEST_FILE, SEAL_FILE}
+    present = set(found) - {MANIFEST_FILE, SEAL_FILE, SIGNATURE_FILE}
     for path in sorted(set(files) - present):
         raise IntegrityError("a file is missing", where=folder / path, fix="copy the saved model again")
     for path in sorted(present - set(files)):
@@ -180,9 +182,21 @@ def verify_files(folder: Path, files: Mapping[str, tuple[int, str]]) -> dict[str
     return contents
 
 
+def all_digests(manifest: bytes, files: Mapping[str, tuple[int, str]]) -> dict[str, str]:
+    """Return the sha256 of every file of an artifact by path, the manifest and its seal included.
+
+    Args:
+        manifest: The content of the manifest.
+        files: The size and sha256 of each file that it lists.
+    """
+    digests = {path: digest for path, (_, digest) in files.items()}
+    return {**digests, MANIFEST_FILE: digest_bytes(manifest), SEAL_FILE: digest_bytes(seal_of(manifest))}
+
+
 def _check_path(path: str) -> None:
     parts = path.split("/")
-    if path in (MANIFEST_FILE, SEAL_FILE) or any(part in ("", ".", "..") for part in parts) or not path.isprintable():
+    own = path in (MANIFEST_FILE, SEAL_FILE, SIGNATURE_FILE)
+    if own or any(part in ("", ".", "..") for part in parts) or not path.isprintable():
         raise FormatError("the manifest lists an impossible path", expected="a path inside the folder", received=path)
     if "\\" in path or ":" in path:
         raise FormatError("the manifest lists a path that is not portable", received=path)

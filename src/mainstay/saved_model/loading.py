@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from mainstay.core import ArgumentError, FormatError, MainstayError
+from mainstay.core import ArgumentError, FormatError, MainstayError, digest_bytes
 from mainstay.hostops import HostGraph
 from mainstay.saved_model.bundle import DATA_FILE, INDEX_FILE, TensorEntry, read_index, read_tensor
 from mainstay.saved_model.contents import Sidecars
@@ -19,6 +19,8 @@ from mainstay.saved_model.folder import (
     ASSETS,
     GOLDEN_FILE,
     HOST_GRAPH_FILE,
+    MANIFEST_FILE,
+    all_digests,
     read_sealed_manifest,
     verify_files,
 )
@@ -28,9 +30,17 @@ from mainstay.saved_model.loaded_model import BUCKETS, LoadedModel, LoadedSignat
 from mainstay.saved_model.manifest import Manifest, ProgramEntry, SignatureEntry
 from mainstay.saved_model.manifest_reading import read_manifest
 from mainstay.saved_model.program import Program
+from mainstay.saved_model.signing.signatures import read_signature
+from mainstay.saved_model.signing.trust import Trust
 
 
-def load(path: str | os.PathLike[str], *, replay: bool = True, buckets: Iterable[int] | None = None) -> LoadedModel:
+def load(
+    path: str | os.PathLike[str],
+    *,
+    replay: bool = True,
+    buckets: Iterable[int] | None = None,
+    trust: Trust | None = None,
+) -> LoadedModel:
     """Load a saved model.
 
     The weights are mapped, not copied: do not write into the artifact's files while a process has it loaded.
@@ -41,6 +51,8 @@ def load(path: str | os.PathLike[str], *, replay: bool = True, buckets: Iterable
         buckets: The batch sizes to compile for, each at the first batch that needs it; the default is the powers
             of two from 8 to 1024. With smaller ones small batches are faster in large models, and a row's answer
             may differ in its last bits from batch to batch.
+        trust: Whose signature the artifact must have, which is checked before anything else is read; None asks for
+            none.
 
     Returns:
         The model, its `signatures` ready to be called.
@@ -50,10 +62,11 @@ def load(path: str | os.PathLike[str], *, replay: bool = True, buckets: Iterable
         IntegrityError: A file is missing, was added, truncated or edited.
         FormatError: A file is of an unknown version or malformed.
         ParityError: A golden answer is not reproduced.
+        SignatureError: No key of `trust` vouches for it.
         StorageError: A file cannot be read.
     """
     folder = Path(path)
-    model, golden = open_artifact(folder, buckets=_checked_buckets(buckets))
+    model, golden = open_artifact(folder, buckets=_checked_buckets(buckets), trust=trust)
     for name, signature in model.signatures.items():
         signature.remember(golden[name])
         if replay:
@@ -68,9 +81,17 @@ def _checked_buckets(buckets: Iterable[int] | None) -> tuple[int, ...]:
     return sizes
 
 
-def open_artifact(folder: Path, *, buckets: tuple[int, ...] = BUCKETS) -> tuple[LoadedModel, dict[str, Golden]]:
+def open_artifact(
+    folder: Path, *, buckets: tuple[int, ...] = BUCKETS, trust: Trust | None = None
+) -> tuple[LoadedModel, dict[str, Golden]]:
     """Return the model of an artifact and its golden requests, the digests verified and nothing replayed yet."""
-    manifest = read_manifest(read_sealed_manifest(folder))
+    sealed = read_sealed_manifest(folder)
+    vouched = None if trust is None else read_signature(folder, trust)
+    if vouched is not None:
+        vouched.compare_file(MANIFEST_FILE, digest_bytes(sealed))
+    manifest = read_manifest(sealed)
+    if vouched is not None:
+        vouched.compare(all_digests(sealed, manifest.files))
     files = verify_files(folder, manifest.files)
     try:
         return read_model(folder, manifest, files=files, buckets=buckets), _read_golden(manifest, files)

@@ -12,11 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import mainstay
-from mainstay.core import ArtifactError, FormatError, IntegrityError, MainstayError, ParityError, StorageError
+from mainstay.core import (
+    ArtifactError,
+    FormatError,
+    IntegrityError,
+    MainstayError,
+    ParityError,
+    SignatureError,
+    StorageError,
+)
 from mainstay.saved_model.loading import open_artifact
+from mainstay.saved_model.signing.trust import Trust
 
 _ERRORS: dict[str, type[MainstayError]] = {
-    error.code: error for error in (ArtifactError, FormatError, IntegrityError, ParityError, StorageError)
+    error.code: error
+    for error in (ArtifactError, FormatError, IntegrityError, ParityError, SignatureError, StorageError)
 }
 
 
@@ -51,17 +61,18 @@ class VerifyReport:
         return {"files": f"{self.files:,} ({self.bytes:,} bytes)", "written by": written, **signatures}
 
 
-def verify(path: str | os.PathLike[str]) -> VerifyReport:
+def verify(path: str | os.PathLike[str], *, trust: Trust | None = None) -> VerifyReport:
     """Check a saved model: every digest, every golden answer in several batch sizes.
 
     Args:
         path: The artifact's folder.
+        trust: Whose signature it must have; None asks for none.
 
     Raises:
         ArtifactError: The artifact is refused; see `load`.
         StorageError: A file cannot be read.
     """
-    model, golden = open_artifact(Path(path))
+    model, golden = open_artifact(Path(path), trust=trust)
     differences = {
         name: golden[name].replay_sizes(signature, tolerance=model.tolerance(name))
         for name, signature in model.signatures.items()

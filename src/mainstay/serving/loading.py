@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from mainstay.serving.executor import Executor
 from mainstay.serving.options import ServerOptions
 from mainstay.serving.snapshot import Endpoint, Servable
 from mainstay.serving.values import InputPlan
+
+if TYPE_CHECKING:
+    from mainstay.saved_model import Trust
 
 _ARTIFACT_FILES = ("saved_model.pb", "assets.extra/mainstay/manifest.json")
 _MEASUREMENTS = 5
@@ -93,11 +96,16 @@ def _is_artifact(folder: Path) -> bool:
     return any((folder / name).is_file() for name in _ARTIFACT_FILES)
 
 
-def load_model(path: Path) -> ServedModel:
-    """Load an artifact, which verifies its digests and replays its golden requests."""
+def load_model(path: Path, trust: Trust | None = None) -> ServedModel:
+    """Load an artifact, which verifies its digests and replays its golden requests.
+
+    Args:
+        path: Its folder.
+        trust: Whose signature it must have; None asks for none.
+    """
     from mainstay.saved_model import load  # imported late: it brings the compiler along
 
-    return load(path)
+    return load(path, trust=trust)
 
 
 def make_servable(
@@ -207,7 +215,7 @@ def load_all(
         model = source.model
         if model is None:
             logger.info("loading model %s version %d from %s", source.name, source.version, source.path)
-            model = load_model(source.path)
+            model = load_model(source.path, options.trust)
         servable = make_servable(source, model, options=options, executor=executor, loop=loop)
         loaded[source.name] = {source.version: servable}
     return loaded

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 from mainstay.core import ArgumentError
+
+if TYPE_CHECKING:
+    from mainstay.saved_model import Trust
 
 EXECUTION_MODES = ("auto", "inline", "thread")
 
@@ -30,6 +34,7 @@ class ServerOptions:
         read_timeout_seconds: How long a client may take to send one request or to read its answer.
         idle_timeout_seconds: How long a connection may stay open between requests.
         drain_timeout_seconds: How long requests in flight may take to finish once the server is told to stop.
+        trust: Whose signature every model must have that is read from a folder; None asks for none.
 
     Raises:
         ArgumentError: An option is out of its range.
@@ -46,6 +51,7 @@ class ServerOptions:
     read_timeout_seconds: float = 30.0
     idle_timeout_seconds: float = 120.0
     drain_timeout_seconds: float = 30.0
+    trust: Trust | None = None
 
     def __post_init__(self) -> None:
         if self.execution not in EXECUTION_MODES:
@@ -56,7 +62,7 @@ class ServerOptions:
             raise ArgumentError("the port is out of range", expected="0 to 65535", received=self.rest_port)
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name in ("host", "execution", "rest_port"):
+            if field.name in ("host", "execution", "rest_port", "trust"):
                 continue
             low = 0 if field.name in ("batch_timeout_seconds", "inline_below_seconds") else 1e-3
             if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value < float("inf"):

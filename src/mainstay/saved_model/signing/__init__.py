@@ -1,0 +1,1 @@
+"""Signatures of saved models in the format of OpenSSF model signing: who made them, and whom to trust."""
