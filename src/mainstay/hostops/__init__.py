@@ -6,12 +6,13 @@ from mainstay.hostops import records as _records  # noqa: F401
 from mainstay.hostops import strings as _strings  # noqa: F401
 from mainstay.hostops import tables as _tables  # noqa: F401
 from mainstay.hostops import times as _times  # noqa: F401
+from mainstay.hostops.attributes import decode_constant
 from mainstay.hostops.columns import Column, Values, as_column, column_from_arrow, columns_from_batch
 from mainstay.hostops.farmhash import fingerprint64
 from mainstay.hostops.graph import HostGraph
 from mainstay.hostops.graph_json import GRAPH_VERSION
 from mainstay.hostops.program import HostInput, HostNode, Program
-from mainstay.hostops.registry import can_miss, op_names, op_version, result_dtype
+from mainstay.hostops.registry import can_miss, missing_rule, op_names, op_version, result_dtype
 
 __all__ = [
     "GRAPH_VERSION",
@@ -25,7 +26,9 @@ __all__ = [
     "can_miss",
     "column_from_arrow",
     "columns_from_batch",
+    "decode_constant",
     "fingerprint64",
+    "missing_rule",
     "op_names",
     "op_version",
     "result_dtype",

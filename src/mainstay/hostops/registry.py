@@ -126,3 +126,8 @@ def can_miss(name: str, inputs: Sequence[bool]) -> bool:
     """Return whether the result of an operation can have missing values, given whether each input can."""
     rule = lookup(name).missing
     return rule != "never" and (all(inputs) if rule == "fill" else any(inputs))
+
+
+def missing_rule(name: str) -> MissingRule:
+    """Return where the result of an operation is missing, see `HostOp`, for those who write graphs in another form."""
+    return lookup(name).missing
