@@ -6,6 +6,7 @@ A record of another layout is not judged here: it is left to the readers that lo
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +20,7 @@ from mainstay.io.example_varints import join_sevens, lowest_bytes
 _TILE_BYTES = 1 << 19
 _MOST_LAYOUTS, _MOST_TRIES = 64, 4
 _FEWEST_SHARE = 16
+_SAMPLES = 8
 _PAUSE = 15
 """After so many calls it is tried again whether records are alike."""
 
@@ -73,11 +75,10 @@ def read_alike(
         left = np.flatnonzero(inside)
     found: list[Alike] = []
     tried: list[Layout] = []
-    layout = known.usual
+    layout, is_wider = known.usual, False
     while len(left) and len(tried) < _MOST_TRIES:
         if layout is None:
-            first, size = int(offsets[left[0]]), int(lengths[left[0]])
-            layout = _learned(known, read_record(buffer[first : first + size].tobytes(), plan))
+            layout, is_wider = _learned(known, _samples(buffer, offsets[left], lengths[left], plan))
         if layout is None or layout in tried:
             break
         tried.append(layout)
@@ -87,12 +88,12 @@ def read_alike(
             left = left[:0]
         elif len(part.rows):
             left = np.setdiff1d(left, part.rows, assume_unique=True)
-        if len(tried) > 1 and len(part.rows) * _FEWEST_SHARE < len(left):
+        if len(tried) > 1 and not is_wider and len(part.rows) * _FEWEST_SHARE < len(left):
             break
         layout = None
     sizes = [len(part.rows) for part in found]
     if sum(sizes) * 4 < len(offsets) - len(late):
-        known.calls_without, known.usual = _PAUSE, None
+        known.calls_without, known.usual = 0 if is_wider else _PAUSE, None
         return [], everyone
     if len(found) > 1:
         # It may have been widened meanwhile.
@@ -108,21 +109,32 @@ def _known(_: tuple[tuple[bytes, int], ...]) -> _Known:
     return _Known()
 
 
-def _learned(known: _Known, record: Record | None) -> Layout | None:
-    """Return the layout of a record: one that was met and is widened to it, or a new one."""
+def _samples(buffer: np.ndarray, offsets: np.ndarray, lengths: np.ndarray, plan: Plan) -> Iterator[Record | None]:
+    """Yield the first of some records, and a few others; None for one that has no layout."""
+    for row in range(0, len(offsets), max(1, len(offsets) // _SAMPLES)):
+        start = int(offsets[row])
+        yield read_record(buffer[start : start + int(lengths[row])].tobytes(), plan)
+
+
+def _learned(known: _Known, samples: Iterator[Record | None]) -> tuple[Layout | None, bool]:
+    """Return the layout of the first of some records, and whether it is one that was met but had to be widened."""
+    record = next(samples)
     if record is None:
-        return None
+        return None, False
     likeness = record.likeness
     met = known.layouts.get(likeness)
     if met is not None:
         wider = met.record.widened(record)
         if wider == met.record:
-            return met
+            return met, False
         record = wider
     elif len(known.layouts) >= _MOST_LAYOUTS:
         known.layouts = {}
+    for sample in samples:
+        if sample is not None and sample.likeness == likeness:
+            record = record.widened(sample)
     layout = known.layouts[likeness] = Layout.of(record)
-    return layout
+    return layout, met is not None
 
 
 def _read(buffer: np.ndarray, offsets: np.ndarray, lengths: np.ndarray, layout: Layout, rows: np.ndarray) -> Alike:

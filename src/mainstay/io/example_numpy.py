@@ -15,6 +15,8 @@ from mainstay.io.example_plan import RAGGED, Field, Outcome, Place, Plan, failur
 from mainstay.io.example_wire import MalformedError, Values, read_example
 from mainstay.io.ragged import Ragged
 
+_MOST_COPIED = 1 << 20
+
 
 @dataclass
 class _Found:
@@ -37,6 +39,7 @@ def parse_numpy(buffer: np.ndarray, spans: tuple[np.ndarray, np.ndarray], plan: 
     Raises:
         DataError: A record is malformed, or does not have what is asked for.
     """
+    buffer, spans = _with_margin(buffer, *spans)
     found, broken = _find(buffer, spans, plan)
     _judge(plan, found, broken, place, spans[1])
     return [_column(buffer, wanted, had) for wanted, had in zip(plan.fields, found, strict=True)]
@@ -95,35 +98,37 @@ def _find_one_by_one(
 def _find_in_step(
     buffer: np.ndarray, spans: tuple[np.ndarray, np.ndarray], plan: Plan
 ) -> tuple[list[_Found], int | None]:
-    padded, low = _with_margin(buffer, *spans)
-    offsets, lengths = spans[0] - low, spans[1]
-    lists = find_lists(padded, offsets, lengths, plan)
+    offsets, lengths = spans
+    lists = find_lists(buffer, offsets, lengths, plan)
     if lists.strays.all():
         return _find_one_by_one(buffer, spans, plan)
     found = []
     for number, wanted in enumerate(plan.fields):
         there = (lists.starts[number] >= 0) & ~lists.strays
         rows = slice(None) if there.all() else np.flatnonzero(there)
-        decoded = decode_lists(padded, wanted.kind, lists.starts[number][rows], lists.sizes[number][rows])
-        counts, values = decoded.counts, decoded.values
-        if wanted.kind == BYTES and low:
-            values[:, 0] += low
+        decoded = decode_lists(buffer, wanted.kind, lists.starts[number][rows], lists.sizes[number][rows])
+        counts = decoded.counts
         if len(counts) != len(offsets):
             counts = np.zeros(len(offsets), np.int64)
             counts[rows] = decoded.counts
         if not decoded.good.all():
             lists.strays[np.flatnonzero(there)[~decoded.good]] = True
-        found.append(_Found(np.where(there, wanted.kind, 0), values, counts))
+        found.append(_Found(np.where(there, wanted.kind, 0), decoded.values, counts))
     return found, _read_strays(buffer, spans, plan, np.flatnonzero(lists.strays), found)
 
 
-def _with_margin(buffer: np.ndarray, offsets: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return a buffer that goes on behind the records, a copy where they are at the end of theirs, and its place."""
+def _with_margin(
+    buffer: np.ndarray, offsets: np.ndarray, lengths: np.ndarray
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Return the records in a buffer that goes on behind them: a copy, where a small one ends with them.
+
+    Of a large one the last records are read alone.
+    """
     if len(offsets) >= FEWEST and int((offsets + lengths).max()) + MARGIN > len(buffer):
         low = int(offsets.min())
-        if len(buffer) - low <= 4 * int(lengths.sum()):
-            return np.concatenate([buffer[low:], np.zeros(MARGIN, np.uint8)]), low
-    return buffer, 0
+        if len(buffer) - low <= min(4 * int(lengths.sum()), _MOST_COPIED):
+            return np.concatenate([buffer[low:], np.zeros(MARGIN, np.uint8)]), (offsets - low, lengths)
+    return buffer, (offsets, lengths)
 
 
 def _read_strays(

@@ -22,7 +22,7 @@ _MOST_ENTRIES = 1 << 22
 takes 32 MiB whatever the number of records."""
 _AT_A_TIME = 1 << 20
 _INT64 = ctypes.c_int64
-_BEHIND = 32
+_BEHIND = 160
 """What the NumPy parser of examples may read behind the last of them."""
 
 
