@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from mainstay.core import FormatError, ModelError, masked_crc32c, message_class
-from mainstay.saved_model.bundle import DATA_FILE, INDEX_FILE, read_index, read_tensor, write_bundle
+from mainstay.saved_model.bundle import DATA_FILE, INDEX_FILE, data_file, read_index, read_tensor, write_bundle
 from mainstay.saved_model.tables import decode_table, encode_table
 
 DTYPES = ["f4", "f8", "f2", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?", "c8"]
@@ -87,3 +87,32 @@ def test_a_compressed_bundle_that_tensorflow_wrote_is_refused_saying_so(shared_d
     folder = shared_data / "saved_models" / "saved_model_half_plus_two_cpu" / "00000123"
     with pytest.raises(FormatError, match="compressed"):
         read_index((folder / INDEX_FILE).read_bytes())
+
+
+def test_data_files_are_split_between_tensors_once_they_are_too_large(tmp_path: Path) -> None:
+    tensors = {
+        name: np.full(size, index, np.uint8)
+        for index, (name, size) in enumerate(zip("abcde", (60, 70, 500, 10, 20), strict=True))
+    }
+    write_bundle(tmp_path, tensors, most=200)
+    files = [(tmp_path / data_file(shard, 3)).read_bytes() for shard in range(3)]
+    assert [len(content) for content in files] == [134, 500, 84]
+    entry_class = message_class("tensorflow.BundleEntryProto")
+    table = decode_table((tmp_path / INDEX_FILE).read_bytes())
+    assert message_class("tensorflow.BundleHeaderProto").FromString(table.pop(b"")).num_shards == 3
+    for name, raw in table.items():
+        entry = entry_class.FromString(raw)
+        assert files[entry.shard_id][entry.offset : entry.offset + entry.size] == tensors[name.decode()].tobytes()
+
+
+@pytest.mark.parametrize("text", [b"", b"x" * 127, b"y" * 300])
+def test_a_string_lies_among_the_numbers_as_tensorflow_has_it(tmp_path: Path, text: bytes) -> None:
+    write_bundle(tmp_path, {"w": np.ones(3, np.float32)}, strings={"graph": text})
+    raw = decode_table((tmp_path / INDEX_FILE).read_bytes())[b"graph"]
+    entry = message_class("tensorflow.BundleEntryProto").FromString(raw)
+    data = (tmp_path / DATA_FILE).read_bytes()[entry.offset : entry.offset + entry.size]
+    length = len(text).to_bytes(4, "little")
+    check = masked_crc32c(length).to_bytes(4, "little")
+    assert data.endswith(check + text)
+    assert (entry.dtype, entry.crc32c) == (7, masked_crc32c(length + check + text))
+    assert len(data) == entry.size == len(text) + 4 + (1 if len(text) < 128 else 2)

@@ -1,26 +1,30 @@
-"""TensorBundle, TensorFlow's checkpoint format: named arrays in one data file that is mapped, never copied.
+"""TensorBundle, TensorFlow's checkpoint format: named arrays in data files that are mapped, never copied.
 
 `variables.index` is a table (see `tables`) of a header under the empty key and a `tensorflow.BundleEntryProto`
-under each name; `variables.data-00000-of-00001` holds the arrays, little-endian, row by row. TensorFlow allows any
-offset; ours are multiples of 64 bytes, so that XLA uses a mapped array where it lies.
+under each name; `variables.data-00000-of-00001` and further ones hold the arrays, little-endian, row by row.
+TensorFlow allows any offset; ours are multiples of 64 bytes, so that XLA uses a mapped array where it lies.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import ml_dtypes
 import numpy as np
 
 from mainstay.core import FormatError, ModelError, masked_crc32c, message_class
-from mainstay.saved_model.tables import decode_table, encode_table
+from mainstay.saved_model.tables import decode_table, encode_table, encode_varint
 
 INDEX_FILE = "variables/variables.index"
 DATA_FILE = "variables/variables.data-00000-of-00001"
+
+MOST_SHARD_BYTES = 1 << 31
+"""How large a data file may become before another one is begun."""
 
 _ALIGNMENT = 64
 _PRODUCER = 1
@@ -68,43 +72,109 @@ class TensorEntry:
     size: int
 
 
-def write_bundle(folder: Path, tensors: Mapping[str, np.ndarray[Any, Any]]) -> None:
-    """Write `tensors` to the two files of a bundle under `folder`.
+def data_file(shard: int, shards: int) -> str:
+    """Return the path of one of the data files of a bundle."""
+    return f"variables/variables.data-{shard:05}-of-{shards:05}"
+
+
+def write_bundle(
+    folder: Path,
+    tensors: Mapping[str, np.ndarray[Any, Any]],
+    *,
+    strings: Mapping[str, bytes] | None = None,
+    most: int = MOST_SHARD_BYTES,
+) -> None:
+    """Write `tensors` to the files of a bundle under `folder`.
+
+    Args:
+        folder: The artifact.
+        tensors: Arrays of numbers by name.
+        strings: Single strings by name.
+        most: How large a data file may become before another one is begun; a tensor is never split.
 
     Raises:
         ModelError: A tensor has a dtype that a bundle cannot hold.
         OSError: The file system refused.
     """
-    entry_class = message_class("tensorflow.BundleEntryProto")
-    header = message_class("tensorflow.BundleHeaderProto")(num_shards=1)
+    contents = {name: _stored_array(name, array) for name, array in tensors.items()}
+    contents |= {name: _stored_string(text) for name, text in (strings or {}).items()}
+    names = sorted(contents, key=str.encode)
+    shards = _shards([len(contents[name].data) for name in names], most)
+    header = message_class("tensorflow.BundleHeaderProto")(num_shards=shards[-1] + 1 if shards else 1)
     header.version.producer = _PRODUCER
     items = [(b"", header.SerializeToString())]
-    (folder / DATA_FILE).parent.mkdir(parents=True, exist_ok=True)
-    with open(folder / DATA_FILE, "xb") as file:
-        for name in sorted(tensors, key=str.encode):
-            array = np.asarray(tensors[name])
-            if array.dtype not in _NUMBERS:
-                raise ModelError(
-                    "a weight has a dtype that cannot be saved",
-                    where=name,
-                    expected=", ".join(str(dtype) for dtype in _NUMBERS),
-                    received=array.dtype,
-                )
-            file.write(b"\0" * (-file.tell() % _ALIGNMENT))
-            data = (
-                memoryview(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data)
-                if array.size
-                else memoryview(b"")
-            )
-            entry = entry_class(dtype=_NUMBERS[array.dtype], offset=file.tell(), size=len(data))
-            entry.crc32c = masked_crc32c(data)
-            entry.shape.SetInParent()
-            for length in array.shape:
-                entry.shape.dim.add(size=length)
-            file.write(data)
-            items.append((name.encode(), entry.SerializeToString()))
+    (folder / INDEX_FILE).parent.mkdir(parents=True, exist_ok=True)
+    for shard in range(header.num_shards):
+        with open(folder / data_file(shard, header.num_shards), "xb") as file:
+            for name in (name for name, place in zip(names, shards, strict=True) if place == shard):
+                items.append((name.encode(), _write_tensor(file, contents[name], shard)))
     with open(folder / INDEX_FILE, "xb") as file:
         file.write(encode_table(items))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A tensor as it is stored.
+
+    Args:
+        number: TensorFlow's number of its dtype.
+        shape: Its shape.
+        data: Its bytes.
+        checked: What its checksum is of, where that is not `data`.
+    """
+
+    number: int
+    shape: tuple[int, ...]
+    data: memoryview
+    checked: bytes | None = None
+
+
+def _stored_array(name: str, value: Any) -> _Stored:
+    array = np.asarray(value)
+    if array.dtype not in _NUMBERS:
+        raise ModelError(
+            "a weight has a dtype that cannot be saved",
+            where=name,
+            expected=", ".join(str(dtype) for dtype in _NUMBERS),
+            received=array.dtype,
+        )
+    data = np.ascontiguousarray(array).view(np.uint8).reshape(-1).data if array.size else b""
+    return _Stored(_NUMBERS[array.dtype], array.shape, memoryview(data))
+
+
+def _stored_string(text: bytes) -> _Stored:
+    """Return a string as TensorFlow stores it: its length, a checksum of that, and its bytes."""
+    length = struct.pack("<I", len(text))
+    checksum = struct.pack("<I", masked_crc32c(length))
+    data = encode_varint(len(text)) + checksum + text
+    return _Stored(_STRING, (), memoryview(data), length + checksum + text)
+
+
+def _shards(sizes: Sequence[int], most: int) -> list[int]:
+    """Return the number of the data file that each tensor goes to, so that none but a single tensor is too large."""
+    places: list[int] = []
+    shard = filled = 0
+    for size in sizes:
+        start = -(-filled // _ALIGNMENT) * _ALIGNMENT
+        if filled and start + size > most:
+            shard, start = shard + 1, 0
+        places.append(shard)
+        filled = start + size
+    return places
+
+
+def _write_tensor(file: IO[bytes], stored: _Stored, shard: int) -> bytes:
+    """Write a tensor at an aligned place and return its entry in the index."""
+    file.write(b"\0" * (-file.tell() % _ALIGNMENT))
+    entry = message_class("tensorflow.BundleEntryProto")(
+        dtype=stored.number, shard_id=shard, offset=file.tell(), size=len(stored.data)
+    )
+    entry.crc32c = masked_crc32c(stored.data if stored.checked is None else stored.checked)
+    entry.shape.SetInParent()
+    for length in stored.shape:
+        entry.shape.dim.add(size=length)
+    file.write(stored.data)
+    return bytes(entry.SerializeToString())
 
 
 def read_index(index: bytes) -> dict[str, TensorEntry]:
