@@ -11,7 +11,7 @@ from mainstay.core import message_class
 from mainstay.saved_model.graph_writing.captures import Resource
 from mainstay.saved_model.graph_writing.checkpointing import Variable, restore_function, save_function
 from mainstay.saved_model.graph_writing.functions import FunctionBuilder, Library, Ref
-from mainstay.saved_model.graph_writing.lookup_tables import TableForm, fill_table
+from mainstay.saved_model.graph_writing.lookup_tables import TableForm, fill_table, misread
 from mainstay.saved_model.graph_writing.main_graph import MainGraph
 from mainstay.saved_model.graph_writing.object_graph import ObjectGraph
 from mainstay.saved_model.graphs.dtypes import Kind
@@ -26,6 +26,7 @@ class ModelGraph:
         assets: The content of the files that tables are filled from, by name.
 
     Attributes:
+        assets: The same.
         graph: The main graph.
         library: The functions.
         objects: The objects.
@@ -37,7 +38,7 @@ class ModelGraph:
         self.library = Library()
         self.objects = ObjectGraph()
         self.variables: dict[str, Variable] = {}
-        self._contents = assets
+        self.assets = assets
         self._assets: dict[str, Resource] = {}
         self._tables: dict[TableForm, Resource] = {}
 
@@ -56,8 +57,14 @@ class ModelGraph:
             self._assets[name] = Resource(self.objects.asset(name, index), path)
         return self._assets[name]
 
-    def table(self, form: TableForm) -> Resource:
-        """Return a lookup table, which is filled before the first request."""
+    def table(self, asset: str, *, by_token: bool) -> Resource:
+        """Return a lookup table, which is filled before the first request.
+
+        Args:
+            asset: The file whose lines are its tokens.
+            by_token: Whether it gives the position of a token; else it gives the token at a position.
+        """
+        form = TableForm(asset, by_token, inline=misread(self.assets[asset]))
         if form not in self._tables:
             name = f"table_{len(self._tables)}"
             attrs = {"shared_name": name, "use_node_name_sharing": True}
@@ -76,7 +83,7 @@ class ModelGraph:
         fill = FunctionBuilder(self.library.unique("fill_table"))
         file = None if form.inline else self.asset(form.asset)
         paths = [] if file is None else [fill.argument("path", "string", ())]
-        fill_table(fill, fill.argument("table", "resource", ()), form, self._contents[form.asset], *paths)
+        fill_table(fill, fill.argument("table", "resource", ()), form, self.assets[form.asset], *paths)
         done = self.library.add(fill.finish({"done": fill.constant(np.int32(1))}))
         number = self.objects.resource(name)
         held = [file] if file is not None else []
