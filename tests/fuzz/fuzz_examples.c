@@ -68,7 +68,7 @@ static int64_t parse(const uint8_t *buffer, const int64_t *offsets, const int64_
     for (;;) {
         int32_t table[16] = {0};
         int64_t outcome =
-            mainstay_parse_examples(buffer, offsets, lengths, first, records, features, FIELDS, table, 16, report);
+            mainstay_parse_examples(buffer, size, offsets, lengths, first, records, features, FIELDS, table, 16, report);
         if (outcome != PARSE_ROOM) {
             CHECK(outcome == PARSE_DONE || (report[0] >= first && report[0] < records));
             return outcome;

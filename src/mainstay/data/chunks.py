@@ -11,6 +11,7 @@ import numpy as np
 from mainstay.data import columns as _columns
 from mainstay.data.columns import Array, Column
 from mainstay.data.structures import Structure, flatten, pack, skeleton_of
+from mainstay.io import Spans
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,9 +108,15 @@ class Chunk:
         if not self.columns:
             yield from (pack(self.skeleton, []) for _ in range(self.length))
             return
-        flat_tuple = type(self.skeleton) is tuple and self.skeleton == tuple(range(len(self.columns)))
-        for leaves in zip(*map(_columns.rows, self.columns), strict=True):
-            yield leaves if flat_tuple else pack(self.skeleton, leaves)
+        skeleton, columns = self.skeleton, list(map(_columns.rows, self.columns))
+        if type(skeleton) is dict and all(type(place) is int for place in skeleton.values()):
+            keys = tuple(skeleton)
+            for leaves in zip(*[columns[place] for place in skeleton.values()], strict=True):
+                yield dict(zip(keys, leaves, strict=True))
+            return
+        flat_tuple = type(skeleton) is tuple and skeleton == tuple(range(len(columns)))
+        for leaves in zip(*columns, strict=True):
+            yield leaves if flat_tuple else pack(skeleton, leaves)
 
     def with_columns(self, structure: Structure) -> Chunk:
         """Return a chunk of other columns for the same elements."""
@@ -126,7 +133,7 @@ class Chunk:
 
     def plain(self) -> Chunk:
         """Return the chunk with columns that everybody knows; see `columns.plain`."""
-        if not any(isinstance(column, _columns.Texts) for column in self.columns):
+        if not any(isinstance(column, (_columns.Texts, Spans)) for column in self.columns):
             return self
         return Chunk(self.skeleton, tuple(map(_columns.plain, self.columns)), self.length, self.origin)
 

@@ -3,7 +3,7 @@
 A column is one of four things. All have the elements along one leading axis.
 
 - a NumPy array ``[n, ...]``: numbers and booleans of one shape; of bytes objects (dtype object) after batching strings;
-- an Arrow array of `binary` or `large_binary`: one string per element;
+- an Arrow array of `binary` or `large_binary`: one string per element, or `Spans` where only functions see it;
 - a `Ragged`: a list of any length per element;
 - a `Loose`: elements of different shapes, such as images before they are resized.
 """
@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from mainstay.core import DataError
-from mainstay.io import Ragged
+from mainstay.io import Ragged, Spans, to_objects
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -59,11 +59,11 @@ class Texts:
     """Batches of strings that are no Python objects yet: they exist between `batch` and the functions right behind it.
 
     Args:
-        values: All strings, one batch after the other.
+        values: All strings, one batch after the other: an Arrow array or `Spans`.
         size: How many make a batch.
     """
 
-    values: pa.Array
+    values: Any
     size: int
 
     def __len__(self) -> int:
@@ -94,6 +94,8 @@ def take(column: Column, indices: Array) -> Column:
         return column.take(pa.array(indices))
     if isinstance(column, Loose):
         return Loose([column.rows[index] for index in indices])
+    if isinstance(column, Spans):
+        return Spans(column.data, column.offsets[indices], column.lengths[indices])
     starts, ends = column.splits[:-1][indices], column.splits[1:][indices]
     lengths = ends - starts
     splits = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
@@ -120,6 +122,10 @@ def join(columns: Sequence[Column]) -> Column:
         if len({column.shape[1:] for column in columns}) == 1:
             return np.concatenate(columns)
         return Loose([item for column in columns for item in rows(column)])
+    if all(isinstance(column, Spans) and column.data is columns[0].data for column in columns):
+        places = ([column.offsets for column in columns], [column.lengths for column in columns])
+        return Spans(columns[0].data, *map(np.concatenate, places))
+    columns = [column.gathered() if isinstance(column, Spans) else column for column in columns]
     if all(map(_holds_strings, columns)):
         return _join_strings([as_binary(column) for column in columns])
     if all(isinstance(column, Ragged) for column in columns):
@@ -183,16 +189,20 @@ def strings(values: Iterable[Any]) -> pa.Array:
 
 def row(column: Column, index: int) -> Any:
     """Return one element: an array, a NumPy scalar, bytes, or the `Ragged` of a batch."""
-    if isinstance(column, pa.Array):
-        return column[index].as_py()
+    if isinstance(column, (pa.Array, Spans)):
+        return plain(cut(column, index, index + 1))[0].as_py()
     return column.rows[index] if isinstance(column, Loose) else column[index]
 
 
 def rows(column: Column) -> list[Any]:
     """Return all elements; see `row`."""
-    if isinstance(column, pa.Array):
-        items: list[Any] = column.to_pylist()
+    if isinstance(column, (pa.Array, Spans)):
+        items: list[Any] = plain(column).to_pylist()
         return items
+    if isinstance(column, np.ndarray) and column.ndim > 1:
+        # Of a class of its own, an array would be asked for each of its rows in Python.
+        arrays, kind = list(column.view(np.ndarray)), type(column)
+        return arrays if kind is np.ndarray else [array.view(kind) for array in arrays]
     return list(column.rows) if isinstance(column, Loose) else [column[index] for index in range(len(column))]
 
 
@@ -261,7 +271,7 @@ def read_only(column: Column) -> Any:
 
 def kind_of(column: Column) -> str:
     """Return what a column holds, for messages."""
-    if isinstance(column, pa.Array):
+    if isinstance(column, (pa.Array, Spans)):
         return "strings"
     if isinstance(column, Ragged):
         return "lists"
@@ -269,7 +279,9 @@ def kind_of(column: Column) -> str:
 
 
 def plain(column: Column) -> Column:
-    """Return a column that everybody knows: batches of strings become ``[n, size]`` bytes objects."""
+    """Return a column that everybody knows: batches of strings become ``[n, size]`` bytes objects, `Spans` an array."""
+    if isinstance(column, Spans):
+        return column.gathered()
     return group(column.values, column.size) if isinstance(column, Texts) else column
 
 
@@ -282,10 +294,8 @@ def group(column: Column, size: int) -> Column:
     count = len(column) // size
     if isinstance(column, np.ndarray):
         return column.reshape(count, size, *column.shape[1:])
-    if isinstance(column, pa.Array):
-        items = np.empty(len(column), object)
-        items[:] = column.to_pylist()
-        return items.reshape(count, size)
+    if isinstance(column, (pa.Array, Spans)):
+        return to_objects(plain(column)).reshape(count, size)
     if isinstance(column, Ragged):
         return Loose([column[start : start + size] for start in range(0, len(column), size)])
     return Loose([_stack_alike(column.rows[start : start + size]) for start in range(0, len(column), size)])

@@ -137,10 +137,19 @@ def _in_bundles(bundles: Array, seed: int) -> Array:
 
 @dataclass(frozen=True)
 class StreamFeed(Feed):
-    """What a source gives in its own order; its state is the source's."""
+    """What a source gives in its own order; its state is the source's.
+
+    Args:
+        source: The source.
+        rows: How many elements are wanted at a time.
+        batch: Multiples of how many are preferred.
+        keeps_texts: Whether strings stay where they lie, as only functions see them.
+    """
 
     source: Stream
     rows: int
+    batch: int = 1
+    keeps_texts: bool = False
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -149,11 +158,11 @@ class StreamFeed(Feed):
 
     def run(self, state: State, epoch: Epoch) -> Iterator[tuple[Any, State]]:
         """Yield what the source reads, not yet decoded."""
-        return self.source.run(state, epoch, self.rows)
+        return self.source.run_in_batches(state, epoch, self.rows, self.batch)
 
     def load(self, address: Any) -> Chunk:
         """Return the elements in what the source read."""
-        return self.source.load(address)
+        return self.source.load_in_place(address) if self.keeps_texts else self.source.load(address)
 
 
 @dataclass(frozen=True)

@@ -134,26 +134,35 @@ class Planner:
         seeds: The seeds that a state asks for, by the operation's place in the plan; see `seeded`.
         batch_rows: How many elements the next batch takes; 0 where there is none. Chunks are multiples of it.
         probe: Puts something that measures around every finished stage; None where nothing is measured.
+        keeps_texts: Whether only functions see what is lowered next: strings then may stay where they lie, as
+            `columns.Texts` and `Spans`.
     """
 
     engine: Engine
     seeds: Mapping[int, int] = field(default_factory=dict)
     batch_rows: int = 0
     probe: Probe | None = None
+    keeps_texts: bool = False
 
-    def lower(self, operation: Operation) -> Lowered:
-        """Return the stage of an operation, which may still grow."""
-        return operation.lower(self)
+    def lower(self, operation: Operation, *, keeps_texts: bool = False) -> Lowered:
+        """Return the stage of an operation, which may still grow.
 
-    def node(self, operation: Operation, *, batch_rows: int | None = None) -> Node:
+        Args:
+            operation: The operation.
+            keeps_texts: Whether only functions see its elements.
+        """
+        return operation.lower(self if self.keeps_texts == keeps_texts else replace(self, keeps_texts=keeps_texts))
+
+    def node(self, operation: Operation, *, batch_rows: int | None = None, keeps_texts: bool = False) -> Node:
         """Return the finished stage of an operation.
 
         Args:
             operation: The operation.
             batch_rows: How many of its elements are used at a time; None where the planner's stands.
+            keeps_texts: Whether only functions see its elements.
         """
         planner = self if batch_rows is None else replace(self, batch_rows=batch_rows)
-        node = planner.finish(planner.lower(operation))
+        node = planner.finish(planner.lower(operation, keeps_texts=keeps_texts))
         return node if self.probe is None else self.probe(operation, node)
 
     def finish(self, lowered: Lowered) -> Node:
@@ -178,7 +187,8 @@ class Planner:
             feed = replace(feed, rows=self._chunk_rows(feed.source.row_bytes, pipe.functions))
         elif isinstance(feed, StreamFeed) and not feed.rows:
             is_columnar = feed.source.is_columnar and not any(f.is_row_bound for f in pipe.functions)
-            feed = replace(feed, rows=_MOST_ROWS if is_columnar else self.batch_rows or _ROW_BOUND_ROWS)
+            rows = _MOST_ROWS if is_columnar else self.batch_rows or _ROW_BOUND_ROWS
+            feed = replace(feed, rows=rows, batch=max(1, self.batch_rows))
         return replace(pipe, feed=feed)
 
     def stage(self, task: Task, calls: int | None, *, in_order: bool) -> Node:

@@ -2,7 +2,7 @@
 
 from mainstay.io import train
 from mainstay.io.arrow_files import ArrowFile, ArrowWriter
-from mainstay.io.binary_columns import binary_from_parts, binary_parts
+from mainstay.io.binary_columns import binary_from_parts, binary_parts, to_objects
 from mainstay.io.byte_streams import ByteStream, Codec, codec_by_suffix, codec_of
 from mainstay.io.csv_file import Block as CsvBlock
 from mainstay.io.csv_file import CsvFile, line_at, open_csv
@@ -47,6 +47,7 @@ from mainstay.io.record_reading import RecordBlock, read_record_blocks
 from mainstay.io.record_scan import check_records
 from mainstay.io.row_hash import ROW_HASH_VERSION, hash_rows
 from mainstay.io.sequence_examples import parse_sequence_example, parse_single_sequence_example
+from mainstay.io.spans import Spans
 from mainstay.io.staging import HostFunction, Stage, current_stage, host_function, staged_calls
 from mainstay.io.table import Sink, Table, check_columns, first_failure
 from mainstay.io.text_lines import LineBlock, line_number, read_line_blocks
@@ -74,6 +75,7 @@ __all__ = [
     "RecordBlock",
     "RecordIndex",
     "Sink",
+    "Spans",
     "SparseFeature",
     "Stage",
     "TFRecordOptions",
@@ -126,6 +128,7 @@ __all__ = [
     "resize_images",
     "serialize_examples",
     "staged_calls",
+    "to_objects",
     "train",
     "unquote_csv",
     "write_file",

@@ -123,6 +123,5 @@ def to_objects(column: Any) -> np.ndarray:
     >>> to_objects(binary_column(["a", b"b"])).tolist()
     [b'a', b'b']
     """
-    objects = np.empty(len(column), object)
-    objects[:] = column.to_pylist()
+    objects: np.ndarray = column.to_numpy(zero_copy_only=False)
     return objects

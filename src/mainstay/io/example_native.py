@@ -23,7 +23,7 @@ _NAME, _NAME_SIZE, _KIND, _WIDTH, _VALUES, _ROOM, _SPLITS, _SEEN, _USED, _ROW, _
 
 def native_parser() -> Callable[..., int] | None:
     """Return the C function that parses, or None where NumPy is to serve."""
-    kinds = (ADDRESS, ADDRESS, ADDRESS, _INT64, _INT64, ADDRESS, _INT64, ADDRESS, _INT64, ADDRESS)
+    kinds = (ADDRESS, _INT64, ADDRESS, ADDRESS, _INT64, _INT64, ADDRESS, _INT64, ADDRESS, _INT64, ADDRESS)
     return native_function("mainstay_parse_examples", _INT64, *kinds)
 
 
@@ -120,7 +120,7 @@ def _run(
     table[:, _SEEN] = [0 if array is None else address_of(array) for array in filled.seen]
     slots = 1 << (2 * len(fields)).bit_length()
     report, first = np.zeros(4, np.int64), 0
-    where = address_of(buffer), address_of(offsets), address_of(lengths)
+    where = address_of(buffer), len(buffer), address_of(offsets), address_of(lengths)
     while True:
         hashes = np.zeros(slots, np.int32)
         asked = address_of(table), len(fields), address_of(hashes), slots

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from mainstay.io.example_features import FixedLenSequenceFeature, RaggedFeature
 from mainstay.io.example_native import native_parser, parse_native, parse_one_native
 from mainstay.io.example_numpy import parse_numpy
 from mainstay.io.example_plan import Place, Plan, plan_examples
+from mainstay.io.spans import Spans
 from mainstay.io.staging import host_function
 
 
@@ -23,27 +25,60 @@ def sequences_in(_: Any, features: Any) -> frozenset[str]:
     return frozenset(name for name, spec in specs.items() if isinstance(spec, FixedLenSequenceFeature))
 
 
-def _each_alone(features: Any) -> Any:
-    """Return specifications under which many records give what each gives alone: sequences are not padded.
+@dataclass(frozen=True)
+class _Known:
+    """A plan, and the specifications that it was made of: as long as they are kept, no others have their identities."""
+
+    specs: tuple[Any, ...]
+    plan: Plan
+
+
+_MOST_KNOWN = 64
+_known: dict[tuple[Any, ...], _Known] = {}
+
+
+def _plan_of(features: Any, *, each_alone: bool = False) -> Plan:
+    """Return the plan of specifications, which are values: those that were seen lately are not worked out again.
+
+    Args:
+        features: The specifications, or their plan.
+        each_alone: Whether many records are to give what each gives alone: sequences are not padded.
 
     Raises:
-        TypeError: There are none: sequences of rows, or of records that must have them, are parsed one by one.
+        TypeError: Sequences of rows, or of records that must have them, are parsed one by one.
     """
+    if not isinstance(features, dict):
+        is_ready = isinstance(features, Plan) and not (each_alone and sequences_in(None, features))
+        return features if is_ready else _planned(features, each_alone=each_alone)
+    specs = tuple(features.values())
+    key = (each_alone, *features, *map(id, specs))
+    found = _known.get(key)
+    if found is None:
+        found = _Known(specs, _planned(features, each_alone=each_alone))
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[key] = found
+    return found.plan
+
+
+def _planned(features: Any, *, each_alone: bool) -> Plan:
+    if not each_alone:
+        return plan_examples(features)
     specs = features.features if isinstance(features, Plan) else features
     sequences = {name: spec for name, spec in specs.items() if isinstance(spec, FixedLenSequenceFeature)}
-    if not sequences:
-        return features
     if any(spec.shape or not spec.allow_missing for spec in sequences.values()):
         raise TypeError("sequences of rows are as long as those of their own record")
-    return {**specs, **{name: RaggedFeature(spec.dtype, value_key=name) for name, spec in sequences.items()}}
+    return plan_examples(
+        {**specs, **{name: RaggedFeature(spec.dtype, value_key=name) for name, spec in sequences.items()}}
+    )
 
 
-@host_function(is_columnar=True, open_results=sequences_in)
+@host_function(is_columnar=True, takes_spans=True, open_results=sequences_in)
 def parse_example(serialized: Any, features: Mapping[str, Any] | Plan) -> dict[str, Any]:
     """Parse many serialized tf.Examples into one column for each feature.
 
     Args:
-        serialized: The examples: a list or a one-dimensional array of ``bytes``, or an Arrow array of bytes.
+        serialized: The examples: a list or a one-dimensional array of ``bytes``, an Arrow array of bytes, or `Spans`.
         features: A specification for each column, or what `plan_examples` made of them.
 
     Returns:
@@ -63,7 +98,9 @@ def parse_example(serialized: Any, features: Mapping[str, Any] | Plan) -> dict[s
     >>> parse_example(records, {"age": FixedLenFeature((), "int64")})
     {'age': array([31, 64])}
     """
-    plan = features if isinstance(features, Plan) else plan_examples(features)
+    plan = _plan_of(features)
+    if isinstance(serialized, Spans):
+        return parse_records(serialized.data, serialized.offsets, serialized.lengths, plan)
     if isinstance(serialized, bytes | bytearray | memoryview | str):
         raise ArgumentError(
             "one record is not a column of records", where="serialized", fix="call parse_single_example for it"
@@ -76,7 +113,9 @@ def parse_example(serialized: Any, features: Mapping[str, Any] | Plan) -> dict[s
     return parse_records(data, starts[:-1], np.diff(starts), plan)
 
 
-@host_function(many=lambda serialized, features: parse_example(serialized, _each_alone(features)))
+@host_function(
+    many=lambda serialized, features: parse_example(serialized, _plan_of(features, each_alone=True)), takes_spans=True
+)
 def parse_single_example(serialized: Any, features: Mapping[str, Any] | Plan) -> dict[str, Any]:
     """Parse one serialized tf.Example.
 
@@ -92,7 +131,7 @@ def parse_single_example(serialized: Any, features: Mapping[str, Any] | Plan) ->
         ArgumentError: A specification is wrong.
         DataError: The record is malformed or does not have what is asked for.
     """
-    plan = features if isinstance(features, Plan) else plan_examples(features)
+    plan = _plan_of(features)
     data = np.frombuffer(serialized, np.uint8)
     parse = native_parser()
     if parse is None:

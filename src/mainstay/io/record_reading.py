@@ -22,6 +22,8 @@ MAX_RECORD_BYTES = 1 << 30
 BLOCK_BYTES = 1 << 20
 """How much is read at a time."""
 
+_FEWEST_BATCHES = 4
+
 
 @dataclass(frozen=True, eq=False)
 class RecordBlock:
@@ -110,7 +112,13 @@ def place_of(path: Path, number: int, position: int) -> str:
 
 
 def read_record_blocks(
-    path: Path, codec: Codec | None = None, *, start: int = 0, number: int = 0, block_bytes: int = BLOCK_BYTES
+    path: Path,
+    codec: Codec | None = None,
+    *,
+    start: int = 0,
+    number: int = 0,
+    block_bytes: int = BLOCK_BYTES,
+    batch: int = 1,
 ) -> Iterator[RecordBlock]:
     """Yield the records of a file; their contents are not yet compared with their checksums.
 
@@ -120,6 +128,7 @@ def read_record_blocks(
         start: Where to begin, in bytes of the decompressed file: where a frame begins.
         number: The number of the record there.
         block_bytes: How much to read at a time; a record that is longer is read whole.
+        batch: Multiples of how many records are wanted: a block of several such ends with one, but for the last.
 
     Raises:
         DataError: A length does not match its checksum, or the file ends inside a record; what comes before has been
@@ -143,6 +152,9 @@ def read_record_blocks(
             has_ended = filled < len(buffer)
             buffer = buffer[:filled]
             offsets, lengths, end = scan_records(buffer)
+            more = len(offsets) % batch
+            if more and not has_ended and len(offsets) >= _FEWEST_BATCHES * batch:
+                offsets, lengths, end = offsets[:-more], lengths[:-more], int(offsets[-more]) - HEAD_BYTES
             if len(offsets):
                 yield RecordBlock(path, number, position, buffer, offsets, lengths)
             number, position, rest = number + len(offsets), position + end, buffer[end:]

@@ -29,6 +29,7 @@ class HostFunction:
         varies: Whether the results for two elements differ in shape, as images do.
         is_slow: Whether an element takes so long, or so much memory, that only few are taken at a time.
         takes_rows: Whether strings that come in batches are handed to `many` row by row; else as they are.
+        takes_spans: Whether `many` takes `Spans` as well, and reads strings where they lie.
         open_results: Takes what `one` takes, and names the results whose first axis behind that of the elements has
             another length in each batch; None where there are none.
     """
@@ -39,6 +40,7 @@ class HostFunction:
     varies: bool = False
     is_slow: bool = False
     takes_rows: bool = True
+    takes_spans: bool = False
     open_results: Callable[..., frozenset[str]] | None = None
 
 
@@ -73,6 +75,7 @@ def host_function(
     varies: bool = False,
     is_slow: bool = False,
     is_columnar: bool = False,
+    takes_spans: bool = False,
     open_results: Callable[..., frozenset[str]] | None = None,
 ) -> Callable[[Function], Function]:
     """Return a decorator for a function of one element; see `HostFunction`.
@@ -82,6 +85,7 @@ def host_function(
         varies: Whether the results for two elements differ in shape.
         is_slow: Whether only few elements are to be taken at a time.
         is_columnar: Whether it is its own form for many.
+        takes_spans: Whether its form for many takes `Spans` as well as Arrow arrays.
         open_results: Names the results whose first axis behind that of the elements has another length in each batch.
     """
 
@@ -89,7 +93,13 @@ def host_function(
         """Return the function, which stages its calls where a stage is set."""
         form = function if is_columnar else many
         described = HostFunction(
-            function.__name__, function, form, varies=varies, is_slow=is_slow, open_results=open_results
+            function.__name__,
+            function,
+            form,
+            varies=varies,
+            is_slow=is_slow,
+            takes_spans=takes_spans,
+            open_results=open_results,
         )
 
         @functools.wraps(function)

@@ -14,6 +14,18 @@ enum { VARINT = 0, FIXED64 = 1, SIZED = 2, GROUP = 3, GROUP_END = 4, FIXED32 = 5
 
 typedef const uint8_t *cursor;
 
+static inline uint64_t load_u64(cursor p) {
+    uint64_t word;
+    memcpy(&word, p, 8);
+    return word;
+}
+
+static inline uint32_t load_u32(cursor p) {
+    uint32_t word;
+    memcpy(&word, p, 4);
+    return word;
+}
+
 /* Each reader returns the place behind what it read, or 0. */
 static cursor read_long_varint(cursor p, cursor end, int most, uint64_t *value) {
     uint64_t result = 0;
@@ -188,40 +200,113 @@ static cursor read_feature(cursor p, cursor end, sink *s) {
     return p;
 }
 
-static uint64_t hash_name(const uint8_t *name, int64_t size) {
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (int64_t i = 0; i < size; i++) hash = (hash ^ name[i]) * 0x100000001b3u;
-    return hash ^ hash >> 29;
+/* A name of less than eight bytes as a number that no other name of that size has. */
+static inline uint64_t short_name(const uint8_t *name, int64_t size) {
+    if (size >= 4) return load_u32(name) | (uint64_t)load_u32(name + size - 4) << 32;
+    return size ? name[0] | (uint64_t)name[size / 2] << 8 | (uint64_t)name[size - 1] << 16 : 0;
+}
+
+static inline uint64_t hash_name(const uint8_t *name, int64_t size) {
+    const uint64_t factor = 0x9e3779b97f4a7c15u;
+    uint64_t hash = (uint64_t)size * factor;
+    for (int64_t i = 0; i < size - 8; i += 8) hash = (hash ^ hash >> 32 ^ load_u64(name + i)) * factor;
+    hash = (hash ^ hash >> 32 ^ (size < 8 ? short_name(name, size) : load_u64(name + size - 8))) * factor;
+    return hash ^ hash >> 32;
 }
 
 typedef struct {
     cursor buffer;
+    cursor last_word; /* up to here, eight bytes can be read */
     example_feature *features;
     int64_t num_features, slots;
     const int32_t *table;
     int64_t first;  /* the feature that began the last record */
     int64_t *guess; /* where the number of the feature that probably comes next is kept */
     int64_t row;
+    int64_t usual;  /* how many features the record at hand had in the usual form */
+    int is_unusual; /* whether it had one in another form */
+    int has_more;   /* whether there is something to be written down for a record beside its values */
 } parser;
 
 static inline int is_named(const example_feature *f, const uint8_t *key, int64_t size) {
-    return f->name_size == size && !memcmp(f->name, key, (size_t)size);
+    if (f->name_size != size) return 0;
+    if (size < 8) return short_name(f->name, size) == short_name(key, size);
+    for (int64_t i = 0; i < size - 8; i += 8)
+        if (load_u64(f->name + i) != load_u64(key + i)) return 0;
+    return load_u64(f->name + size - 8) == load_u64(key + size - 8);
 }
 
 /* Records that one writer wrote have their features in one order: the last record's order is tried before the table. */
-static inline example_feature *find_feature(parser *s, const uint8_t *key, int64_t size) {
-    int64_t index = *s->guess;
-    if (UNLIKELY(!is_named(s->features + index, key, size))) {
-        uint64_t slot = hash_name(key, size);
-        for (;; slot++) {
-            index = s->table[slot & (uint64_t)(s->slots - 1)] - 1;
-            if (index < 0) return 0;
-            if (is_named(s->features + index, key, size)) break;
-        }
-        *s->guess = index;
+static inline example_feature *find_feature(const parser *s, const uint8_t *key, int64_t size) {
+    example_feature *f = s->features + *s->guess;
+    if (LIKELY(is_named(f, key, size))) return f;
+    for (uint64_t slot = hash_name(key, size);; slot++) {
+        int64_t index = s->table[slot & (uint64_t)(s->slots - 1)] - 1;
+        if (index < 0) return 0;
+        if (is_named(s->features + index, key, size)) return s->features + index;
     }
-    s->guess = &s->features[index].next;
-    return s->features + index;
+}
+
+static inline void note_order(parser *s, example_feature *f) {
+    *s->guess = f - s->features;
+    s->guess = &f->next;
+}
+
+/* The varint that is the first `size` bytes of a word, one to eight of them; all but the last have their high bit set. */
+static inline uint64_t short_varint(uint64_t word, uint32_t size) {
+    word &= ~(uint64_t)0 >> (64 - 8 * size);
+    word = (word & 0x007f007f007f007fu) | (word & 0x7f007f007f007f00u) >> 1;
+    word = (word & 0x00003fff00003fffu) | (word & 0x3fff00003fff0000u) >> 2;
+    return (word & 0x0fffffffu) | (word & 0x0fffffff00000000u) >> 4;
+}
+
+/* Reads an entry in the form that almost all have: a key and one list of the kind that is wanted, packed, with one
+   number or one string or the right number of floats, and less than 128 bytes in all. Returns the place behind it. It
+   returns 0, and has changed nothing, where the entry is anything else: `read_entry` judges it then. */
+static inline cursor read_usual_entry(cursor p, cursor end, parser *s) {
+    if (UNLIKELY(end - p < 10)) return 0;
+    uint32_t head = load_u32(p), key_size = head >> 24;
+    if (UNLIKELY((head & 0x80ff80ffu) != (TAG(1, SIZED) | TAG(1, SIZED) << 16))) return 0;
+    cursor key = p + 4, value = key + key_size, entry_end = p + 2 + (head >> 8 & 127);
+    if (UNLIKELY(entry_end > end || entry_end > s->last_word || entry_end - value < 6)) return 0;
+    uint32_t value_size = (uint32_t)(entry_end - value) - 2, size = value_size - 4;
+    example_feature *f = find_feature(s, key, key_size);
+    if (!f) return value[0] == TAG(2, SIZED) && value[1] == value_size ? entry_end : 0;
+    uint32_t wanted = (uint32_t)TAG(2, SIZED) | value_size << 8 | (uint32_t)TAG(f->kind, SIZED) << 16 | (size + 2) << 24;
+    cursor content = value + 6;
+    if (load_u32(value) != wanted || value[4] != TAG(1, SIZED) || value[5] != size || f->row == s->row) return 0;
+    int64_t count = f->kind == KIND_FLOAT ? size / 4 : 1, at = f->used;
+    if (f->width < 0) {
+        if (count > f->room - f->used) return 0;
+    } else {
+        if (count != f->width) return 0;
+        at = s->row * count;
+    }
+    if (f->kind == KIND_INT64) {
+        uint64_t word, ends, number;
+        if (size - 1 < 8) {
+            word = load_u64(content);
+            ends = ~word & 0x8080808080808080u;
+            if (!ends || (uint32_t)__builtin_ctzll(ends) != 8 * size - 1) return 0;
+            number = short_varint(word, size);
+        } else if (read_varint(content, entry_end, &number) != entry_end) {
+            return 0;
+        }
+        ((uint64_t *)f->values)[at] = number;
+    } else if (f->kind == KIND_FLOAT) {
+        if (size % 4) return 0;
+        if (count == 1) memcpy((float *)f->values + at, content, 4);
+        else if (count) memcpy((float *)f->values + at, content, size);
+    } else {
+        ((int64_t *)f->values)[2 * at] = content - s->buffer;
+        ((int64_t *)f->values)[2 * at + 1] = size;
+    }
+    f->row = s->row;
+    f->found = f->kind;
+    f->count = count;
+    s->usual++;
+    note_order(s, f);
+    return entry_end;
 }
 
 static cursor read_entry(cursor p, cursor end, parser *s) {
@@ -243,6 +328,8 @@ static cursor read_entry(cursor p, cursor end, parser *s) {
     }
     example_feature *f = find_feature(s, key, key_end - key);
     if (!f) return p;
+    note_order(s, f);
+    s->is_unusual = 1;
     int64_t start = f->width < 0 ? f->used : s->row * f->width;
     sink into = {.buffer = s->buffer, .wanted = f->kind, .room = f->width < 0 ? f->room - f->used : f->width};
     if (into.room > 0) {
@@ -283,6 +370,11 @@ static cursor read_example(cursor p, cursor end, parser *s) {
         }
         if (!(p = read_size(p, end, &features_end))) return 0;
         while (p < features_end) {
+            cursor usual_end = read_usual_entry(p, features_end, s);
+            if (LIKELY(usual_end != 0)) {
+                p = usual_end;
+                continue;
+            }
             if (!(p = read_tag(p, features_end, &tag))) return 0;
             if (UNLIKELY(tag != TAG(1, SIZED))) {
                 if (!(p = skip_field(p, features_end, tag, 0))) return 0;
@@ -295,7 +387,7 @@ static cursor read_example(cursor p, cursor end, parser *s) {
 }
 
 /* Looks at what the record had of each feature; the first that is wrong is the one reported. */
-static int64_t settle_record(parser *s, int64_t *report) {
+static int64_t judge_record(const parser *s, int64_t *report) {
     int64_t full = PARSE_DONE;
     for (int64_t i = 0; i < s->num_features; i++) {
         example_feature *f = s->features + i;
@@ -316,7 +408,15 @@ static int64_t settle_record(parser *s, int64_t *report) {
             full = PARSE_ROOM;
         }
     }
-    if (full != PARSE_DONE) return full;
+    return full;
+}
+
+static int64_t settle_record(const parser *s, int64_t *report) {
+    if (s->is_unusual || s->usual < s->num_features) {
+        int64_t outcome = judge_record(s, report);
+        if (outcome != PARSE_DONE) return outcome;
+    }
+    if (!s->has_more) return PARSE_DONE;
     for (int64_t i = 0; i < s->num_features; i++) {
         example_feature *f = s->features + i;
         if (f->width < 0) {
@@ -328,22 +428,25 @@ static int64_t settle_record(parser *s, int64_t *report) {
     return PARSE_DONE;
 }
 
-int64_t mainstay_parse_examples(const uint8_t *buffer, const int64_t *offsets, const int64_t *lengths, int64_t first,
-                                int64_t count, example_feature *features, int64_t num_features, int32_t *table,
-                                int64_t slots, int64_t *report) {
+int64_t mainstay_parse_examples(const uint8_t *buffer, int64_t size, const int64_t *offsets, const int64_t *lengths,
+                                int64_t first, int64_t count, example_feature *features, int64_t num_features,
+                                int32_t *table, int64_t slots, int64_t *report) {
     example_feature nothing = {.name_size = -1};
     parser s = {.buffer = buffer, .features = features, .num_features = num_features, .table = table, .slots = slots};
     if (num_features == 0) s.features = &nothing;
+    s.last_word = size < 8 ? buffer : buffer + size - 8;
     for (int64_t i = 0; i < num_features; i++) {
         uint64_t slot = hash_name(features[i].name, features[i].name_size);
         while (table[slot & (uint64_t)(slots - 1)]) slot++;
         table[slot & (uint64_t)(slots - 1)] = (int32_t)(i + 1);
         features[i].next = i + 1 < num_features ? i + 1 : 0;
         features[i].row = -1;
+        s.has_more |= features[i].width < 0 || features[i].seen;
     }
     for (s.row = first; s.row < count; s.row++) {
         cursor start = buffer + offsets[s.row];
         s.guess = &s.first;
+        s.usual = s.is_unusual = 0;
         int64_t outcome = PARSE_MALFORMED;
         if (read_example(start, start + lengths[s.row], &s)) outcome = settle_record(&s, report);
         if (UNLIKELY(outcome != PARSE_DONE)) {
@@ -363,6 +466,24 @@ int64_t mainstay_measure_spans(const int64_t *spans, int64_t count, const int64_
     return total;
 }
 
+/* Most strings are short: a call to copy one would take longer than the copy. */
+static inline void copy_string(uint8_t *to, const uint8_t *from, int64_t size) {
+    if (size > 32) {
+        memcpy(to, from, (size_t)size);
+    } else if (size >= 16) {
+        memcpy(to, from, 16);
+        memcpy(to + size - 16, from + size - 16, 16);
+    } else if (size >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + size - 8, from + size - 8, 8);
+    } else if (size >= 4) {
+        memcpy(to, from, 4);
+        memcpy(to + size - 4, from + size - 4, 4);
+    } else {
+        for (int64_t i = 0; i < size; i++) to[i] = from[i];
+    }
+}
+
 void mainstay_gather_spans(const uint8_t *buffer, const int64_t *spans, int64_t count, const uint8_t *defaults,
                            const int64_t *default_bounds, int64_t period, uint8_t *data, void *offsets, int32_t wide) {
     int64_t at = 0;
@@ -376,7 +497,7 @@ void mainstay_gather_spans(const uint8_t *buffer, const int64_t *spans, int64_t 
             from = defaults + default_bounds[i % period];
             length = default_bounds[i % period + 1] - default_bounds[i % period];
         }
-        if (length > 0) memcpy(data + at, from, (size_t)length);
+        copy_string(data + at, from, length);
         at += length;
     }
 }

@@ -37,12 +37,13 @@ typedef struct {
     int64_t next;     /* the feature that followed it last time */
 } example_feature;
 
-/* Parses records `first` to `count` of `buffer` into the columns of `features`. `table` has `slots` entries, all zero, a
+/* Parses records `first` to `count` of the `size` bytes of `buffer` into the columns of `features`. `table` has `slots` entries, all zero, a
    power of two more than twice the features. Returns PARSE_*; `report` then holds the record, the feature, the kind that
    was found and the number of values that was found. */
-MAINSTAY_EXPORT int64_t mainstay_parse_examples(const uint8_t *buffer, const int64_t *offsets, const int64_t *lengths,
-                                                int64_t first, int64_t count, example_feature *features,
-                                                int64_t num_features, int32_t *table, int64_t slots, int64_t *report);
+MAINSTAY_EXPORT int64_t mainstay_parse_examples(const uint8_t *buffer, int64_t size, const int64_t *offsets,
+                                                const int64_t *lengths, int64_t first, int64_t count,
+                                                example_feature *features, int64_t num_features, int32_t *table,
+                                                int64_t slots, int64_t *report);
 
 /* Sums the lengths of `count` spans; a span whose length is negative stands for entry `i % period` of the defaults. */
 MAINSTAY_EXPORT int64_t mainstay_measure_spans(const int64_t *spans, int64_t count, const int64_t *default_bounds,

@@ -101,7 +101,7 @@ class RemoteTask:
         if self._feed is not None:
             chunk, elsewhere = self._ask(workers, address, None, address)
         else:
-            chunk = apply(self._route.before, self._task.feed.load(address))
+            chunk = apply(self._route.before, self._task.feed.load(address)).plain()
             if chunk.length:
                 request = (chunk.skeleton, chunk.length, chunk.origin is not None)
                 chunk, elsewhere = self._ask(workers, request, chunk, address)

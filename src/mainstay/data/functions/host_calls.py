@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from mainstay.data.columns import Column, Loose, Texts, cut, group, join, plain,
 from mainstay.data.functions.opaque import Opaque, UntraceableError
 from mainstay.data.functions.values import as_element
 from mainstay.data.structures import Structure, flatten, map_structure, pack, skeleton_of
-from mainstay.io import HostFunction, staged_calls
+from mainstay.io import HostFunction, Spans, staged_calls
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class HostCall:
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
 
-    @property
+    @cached_property
     def places(self) -> list[int]:
         """The numbers of the columns that it takes, in order."""
         found: list[int] = []
@@ -55,12 +56,15 @@ class HostCall:
                 return self._each({place: plain(column) for place, column in taken.items()})
             size = _batch_size(list(taken.values())) if self.function.takes_rows else None
             if size is None:
-                return self._call(self.function.many, {place: plain(column) for place, column in taken.items()})
-            rows_of = {place: ungroup(column) for place, column in taken.items()}
+                return self._call(self.function.many, {place: self._taken(column) for place, column in taken.items()})
+            rows_of = {place: self._taken(ungroup(column)) for place, column in taken.items()}
             if self._depends_on_batch():
                 return self._by_batch(self.function.many, rows_of, size)
             result = self._call(self.function.many, rows_of)
             return map_structure(lambda column: group(column, size), result)
+
+    def _taken(self, column: Column) -> Column:
+        return column if isinstance(column, Spans) and self.function.takes_spans else plain(column)
 
     def _depends_on_batch(self) -> bool:
         """Return whether a result has another form in each batch, such as the length of the longest sequence."""

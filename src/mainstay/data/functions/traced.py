@@ -20,6 +20,7 @@ from mainstay.data.functions.rows import row_function
 from mainstay.data.functions.steps import Step, is_number
 from mainstay.data.functions.tracing import Computed, Leaf, Through, Trace, trace
 from mainstay.data.structures import Structure, flatten, leaf_names, pack, skeleton_of
+from mainstay.io import Spans
 
 _MOST_SHAPES = 64
 
@@ -183,6 +184,8 @@ def _kinds(columns: Sequence[Column]) -> tuple[Any, ...]:
     return tuple(
         ("object", 2)
         if isinstance(column, Texts)
+        else "BinaryArray"
+        if isinstance(column, Spans)
         else (column.dtype.name, column.ndim)
         if isinstance(column, np.ndarray)
         else type(column).__name__

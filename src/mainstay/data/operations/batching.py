@@ -18,7 +18,7 @@ from mainstay.data.plan import Lowered, Operation, Planner
 from mainstay.data.specs import UNKNOWN_CARDINALITY, batched, unbatched
 from mainstay.data.streams import Cursor, Epoch, Node, State
 from mainstay.data.structures import Structure, flatten, leaf_names
-from mainstay.io import Ragged
+from mainstay.io import Ragged, Spans
 
 
 class Batching(Operation):
@@ -66,7 +66,9 @@ class Batch(Batching):
 
     def lower(self, planner: Planner) -> Lowered:
         """Return the stage."""
-        return BatchNode(planner.node(self.inputs[0], batch_rows=self.size), self.size, self.drop_remainder)
+        keeps_texts = planner.keeps_texts
+        upstream = planner.node(self.inputs[0], batch_rows=self.size, keeps_texts=keeps_texts)
+        return BatchNode(upstream, self.size, self.drop_remainder, keeps_texts)
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,10 @@ def grouped(chunk: Chunk, size: int, number: int, *, keeps_texts: bool = False) 
             _check_shapes(chunk, place, size, number)
     if not keeps_texts:
         return chunk.group(size)
-    columns = (Texts(column, size) if is_text(column) else _columns.group(column, size) for column in chunk.columns)
+    columns = (
+        Texts(column, size) if is_text(column) or isinstance(column, Spans) else _columns.group(column, size)
+        for column in chunk.columns
+    )
     return Chunk(chunk.skeleton, tuple(columns), chunk.length // size)
 
 

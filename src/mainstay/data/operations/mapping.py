@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from mainstay.data.execution.engine import Engine
-from mainstay.data.feeds import NodeFeed
 from mainstay.data.functions.chain import Chain
 from mainstay.data.functions.steps import Step
-from mainstay.data.operations.batching import BatchNode
 from mainstay.data.operations.ordering import Reordering
 from mainstay.data.operations.sampling import FirstElements
 from mainstay.data.plan import Lowered, Operation, Pipe, Planner
@@ -66,7 +63,7 @@ class Map(Operation):
 
     def lower(self, planner: Planner) -> Lowered:
         """Return the function behind what comes before it."""
-        pipe = planner.pipe(planner.lower(self.inputs[0]))
+        pipe = planner.pipe(planner.lower(self.inputs[0], keeps_texts=True))
         return self._chains.behind(pipe, self.calls, in_order=planner.in_order(self.deterministic))
 
 
@@ -99,7 +96,8 @@ class Filter(Reordering):
 
     def lower(self, planner: Planner) -> Lowered:
         """Return the predicate behind what comes before it."""
-        return self._chains.behind(planner.pipe(planner.lower(self.inputs[0])), None, in_order=True)
+        pipe = planner.pipe(planner.lower(self.inputs[0], keeps_texts=True))
+        return self._chains.behind(pipe, None, in_order=True)
 
 
 def _last_chain(lowered: Lowered) -> Chain:
@@ -135,8 +133,6 @@ class Chains:
             in_order: Whether the order is kept.
         """
         last = pipe.functions[-1] if pipe.functions else None
-        if last is None:
-            pipe = _with_texts(pipe)
         if not isinstance(last, Chain):
             return pipe.then(self.first, calls=calls, in_order=in_order)
         with self._lock:
@@ -145,11 +141,3 @@ class Chains:
             chain = self._behind[1]
         least = min((number for number in (pipe.calls, calls) if number is not None), default=None)
         return Pipe(pipe.feed, (*pipe.functions[:-1], chain), least, pipe.in_order or in_order)
-
-
-def _with_texts(pipe: Pipe) -> Pipe:
-    """Return a pipe whose batches of strings come to its first function as they lie in Arrow."""
-    feed = pipe.feed
-    if isinstance(feed, NodeFeed) and isinstance(feed.node, BatchNode):
-        return replace(pipe, feed=replace(feed, node=replace(feed.node, keeps_texts=True)))
-    return pipe

@@ -43,7 +43,7 @@ class Read(Operation):
 
     def lower(self, planner: Planner) -> Lowered:
         """Return its addresses."""
-        return Pipe(_feed(self.source))
+        return Pipe(_feed(self.source, keeps_texts=planner.keeps_texts))
 
 
 def of_source(source: Source, label: str | None = None) -> Dataset:
@@ -53,11 +53,11 @@ def of_source(source: Source, label: str | None = None) -> Dataset:
     return Dataset(Read(source).labelled(label))
 
 
-def _feed(source: Source) -> Feed:
+def _feed(source: Source, *, keeps_texts: bool) -> Feed:
     if isinstance(source, RandomAccess):
         return RowFeed(source, View(len(source)), rows=0)
     if isinstance(source, Blocks):
         return BlockFeed(source)
     if isinstance(source, Stream):
-        return StreamFeed(source, rows=0)
+        return StreamFeed(source, rows=0, keeps_texts=keeps_texts)
     raise TypeError(type(source))

@@ -147,9 +147,17 @@ class Stream(Source):
             rows: How many elements are wanted at a time; a hint.
         """
 
+    def run_in_batches(self, state: State, epoch: Epoch, rows: int, batch: int) -> Iterator[tuple[Any, State]]:
+        """Yield what `run` yields, in multiples of `batch` elements where that costs little."""
+        return self.run(state, epoch, rows)
+
     @abc.abstractmethod
     def load(self, address: Any) -> Chunk:
         """Return the elements in what `run` yielded."""
+
+    def load_in_place(self, address: Any) -> Chunk:
+        """Return what `load` returns, for functions alone: strings may be `Spans`."""
+        return self.load(address)
 
     def begin(self) -> Chunk | None:
         """Return the first element, or None where there is none, even if it can be read only once for every pass."""

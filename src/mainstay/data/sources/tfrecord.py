@@ -25,6 +25,7 @@ from mainstay.io import (
     RaggedFeature,
     RecordBlock,
     RecordIndex,
+    Spans,
     binary_parts,
     check_records,
     gather,
@@ -56,16 +57,16 @@ class Decoding:
         if self._plan is None:
             return TensorSpec((), "string")
         nothing = np.empty(0, np.int64)
-        return spec_of_chunk(self(np.empty(0, np.uint8), nothing, nothing, ""))
+        return spec_of_chunk(self(np.empty(0, np.uint8), nothing, nothing, "").plain())
 
     def __call__(self, data: Array, offsets: Array, lengths: Array, source: str, first: int = 0) -> Chunk:
-        """Return the chunk of records that lie at some places of a buffer.
+        """Return the chunk of records that lie at some places of a buffer; bytes stay there, as `Spans`.
 
         Raises:
             DataError: A record is no Example, or lacks a feature.
         """
         if self._plan is None:
-            return Chunk(0, (gather(data, offsets, lengths),), len(offsets))
+            return Chunk(0, (Spans(data, offsets, lengths),), len(offsets))
         columns = parse_records(data, offsets, lengths, self._plan, source=source, first_record=first)
         return Chunk.of(columns, len(offsets))
 
@@ -138,19 +139,23 @@ class TFRecordSource(Stream):
 
     def run(self, state: State, epoch: Epoch, rows: int) -> Iterator[tuple[Any, State]]:
         """Yield blocks of records. The state is the number of the file, the place in it, and the record's number."""
+        return self.run_in_batches(state, epoch, rows, 1)
+
+    def run_in_batches(self, state: State, epoch: Epoch, rows: int, batch: int) -> Iterator[tuple[Any, State]]:
+        """Yield what `run` yields; of a block, what is more than a multiple of `batch` goes to the next one."""
         first, position, number = state or (0, 0, 0)
+        rows = max(rows - rows % batch, min(rows, batch))
         for index in range(first, len(self.files.paths)):
-            for block in self._blocks(self.files.paths[index], position, number):
+            for block in self._blocks(self.files.paths[index], position, number, batch):
                 for start in range(0, len(block), rows):
                     piece = block.cut(start, start + rows)
                     yield piece, [index, piece.end, piece.number + len(piece)]
             position = number = 0
 
-    def _blocks(self, path: Path, position: int, number: int) -> Iterator[RecordBlock]:
+    def _blocks(self, path: Path, position: int, number: int, batch: int) -> Iterator[RecordBlock]:
+        sizes = {"block_bytes": self.block_bytes, "batch": batch}
         try:
-            for block in read_record_blocks(
-                path, self.codec, start=position, number=number, block_bytes=self.block_bytes
-            ):
+            for block in read_record_blocks(path, self.codec, start=position, number=number, **sizes):
                 yield block
                 position = block.end
         except RecordDamageError as error:
@@ -160,6 +165,10 @@ class TFRecordSource(Stream):
 
     def load(self, address: Any) -> Chunk:
         """Return the records of a block, once they match their checksums."""
+        return self.load_in_place(address).plain()
+
+    def load_in_place(self, address: Any) -> Chunk:
+        """Return the records of a block as `Spans` of it, or what the features give."""
         block: RecordBlock = address
         numbers: Array | range = range(block.number, block.number + len(block))
         if self.skipped is None:
@@ -254,10 +263,10 @@ class TFRecordRows(RandomAccess):
 
     def _nothing(self) -> Chunk:
         nothing = np.empty(0, np.int64)
-        return self.decoding(np.empty(0, np.uint8), nothing, nothing, "")
+        return self.decoding(np.empty(0, np.uint8), nothing, nothing, "").plain()
 
     def _addressed(self, chunk: Chunk, indices: Array | range) -> Chunk:
-        return Chunk(chunk.skeleton, chunk.columns, len(indices), Origin(self._describe, indices))
+        return Chunk(chunk.skeleton, chunk.plain().columns, len(indices), Origin(self._describe, indices))
 
     def _describe(self, index: int) -> str:
         owner = int(np.searchsorted(self.index.bounds, index, "right")) - 1
