@@ -9,6 +9,7 @@ Starts from a corpus that this script makes, guided by coverage, with a fixed se
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import re
@@ -70,7 +71,24 @@ def record_seeds() -> Iterator[bytes]:
     yield (12).to_bytes(8, "little") + (3).to_bytes(8, "little") + bytes(16)
 
 
-SEEDS = {"examples": example_seeds, "records": record_seeds}
+def jpeg_seeds() -> Iterator[bytes]:
+    """Yield inputs of `fuzz_jpeg`: seven bytes that choose, and a file of each sampling, whole, cut and damaged."""
+    import numpy as np
+    from PIL import Image
+
+    noise = np.random.default_rng(0).integers(0, 256, (19, 37, 3), np.uint8)
+    smooth = np.add.outer(np.arange(19, dtype=np.uint8) * 5, np.arange(37, dtype=np.uint8) * 3)
+    for number, picture in enumerate((noise[:9, :17], np.stack([smooth, smooth[::-1], smooth // 2], -1), smooth)):
+        for sampling in ("4:4:4", "4:2:2", "4:2:0"):
+            for interval in (0, 1, 2):
+                file = io.BytesIO()
+                options = {"quality": 30 + 30 * interval, "subsampling": sampling, "restart_marker_blocks": interval}
+                Image.fromarray(picture).save(file, "JPEG", **options)
+                whole = bytes([3 - number, 2, 3, 7, 1 + interval, 9, 1]) + file.getvalue()
+                yield from (whole, whole[:-2], whole[: len(whole) // 2])
+
+
+SEEDS = {"examples": example_seeds, "jpeg": jpeg_seeds, "records": record_seeds}
 
 
 def build(target: Path, folder: Path) -> Path:

@@ -11,6 +11,8 @@ import numpy as np
 from mainstay.core import ArgumentError, DataError
 from mainstay.io.images.contents import Pixels, image_bytes, image_format
 from mainstay.io.images.decoding import read_still
+from mainstay.io.images.jpeg import read_jpeg_header
+from mainstay.io.images.jpeg_native import Window, decode_resized
 from mainstay.io.images.resizing import check_resize, resize_into
 
 FITS = ("stretch", "crop", "pad")
@@ -99,7 +101,25 @@ def decode_into(out: Pixels, contents: bytes, form: ImageForm) -> None:
     Raises:
         DataError: It cannot be decoded.
     """
-    fit_into(out, read_still(contents, image_format(contents), form.channels, reuse=True), form)
+    kind = image_format(contents)
+    if kind == "jpeg" and form.channels != 4 and _jpeg_into(out, contents, form):
+        return
+    fit_into(out, read_still(contents, kind, form.channels, reuse=True), form)
+
+
+def _jpeg_into(out: Pixels, contents: bytes, form: ImageForm) -> bool:
+    """Decode and resize in one step, which gives what two steps give, and tell whether that was possible."""
+    header = read_jpeg_header(contents)
+    shape = (header.height, header.width)
+    window = _middle(shape, form.size) if form.fit == "crop" else Window(0, 0, *shape)
+    place = _placed(shape, form.size) if form.fit == "pad" else None
+    inner = out if place is None else np.empty((place.height, place.width, form.channels), out.dtype)
+    method, antialias = form.interpolation, form.antialias
+    if not decode_resized(contents, shape, inner, window, method=method, antialias=antialias):
+        return False
+    if place is not None:
+        _put(out, inner, place)
+    return True
 
 
 def fit_into(out: Pixels, image: Pixels, form: ImageForm) -> None:
@@ -111,27 +131,31 @@ def fit_into(out: Pixels, image: Pixels, form: ImageForm) -> None:
         form: Its interpolation, antialiasing and fit.
     """
     if form.fit == "crop":
-        image = _middle(image, form.size)
+        window = _middle(image.shape, form.size)
+        image = image[window.top : window.top + window.height, window.left : window.left + window.width]
     if form.fit != "pad":
         resize_into(out, image, form.interpolation, antialias=form.antialias)
         return
-    top, left, height, width = _placed(image.shape, form.size)
-    inner = np.empty((height, width, form.channels), out.dtype)
+    place = _placed(image.shape, form.size)
+    inner = np.empty((place.height, place.width, form.channels), out.dtype)
     resize_into(inner, image, form.interpolation, antialias=form.antialias)
+    _put(out, inner, place)
+
+
+def _put(out: Pixels, inner: Pixels, place: Window) -> None:
     out[...] = 0
-    out[top : top + height, left : left + width] = inner
+    out[place.top : place.top + place.height, place.left : place.left + place.width] = inner
 
 
-def _middle(image: Pixels, size: tuple[int, int]) -> Pixels:
+def _middle(shape: tuple[int, ...], size: tuple[int, int]) -> Window:
     """Return the largest window in the middle that has the proportions of a size, as `keras.utils` cuts it."""
-    height, width = image.shape[:2]
+    height, width = shape[:2]
     window_height = max(min(height, int(float(width * size[0]) / size[1])), 1)
     window_width = max(min(width, int(float(height * size[1]) / size[0])), 1)
-    top, left = (height - window_height) // 2, (width - window_width) // 2
-    return image[top : top + window_height, left : left + window_width]
+    return Window((height - window_height) // 2, (width - window_width) // 2, window_height, window_width)
 
 
-def _placed(shape: tuple[int, ...], size: tuple[int, int]) -> tuple[int, int, int, int]:
+def _placed(shape: tuple[int, ...], size: tuple[int, int]) -> Window:
     """Return where an image of kept proportions lies in a size, as `tf.image.resize_with_pad` puts it, in float32."""
     before = [np.float32(length) for length in shape[:2]]
     after = [np.float32(length) for length in size]
@@ -140,4 +164,4 @@ def _placed(shape: tuple[int, ...], size: tuple[int, int]) -> tuple[int, int, in
     borders = [(whole - part) / np.float32(2) for whole, part in zip(after, lengths, strict=True)]
     top, left = (max(0, int(np.floor(border))) for border in borders)
     height, width = (max(1, int(np.floor(part))) for part in lengths)
-    return top, left, height, width
+    return Window(top, left, height, width)

@@ -1,8 +1,13 @@
-"""JPEG to pixels with libjpeg-turbo, which is what TensorFlow decodes with: the same settings give the same bits."""
+"""JPEG to pixels with the bits of libjpeg-turbo, which is what TensorFlow decodes with.
+
+Files of the usual kind are decoded in C of our own, to the same bits in less time; libjpeg-turbo has all others, and
+all where the C library is not there.
+"""
 
 from __future__ import annotations
 
 import io
+import math
 import struct
 import threading
 from dataclasses import dataclass
@@ -11,6 +16,7 @@ import numpy as np
 
 from mainstay.core import DataError
 from mainstay.io.images.contents import Pixels, check_size, with_channels
+from mainstay.io.images.jpeg_native import decode_native
 
 _scratch = threading.local()
 _KEPT_BYTES = 1 << 24  # a thread keeps no larger buffer than this between two images
@@ -51,26 +57,36 @@ def read_jpeg(contents: bytes, channels: int, options: JpegOptions = DEFAULT_OPT
     Raises:
         DataError: The file is damaged, cut short or too large.
     """
-    header = _read_header(contents)
-    check_size(header.height, header.width)
+    header = read_jpeg_header(contents)
     if header.components == 4:
         inks = _decode(contents, header, "CMYK", options, buffer=None)
         return with_channels(_from_cmyk(inks, is_inverted=header.is_adobes), channels)
     gray = channels == 1 or (channels == 0 and header.components == 1)
-    buffer = _buffer(header.height * header.width * (1 if gray else 3)) if reuse else None
+    shape = (header.height, header.width, 1 if gray else 3)
+    buffer = _buffer(header.height * header.width * shape[2]) if reuse else None
+    if options == DEFAULT_OPTIONS:
+        out = np.empty(shape, np.uint8) if buffer is None else buffer[: math.prod(shape)].reshape(shape)
+        if decode_native(contents, shape[:2], out):
+            return out
     return _decode(contents, header, "GRAY" if gray else "RGB", options, buffer=buffer)
 
 
 @dataclass(frozen=True)
-class _Header:
+class JpegHeader:
+    """What the header of a JPEG says of its pixels."""
+
     height: int
     width: int
     components: int
     is_adobes: bool
 
 
-def _read_header(contents: bytes) -> _Header:
-    """Walk over the segments to the one that has the size; see ISO/IEC 10918-1, annex B."""
+def read_jpeg_header(contents: bytes) -> JpegHeader:
+    """Walk over the segments to the one that has the size; see ISO/IEC 10918-1, annex B.
+
+    Raises:
+        DataError: There is no such segment, or the picture is too large.
+    """
     place, is_adobes = 2, False
     while place + 10 <= len(contents) and contents[place] == 0xFF:
         kind, length = contents[place + 1], int.from_bytes(contents[place + 2 : place + 4], "big")
@@ -79,7 +95,8 @@ def _read_header(contents: bytes) -> _Header:
             continue
         if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
             height, width = (int.from_bytes(contents[place + at : place + at + 2], "big") for at in (5, 7))
-            return _Header(height, width, contents[place + 9], is_adobes)
+            check_size(height, width)
+            return JpegHeader(height, width, contents[place + 9], is_adobes)
         is_adobes = is_adobes or (kind == 0xEE and contents[place + 4 : place + 9] == b"Adobe")
         if kind in (0xD9, 0xDA) or length < 2:
             break
@@ -87,7 +104,9 @@ def _read_header(contents: bytes) -> _Header:
     raise _damaged(contents, "there is no frame header")
 
 
-def _decode(contents: bytes, header: _Header, colours: str, options: JpegOptions, *, buffer: Pixels | None) -> Pixels:
+def _decode(
+    contents: bytes, header: JpegHeader, colours: str, options: JpegOptions, *, buffer: Pixels | None
+) -> Pixels:
     import simplejpeg
 
     arguments = {

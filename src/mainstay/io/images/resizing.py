@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -130,21 +131,30 @@ def _resize_native(out: Pixels, image: Pixels, method: str, antialias: bool) -> 
     if resize is None or not out.flags.c_contiguous or out.shape[-1] != channels:
         return False
     # The tables stay alive in these names while C reads them, whatever the cache drops meanwhile.
-    rows = _native_axis(height, out.shape[0], method, antialias)
-    columns = _native_axis(width, out.shape[1], method, antialias)
-    address, stride = image.ctypes.data, image.strides[0]
-    status = resize(address, stride, channels, rows[1], columns[1], out.ctypes.data, out.dtype == np.uint8)
+    rows = native_axis(height, out.shape[0], method, antialias)
+    columns = native_axis(width, out.shape[1], method, antialias)
+    source = (image.ctypes.data, image.strides[0], channels)
+    status = resize(*source, rows.address, columns.address, out.ctypes.data, out.dtype == np.uint8)
     if status == _NO_MEMORY:
         raise MemoryError("no memory to resize an image")
     return bool(status != _OUTSIDE)
 
 
-@lru_cache(maxsize=1024)
-def _native_axis(before: int, after: int, method: str, antialias: bool) -> tuple[AxisWeights, Any]:
-    """Return a table with what C is told of it; the table is kept beside it because C reads its memory."""
+@dataclass(frozen=True)
+class NativeAxis:
+    """A table as C reads it, which needs this object to stay alive meanwhile."""
+
+    table: AxisWeights
+    axis: _Axis
+    address: int
+
+
+@lru_cache(maxsize=2048)
+def native_axis(before: int, after: int, method: str, antialias: bool) -> NativeAxis:
+    """Return the table of one axis for the C functions; the arguments are those of `axis_weights`."""
     table = axis_weights(before, after, method, antialias)
     axis = _Axis(table.input, table.output, table.span, table.starts.ctypes.data, table.weights.ctypes.data)
-    return table, ctypes.pointer(axis)
+    return NativeAxis(table, axis, ctypes.addressof(axis))
 
 
 def _resize_plain(image: Pixels, size: tuple[int, ...], method: str, antialias: bool) -> Floats:
