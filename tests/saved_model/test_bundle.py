@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from mainstay.core import FormatError, ModelError, masked_crc32c, message_class
-from mainstay.saved_model.bundle import DATA_FILE, INDEX_FILE, data_file, read_index, read_tensor, write_bundle
+from mainstay.saved_model.bundle import (
+    DATA_FILE,
+    INDEX_FILE,
+    add_strings,
+    data_file,
+    read_index,
+    read_tensor,
+    write_bundle,
+)
 from mainstay.saved_model.tables import decode_table, encode_table
 
 DTYPES = ["f4", "f8", "f2", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?", "c8"]
@@ -107,7 +115,8 @@ def test_data_files_are_split_between_tensors_once_they_are_too_large(tmp_path: 
 
 @pytest.mark.parametrize("text", [b"", b"x" * 127, b"y" * 300])
 def test_a_string_lies_among_the_numbers_as_tensorflow_has_it(tmp_path: Path, text: bytes) -> None:
-    write_bundle(tmp_path, {"w": np.ones(3, np.float32)}, strings={"graph": text})
+    write_bundle(tmp_path, {"w": np.ones(3, np.float32)})
+    add_strings(tmp_path, {"graph": text})
     raw = decode_table((tmp_path / INDEX_FILE).read_bytes())[b"graph"]
     entry = message_class("tensorflow.BundleEntryProto").FromString(raw)
     data = (tmp_path / DATA_FILE).read_bytes()[entry.offset : entry.offset + entry.size]
@@ -116,3 +125,15 @@ def test_a_string_lies_among_the_numbers_as_tensorflow_has_it(tmp_path: Path, te
     assert data.endswith(check + text)
     assert (entry.dtype, entry.crc32c) == (7, masked_crc32c(length + check + text))
     assert len(data) == entry.size == len(text) + 4 + (1 if len(text) < 128 else 2)
+
+
+def test_strings_need_no_numbers_beside_them_and_change_none(tmp_path: Path) -> None:
+    add_strings(tmp_path, {"b": b"two", "a": b"one"})
+    assert list(decode_table((tmp_path / INDEX_FILE).read_bytes())) == [b"", b"a", b"b"]
+    other = tmp_path / "other"
+    write_bundle(other, {"m": np.arange(5)})
+    before = (other / DATA_FILE).read_bytes()
+    add_strings(other, {"z": b"last", "a": b"first"})
+    assert (other / DATA_FILE).read_bytes().startswith(before)
+    data = memoryview((other / DATA_FILE).read_bytes())
+    assert read_tensor("m", read_index((other / INDEX_FILE).read_bytes())["m"], data).tolist() == [0, 1, 2, 3, 4]

@@ -81,7 +81,6 @@ def write_bundle(
     folder: Path,
     tensors: Mapping[str, np.ndarray[Any, Any]],
     *,
-    strings: Mapping[str, bytes] | None = None,
     most: int = MOST_SHARD_BYTES,
 ) -> None:
     """Write `tensors` to the files of a bundle under `folder`.
@@ -89,7 +88,6 @@ def write_bundle(
     Args:
         folder: The artifact.
         tensors: Arrays of numbers by name.
-        strings: Single strings by name.
         most: How large a data file may become before another one is begun; a tensor is never split.
 
     Raises:
@@ -97,7 +95,6 @@ def write_bundle(
         OSError: The file system refused.
     """
     contents = {name: _stored_array(name, array) for name, array in tensors.items()}
-    contents |= {name: _stored_string(text) for name, text in (strings or {}).items()}
     names = sorted(contents, key=str.encode)
     shards = _shards([len(contents[name].data) for name in names], most)
     header = message_class("tensorflow.BundleHeaderProto")(num_shards=shards[-1] + 1 if shards else 1)
@@ -110,6 +107,26 @@ def write_bundle(
                 items.append((name.encode(), _write_tensor(file, contents[name], shard)))
     with open(folder / INDEX_FILE, "xb") as file:
         file.write(encode_table(items))
+
+
+def add_strings(folder: Path, strings: Mapping[str, bytes]) -> None:
+    """Add single strings to the bundle under `folder`; one is made if there is none.
+
+    Args:
+        folder: The artifact.
+        strings: The strings by name.
+
+    Raises:
+        OSError: The file system refused.
+    """
+    if not (folder / INDEX_FILE).exists():
+        write_bundle(folder, {})
+    table = decode_table((folder / INDEX_FILE).read_bytes())
+    shards = message_class("tensorflow.BundleHeaderProto").FromString(table[b""]).num_shards
+    with open(folder / data_file(shards - 1, shards), "ab") as file:
+        for name, text in sorted(strings.items()):
+            table[name.encode()] = _write_tensor(file, _stored_string(text), shards - 1)
+    (folder / INDEX_FILE).write_bytes(encode_table(sorted(table.items())))
 
 
 @dataclass(frozen=True, slots=True)

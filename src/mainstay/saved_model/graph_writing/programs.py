@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
+from mainstay.core import ModelError
 from mainstay.saved_model.graph_writing.captures import Captures
 from mainstay.saved_model.graph_writing.checkpointing import Variable
 from mainstay.saved_model.graph_writing.functions import Library, Ref
 from mainstay.saved_model.program import Program
-
-Mode = Literal["auto", "ops", "xla"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +27,15 @@ class Form:
     reason: str = ""
 
 
-def choose_form(program: Program, mode: Mode) -> Form:
+def choose_form(program: Program, mode: str) -> Form:
     """Return in which form TensorFlow gets a program.
 
     Args:
         program: The program.
-        mode: ``"ops"`` for plain operations or nothing, ``"xla"`` for an XlaCallModule, ``"auto"`` for the better one.
+        mode: ``"ops"`` for plain operations alone, ``"xla"`` for an XlaCallModule, ``"auto"`` for the better one.
+
+    Raises:
+        ModelError: There are no plain operations for it, and `mode` asks for them.
     """
     if mode == "xla":
         return Form("xla", "as asked for")
@@ -43,8 +44,14 @@ def choose_form(program: Program, mode: Mode) -> Form:
     missing = unsupported(program.jaxpr)
     if not missing:
         return Form("ops")
-    reason = "no plain operation for " + ", ".join(missing)
-    return Form(None if mode == "ops" else "xla", reason)
+    if mode == "ops":
+        raise ModelError(
+            "the program has no form in plain TensorFlow operations",
+            expected="primitives that TensorFlow has operations for",
+            received=", ".join(missing),
+            fix='save it with tensorflow="auto", which makes it one XlaCallModule',
+        )
+    return Form("xla", "no plain operations for " + ", ".join(missing))
 
 
 def emit_program(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mainstay.saved_model.bundle import INDEX_FILE, write_bundle
+from mainstay.saved_model.bundle import INDEX_FILE, add_strings
 from mainstay.saved_model.graph_writing.checkpointing import Variable
 from mainstay.saved_model.graph_writing.cores import Core, Part, make_core
 from mainstay.saved_model.graph_writing.fingerprints import fingerprint
 from mainstay.saved_model.graph_writing.model_graph import ModelGraph
-from mainstay.saved_model.graph_writing.programs import Form, Mode, choose_form
+from mainstay.saved_model.graph_writing.programs import Form, choose_form
 from mainstay.saved_model.graph_writing.signatures import (
     RestoredForm,
     add_columns,
@@ -33,11 +33,11 @@ _SHOWS_MISSING = ("string", "float32", "float64")
 """The dtypes in which a value can say that it is missing."""
 
 
-def write_tensorflow(folder: Path, plan: Plan, *, mode: Mode) -> SaveReport:
-    """Write `saved_model.pb`, `fingerprint.pb` and the weights, which both worlds read.
+def write_tensorflow(folder: Path, plan: Plan, *, mode: str) -> SaveReport:
+    """Write `saved_model.pb` and `fingerprint.pb`, and add to the weights where TensorFlow finds which.
 
     Args:
-        folder: The folder of the artifact, in which its assets are already.
+        folder: The folder of the artifact, in which its weights and assets are already.
         plan: What the artifact holds.
         mode: ``"ops"`` for plain operations of TensorFlow alone, ``"xla"`` for an XlaCallModule for each program,
             ``"auto"`` for plain operations where each of a program's has one.
@@ -46,7 +46,7 @@ def write_tensorflow(folder: Path, plan: Plan, *, mode: Mode) -> SaveReport:
         What TensorFlow gets of each signature, and why.
 
     Raises:
-        ModelError: The model cannot be written.
+        ModelError: A program has no plain operations and `mode` asks for them, or is too large for the file.
         OSError: The file system refused.
     """
     writing = _Writing(plan, mode)
@@ -54,8 +54,7 @@ def write_tensorflow(folder: Path, plan: Plan, *, mode: Mode) -> SaveReport:
     for path in plan.manifest.functions:
         writing.function(path)
     model = writing.model.finish(producer=f"mainstay {plan.manifest.producers['mainstay']}")
-    weights = {checkpoint_key(name): value for name, value in plan.tensors.items()}
-    write_bundle(folder, weights, strings={OBJECTS_KEY: writing.model.objects.trackable()})
+    add_strings(folder, {OBJECTS_KEY: writing.model.objects.trackable()})
     content = model.SerializeToString(deterministic=True)
     (folder / GRAPH_FILE).write_bytes(content)
     index = (folder / INDEX_FILE).read_bytes()
@@ -66,7 +65,7 @@ def write_tensorflow(folder: Path, plan: Plan, *, mode: Mode) -> SaveReport:
 class _Writing:
     """A model in the making, and what its signatures share."""
 
-    def __init__(self, plan: Plan, mode: Mode) -> None:
+    def __init__(self, plan: Plan, mode: str) -> None:
         self.model = ModelGraph(plan.assets)
         self._plan = plan
         self._mode = mode
