@@ -17,7 +17,7 @@ X = TensorSpec([None], "float32", "x")
 def export(function: Any, *inputs: TensorSpec, **weights: Any) -> Program:
     return export_program(
         function, inputs or (X,), weights={name: np.asarray(value) for name, value in weights.items()}
-    )
+    ).program
 
 
 def test_weights_are_arguments_and_the_batch_is_a_symbol() -> None:

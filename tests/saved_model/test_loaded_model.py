@@ -71,7 +71,7 @@ def test_any_number_of_rows_is_padded_or_split(single: LoadedModel, rows: int) -
 
 def test_buckets_are_compiled_once_and_rounded_up(single: LoadedModel) -> None:
     serve = single.signatures["serving_default"]
-    executables = serve._executables
+    executables = serve.executables
     assert executables is not None
     serve.warm_up([3, 100])
     assert executables.compile(4) is executables.compile(4)

@@ -18,6 +18,7 @@ from mainstay.core import ArgumentError, ModelError, ParityError, StorageError, 
 from mainstay.hostops import Column, HostGraph, HostInput, HostNode
 from mainstay.saved_model import ServingFunction, load, save, verify
 from mainstay.saved_model.bundle import DATA_FILE, INDEX_FILE, read_index
+from mainstay.saved_model.tensor_names import by_name
 
 Make = Callable[..., ServingFunction]
 
@@ -57,14 +58,14 @@ def test_weights_are_stored_once_and_only_if_they_are_used(linear: Make, tmp_pat
     shared = np.float32(2.0)
     functions = {"a": linear(weight=shared), "b": linear(weight=shared), "c": linear(weight=np.float32(3.0))}
     save(functions, tmp_path / "m")
-    assert list(read_index((tmp_path / "m" / INDEX_FILE).read_bytes())) == ["c/w", "w"]
+    assert list(by_name(read_index((tmp_path / "m" / INDEX_FILE).read_bytes()))) == ["c/w", "w"]
     signatures = load(tmp_path / "m", buckets=[1, 2]).signatures
     assert [float(signatures[name]([1.0])["y"][0]) for name in "abc"] == [2.0, 2.0, 3.0]
 
 
 def test_64_bit_weights_are_narrowed_and_large_integers_refused(linear: Make, tmp_path: Path) -> None:
     save(linear(weight=np.float64(0.1)), tmp_path / "m")
-    assert str(read_index((tmp_path / "m" / INDEX_FILE).read_bytes())["w"].dtype) == "float32"
+    assert str(by_name(read_index((tmp_path / "m" / INDEX_FILE).read_bytes()))["w"].dtype) == "float32"
     with pytest.raises(ModelError, match="w: a weight has integers beyond 32 bits"):
         save(linear(weight=np.int64(2**40)), tmp_path / "n")
     with pytest.raises(ModelError, match="w: a weight is no array of numbers"):

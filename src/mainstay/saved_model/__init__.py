@@ -2,7 +2,9 @@
 
 from mainstay.saved_model.contents import Contents, read_contents
 from mainstay.saved_model.keras_models import from_keras_model
-from mainstay.saved_model.loaded_model import LoadedModel, LoadedSignature
+from mainstay.saved_model.loaded_functions import LoadedFunction, LoadedVariable
+from mainstay.saved_model.loaded_model import LoadedModel
+from mainstay.saved_model.loaded_signature import LoadedSignature
 from mainstay.saved_model.loading import load
 from mainstay.saved_model.manifest import FORMAT_VERSION, Manifest
 from mainstay.saved_model.runtime import tune_for_serving
@@ -16,8 +18,10 @@ from mainstay.saved_model.verification import VerifyReport, verify, verify_in_fr
 __all__ = [
     "FORMAT_VERSION",
     "Contents",
+    "LoadedFunction",
     "LoadedModel",
     "LoadedSignature",
+    "LoadedVariable",
     "Manifest",
     "PrivateKey",
     "PublicKey",

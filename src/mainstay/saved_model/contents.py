@@ -15,19 +15,21 @@ from mainstay.saved_model.folder import (
     EXTRA,
     GOLDEN_FILE,
     HOST_GRAPH_FILE,
-    PROGRAM_SUFFIX,
     read_sealed_manifest,
     verify_files,
 )
 from mainstay.saved_model.manifest import Manifest
 from mainstay.saved_model.manifest_reading import read_manifest
+from mainstay.saved_model.tensor_names import by_name
 
 
 class Sidecars(Mapping[str, bytes]):
     """The sidecars of an artifact by name; each is read when it is asked for, for some are large."""
 
     def __init__(self, manifest: Manifest, files: Mapping[str, memoryview]) -> None:
-        known = {HOST_GRAPH_FILE, GOLDEN_FILE} | {f"{EXTRA}/{name}{PROGRAM_SUFFIX}" for name in manifest.signatures}
+        known = {HOST_GRAPH_FILE, GOLDEN_FILE}
+        for _, entry in manifest.entries():
+            known |= {program.file for program in entry.programs} | {stage.file or "" for stage in entry.stages}
         self._data = {
             path.removeprefix(f"{EXTRA}/"): data
             for path, data in files.items()
@@ -77,6 +79,7 @@ def read_contents(path: str | os.PathLike[str]) -> Contents:
     folder = Path(path)
     manifest = read_manifest(read_sealed_manifest(folder))
     files = verify_files(folder, manifest.files)
-    index = read_index(bytes(files[INDEX_FILE])) if INDEX_FILE in files and DATA_FILE in files else {}
+    stored = INDEX_FILE in files and DATA_FILE in files
+    index = by_name(read_index(bytes(files[INDEX_FILE]))) if stored else {}
     tensors = {name: read_tensor(name, entry, files[DATA_FILE]) for name, entry in index.items()}
     return Contents(tensors, Sidecars(manifest, files))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
 import jax
@@ -19,7 +19,7 @@ from jax import export
 
 from mainstay.core import FormatError, SetupError
 from mainstay.saved_model.export import array_spec, symbolic_shape
-from mainstay.saved_model.feeds import Feeds
+from mainstay.saved_model.feeds import Feeds, exact
 from mainstay.saved_model.modules import check_module
 from mainstay.saved_model.program import Program
 
@@ -31,6 +31,12 @@ ONE_KERNEL = {"xla_cpu_experimental_ynn_fusion_type": ""}
 or more; the fused kernels that it switches off are chosen by size and differ in the last bits."""
 
 Lengths: TypeAlias = tuple[tuple[str, int], ...]
+Specs: TypeAlias = Sequence[tuple[tuple[int, ...], Any]]
+Form: TypeAlias = tuple[Specs, Callable[..., Mapping[str, Any]]]
+"""The arrays that an executable takes, and what turns them into its inputs by name."""
+
+Key: TypeAlias = tuple[Any, ...]
+"""What an executable is compiled for: a bucket with the lengths of free axes, or the shapes of all inputs."""
 
 
 def platform() -> str:
@@ -48,7 +54,7 @@ class Executables:
 
     Raises:
         FormatError: The program's module is malformed, holds something unstable or is not as described.
-        SetupError: This version of JAX cannot run it.
+        SetupError: This version of JAX cannot run it, or it was not saved for this platform.
     """
 
     def __init__(self, program: Program, weights: list[jax.Array]) -> None:
@@ -57,8 +63,8 @@ class Executables:
         self._program = program
         self._weights = weights
         self._call = _read_program(program)
-        self._compiled: dict[tuple[int, Lengths], Callable[..., Any]] = {}
-        self._turns: dict[tuple[int, Lengths], threading.Lock] = {}
+        self._compiled: dict[Key, Callable[..., Any]] = {}
+        self._turns: dict[Key, threading.Lock] = {}
         self._lock = threading.Lock()
 
     def compile(self, bucket: int, lengths: Lengths = ()) -> Callable[..., Any]:
@@ -71,35 +77,40 @@ class Executables:
         Raises:
             FormatError: The program cannot be compiled.
         """
-        compiled = self._compiled.get((bucket, lengths))
+        specs = self.feeds.specs
+        return self._found((bucket, lengths), lambda: (specs(bucket, dict(lengths)), self.feeds.take_apart))
+
+    def _found(self, key: Key, describe: Callable[[], Form]) -> Callable[..., Any]:
+        """Return the executable of a key; of several threads that want it one compiles and the others wait."""
+        compiled = self._compiled.get(key)
         if compiled is not None:
             return compiled
         with self._lock:
-            turn = self._turns.setdefault((bucket, lengths), threading.Lock())
+            turn = self._turns.setdefault(key, threading.Lock())
         with turn:
-            compiled = self._compiled.get((bucket, lengths)) or self._compile(bucket, dict(lengths))
+            compiled = self._compiled.get(key) or self._compile(key, *describe())
         with self._lock:
-            self._turns.pop((bucket, lengths), None)
-            self._compiled[bucket, lengths] = compiled
+            self._turns.pop(key, None)
+            self._compiled[key] = compiled
             while len(self._compiled) > _MOST_EXECUTABLES:
                 del self._compiled[next(iter(self._compiled))]
         return compiled
 
-    def _compile(self, bucket: int, lengths: Mapping[str, int]) -> Callable[..., Any]:
+    def _compile(self, key: Key, specs: Specs, take_apart: Callable[..., Mapping[str, Any]]) -> Callable[..., Any]:
         arguments = self._program.arguments
 
         def run(weights: list[jax.Array], arrays: list[jax.Array]) -> tuple[jax.Array, ...]:
-            inputs, stored = self.feeds.take_apart(arrays), iter(weights)
+            inputs, stored = take_apart(arrays), iter(weights)
             return self._call(*[next(stored) if tensor.weight else inputs[tensor.name] for tensor in arguments])
 
-        arrays = [array_spec(shape, dtype) for shape, dtype in self.feeds.specs(bucket, lengths)]
         try:
-            with jax.enable_x64(False):
+            with jax.enable_x64(self._program.x64):
+                arrays = [array_spec(shape, dtype) for shape, dtype in specs]
                 return _compile_lowered(jax.jit(run).lower(self._weights, arrays))
         except Exception as error:
             raise FormatError(
                 "a program cannot be compiled",
-                where=f"batch size {bucket}",
+                where=f"batch size {key[0]}" if isinstance(key[0], int) else f"shapes {[list(shape) for shape in key]}",
                 received=f"{type(error).__name__}: {error}",
                 fix="load it on a platform and with a version of JAX that the manifest names",
             ) from error
@@ -111,10 +122,33 @@ class Executables:
             RequestError: A value does not fit into the dtype that the program takes.
         """
         compiled = self.compile(bucket, self.feeds.lengths(values))
-        outputs = compiled(self._weights, self.feeds.fill(values, start, rows, bucket))
+        outputs = self._launch(compiled, self.feeds.fill(values, start, rows, bucket))
         if rows == bucket:
             return [np.asarray(output) for output in outputs]
         return [np.asarray(output)[:rows] for output in outputs]
+
+    def run_exactly(self, values: Mapping[str, np.ndarray[Any, Any]]) -> list[Any]:
+        """Return the outputs for just these values, for whose shapes an executable is compiled once.
+
+        Raises:
+            RequestError: A value does not fit into the dtype that the program takes, or the shapes contradict.
+        """
+        inputs = self.feeds.inputs
+        self.feeds.check(values)
+        key: Key = tuple(values[tensor.name].shape for tensor in inputs) or ((),)
+        arrays = [exact(values[tensor.name], tensor) for tensor in inputs]
+
+        def by_name(arrays: Sequence[Any]) -> Mapping[str, Any]:
+            return {tensor.name: array for tensor, array in zip(inputs, arrays, strict=True)}
+
+        compiled = self._found(key, lambda: ([(array.shape, array.dtype) for array in arrays], by_name))
+        return [np.asarray(output) for output in self._launch(compiled, arrays)]
+
+    def _launch(self, compiled: Callable[..., Any], arrays: list[Any]) -> Any:
+        if self._program.x64:
+            with jax.enable_x64(True):
+                return compiled(self._weights, arrays)
+        return compiled(self._weights, arrays)
 
 
 def _compile_lowered(lowered: Any) -> Callable[..., Any]:
@@ -129,6 +163,13 @@ def _compile_lowered(lowered: Any) -> Callable[..., Any]:
 
 
 def _read_program(program: Program) -> Callable[..., tuple[jax.Array, ...]]:
+    if platform() not in program.platforms:
+        raise SetupError(
+            "a program was not saved for this platform",
+            expected=" or ".join(program.platforms),
+            received=platform(),
+            fix=f"save it with platforms=(..., {platform()!r})",
+        )
     check_module(program)
     known = export.minimum_supported_calling_convention_version, export.maximum_supported_calling_convention_version
     if not known[0] <= program.calling_convention <= known[1]:
@@ -139,7 +180,7 @@ def _read_program(program: Program) -> Callable[..., tuple[jax.Array, ...]]:
             fix="load it with the versions that the manifest names",
         )
     try:
-        with jax.enable_x64(False):
+        with jax.enable_x64(program.x64):
             return dataclasses.replace(_template(program), mlir_module_serialized=program.module).call
     except (ValueError, KeyError) as error:
         raise FormatError("the description of a program is malformed", received=error) from error

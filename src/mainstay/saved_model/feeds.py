@@ -75,6 +75,30 @@ class Feeds:
                 )
         return tuple(found.items())
 
+    def check(self, values: Mapping[str, Array]) -> None:
+        """Refuse values whose shapes are not those of the inputs, or of which two must agree on a length and do not.
+
+        Raises:
+            RequestError: They are not.
+        """
+        known: dict[str, int] = {}
+        for tensor in self.inputs:
+            shape = values[tensor.name].shape
+            for want, have in zip(tensor.shape, shape, strict=False):
+                if isinstance(want, str) and want.isidentifier():
+                    want = known.setdefault(want, have)
+                if isinstance(want, int) and want != have:
+                    break
+            else:
+                if len(shape) == len(tensor.shape):
+                    continue
+            raise RequestError(
+                "an input has a shape that the program does not take",
+                where=f"$.{tensor.name}",
+                expected=[known.get(axis, axis) if isinstance(axis, str) else axis for axis in tensor.shape],
+                received=list(shape),
+            )
+
     def specs(self, bucket: int, lengths: Mapping[str, int]) -> list[tuple[tuple[int, ...], np.dtype[Any]]]:
         """Return the shape and dtype of each array that travels."""
         packed = [((len(pack.names), bucket), pack.send) for pack in self._packs]
@@ -119,6 +143,20 @@ class Feeds:
         for (name, _), array in zip(self._alone, arrays[len(self._packs) :], strict=True):
             taken[name] = array
         return taken
+
+
+def exact(value: Array, tensor: ProgramTensor) -> Array:
+    """Return one input in the dtype that the program takes.
+
+    Raises:
+        RequestError: An integer does not fit into it.
+    """
+    dtype = np.dtype(tensor.dtype)
+    if value.dtype == dtype:
+        return value
+    wide = np.atleast_1d(value)
+    narrow: Array = _narrow(wide[None], _Pack((tensor.name,), wide.dtype, dtype), 0)[0]
+    return narrow.reshape(value.shape)
 
 
 def _collect_dtype(name: str) -> np.dtype[Any]:

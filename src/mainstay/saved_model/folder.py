@@ -12,6 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 from mainstay.core import ArtifactError, FormatError, IntegrityError, digest_bytes, storage_errors
@@ -91,6 +92,21 @@ def file_digest(data: memoryview) -> str:
     return state.hexdigest()
 
 
+def digests(contents: Mapping[str, memoryview]) -> dict[str, tuple[int, str]]:
+    """Return the size and the sha256 of mapped files by path, several hashed at once where that is worth a thread."""
+    large = sum(len(data) >= _BLOCK for data in contents.values())
+    if large < 2:
+        return {path: (len(data), file_digest(data)) for path, data in contents.items()}
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, large), "mainstay-digest") as pool:
+        return dict(
+            zip(
+                contents,
+                zip(map(len, contents.values()), pool.map(file_digest, contents.values()), strict=True),
+                strict=True,
+            )
+        )
+
+
 def read_sealed_manifest(folder: Path) -> bytes:
     """Return the manifest of an artifact, its seal verified.
 
@@ -167,16 +183,14 @@ def verify_files(folder: Path, files: Mapping[str, tuple[int, str]]) -> dict[str
                 received=f"{found[path]:,} bytes",
                 fix="copy the saved model again from where it was written",
             )
-    contents = {}
-    for path, (size, digest) in sorted(files.items()):
-        contents[path] = map_file(folder / path)
-        received = file_digest(contents[path])
-        if received != digest or len(contents[path]) != size:
+    contents = {path: map_file(folder / path) for path in sorted(files)}
+    for path, received in digests(contents).items():
+        if received != files[path]:
             raise IntegrityError(
                 "a file was edited",
                 where=folder / path,
-                expected=f"sha256 {digest}",
-                received=f"sha256 {received}",
+                expected=f"sha256 {files[path][1]}",
+                received=f"sha256 {received[1]}",
                 fix="copy the saved model again from where it was written",
             )
     return contents

@@ -14,7 +14,7 @@ from mainstay.saved_model.column_archive import decode_values, encode_values, re
 from mainstay.saved_model.manifest import SignatureEntry
 
 if TYPE_CHECKING:
-    from mainstay.saved_model.loaded_model import LoadedSignature
+    from mainstay.saved_model.loaded_signature import LoadedSignature
 
 Array = np.ndarray[Any, Any]
 
@@ -34,7 +34,7 @@ class Golden:
     @property
     def rows(self) -> int:
         """How many rows are sealed."""
-        return len(next(iter(self.columns.values())))
+        return len(next(iter(self.columns.values() or self.answers.values()))) if self.columns or self.answers else 1
 
     def take(self, rows: int) -> dict[str, Column]:
         """Return that many rows of the requests by input name, the sealed ones over and over."""
@@ -115,20 +115,23 @@ def _round_trip(column: Column) -> Column:
     return decode_values("", encode_values("", column.values, column.missing))
 
 
-def golden_requests(inputs: tuple[HostInput, ...], values: Mapping[str, Any] | None) -> Golden:
+def golden_requests(inputs: tuple[HostInput, ...], values: Mapping[str, Any] | None, *, rows: bool = True) -> Golden:
     """Return what a caller wants to be sealed for one signature, without its answers.
 
     Args:
         inputs: The inputs of the signature.
         values: An array-like or `Column` by input name, other names being ignored; None to make something up.
+        rows: Whether the first axis is the batch; without it, `values` are one request.
 
     Raises:
         ArgumentError: No row is given, or a required input lacks.
     """
-    given = _made_up(inputs) if values is None else values
+    given = _made_up(inputs, 4 if rows else None) if values is None else values
     columns = {}
     for item in inputs:
         value = given.get(item.spec.name)
+        if value is not None and not rows:
+            value = np.asarray(value)[None]
         if value is not None:
             plain = isinstance(value, np.ndarray) and value.dtype.kind in "biufcV"
             columns[item.spec.name] = _round_trip(Column(value) if plain else as_column(value, _wanted(item)))
@@ -140,6 +143,8 @@ def golden_requests(inputs: tuple[HostInput, ...], values: Mapping[str, Any] | N
                 received=", ".join(map(str, given)),
             )
     golden = Golden(columns, {})
+    if not rows:
+        return golden
     if not columns or not golden.rows:
         raise ArgumentError("there is no golden request", expected="one row or more of raw inputs")
     return golden if golden.rows > 1 else Golden({n: _take(c, np.zeros(2, int)) for n, c in columns.items()}, {})
@@ -171,7 +176,7 @@ def read_golden(data: bytes, signatures: Mapping[str, SignatureEntry]) -> dict[s
         inputs = [(item.spec.name, item.optional) for item in entry.inputs]
         columns = _columns(f"{name}/inputs", inputs, arrays)
         answers = _columns(f"{name}/outputs", [(spec.name, False) for spec in entry.outputs], arrays)
-        if len({len(column) for column in [*columns.values(), *answers.values()]}) != 1 or not columns:
+        if len({len(column) for column in [*columns.values(), *answers.values()]}) != 1 or (inputs and not columns):
             raise FormatError("golden requests and answers differ in length", where=f"golden.npz, signature {name}")
         golden[name] = Golden(columns, answers)
         if not golden[name].rows:
@@ -238,7 +243,7 @@ def _differences(got: Array, want: Array) -> Array:
     return np.where(same, 0.0, np.where(np.isnan(distance), np.inf, distance))
 
 
-def _made_up(inputs: tuple[HostInput, ...], rows: int = 4) -> dict[str, Any]:
+def _made_up(inputs: tuple[HostInput, ...], rows: int | None) -> dict[str, Any]:
     """Return columns that fit `inputs`, where the caller gave none: seeded numbers, small integers, short strings.
 
     Raises:
@@ -248,7 +253,8 @@ def _made_up(inputs: tuple[HostInput, ...], rows: int = 4) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     for item in inputs:
         spec = item.spec
-        shape = [rows, *(3 if axis is None else axis for axis in spec.shape[1:])]
+        shape = [3 if axis is None else axis for axis in spec.shape]
+        shape[:1] = shape[:1] if rows is None else [rows]
         if spec.dtype == "string" and item.optional:
             continue
         if spec.dtype == "string":
@@ -258,9 +264,9 @@ def _made_up(inputs: tuple[HostInput, ...], rows: int = 4) -> dict[str, Any]:
                 fix="pass a few raw rows as `golden`",
             )
         if np.dtype(spec.dtype).kind in "iu":
-            columns[spec.name] = random.integers(0, 2, shape).astype(spec.dtype)
+            columns[spec.name] = np.asarray(random.integers(0, 2, shape)).astype(spec.dtype)
         elif spec.dtype == "bool":
-            columns[spec.name] = random.integers(0, 2, shape).astype(bool)
+            columns[spec.name] = np.asarray(random.integers(0, 2, shape)).astype(bool)
         else:
-            columns[spec.name] = random.standard_normal(shape).astype(spec.dtype)
+            columns[spec.name] = np.asarray(random.standard_normal(shape)).astype(spec.dtype)
     return columns

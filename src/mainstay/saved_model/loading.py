@@ -9,27 +9,25 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
-from mainstay.core import ArgumentError, FormatError, MainstayError, digest_bytes
-from mainstay.hostops import HostGraph
-from mainstay.saved_model.bundle import DATA_FILE, INDEX_FILE, TensorEntry, read_index, read_tensor
+from mainstay.core import ArgumentError, MainstayError, digest_bytes
 from mainstay.saved_model.contents import Sidecars
+from mainstay.saved_model.engines import XLA, Choices, circumstances, engines, fastest
 from mainstay.saved_model.folder import (
-    ASSETS,
     GOLDEN_FILE,
-    HOST_GRAPH_FILE,
     MANIFEST_FILE,
     all_digests,
     read_sealed_manifest,
     verify_files,
 )
 from mainstay.saved_model.golden import Golden, read_golden
-from mainstay.saved_model.host_graphs import check_graphs, read_host_graphs
-from mainstay.saved_model.loaded_model import BUCKETS, LoadedModel, LoadedSignature
-from mainstay.saved_model.manifest import Manifest, ProgramEntry, SignatureEntry
+from mainstay.saved_model.loaded_functions import LoadedFunction
+from mainstay.saved_model.loaded_model import LoadedModel
+from mainstay.saved_model.loaded_signature import BUCKETS, LoadedSignature
+from mainstay.saved_model.manifest import Manifest, ProgramEntry
 from mainstay.saved_model.manifest_reading import read_manifest
-from mainstay.saved_model.program import Program
+from mainstay.saved_model.reading import DEFAULT, Options, Reading, needed
+from mainstay.saved_model.runtime import engine_choices, keep_compiled_programs
 from mainstay.saved_model.signing.signatures import read_signature
 from mainstay.saved_model.signing.trust import Trust
 
@@ -38,7 +36,8 @@ def load(
     path: str | os.PathLike[str],
     *,
     replay: bool = True,
-    buckets: Iterable[int] | None = None,
+    buckets: Iterable[int] | Mapping[str, Iterable[int]] | None = None,
+    engine: str | None = None,
     trust: Trust | None = None,
 ) -> LoadedModel:
     """Load a saved model.
@@ -50,7 +49,9 @@ def load(
         replay: Whether the golden requests are replayed before the model is handed out.
         buckets: The batch sizes to compile for, each at the first batch that needs it; the default is the powers
             of two from 8 to 1024. With smaller ones small batches are faster in large models, and a row's answer
-            may differ in its last bits from batch to batch.
+            may differ in its last bits from batch to batch. A mapping gives some signatures their own.
+        engine: What runs the programs, such as ``xla``; None takes the fastest of those that are registered and
+            reproduce the golden answers.
         trust: Whose signature the artifact must have, which is checked before anything else is read; None asks for
             none.
 
@@ -66,25 +67,63 @@ def load(
         StorageError: A file cannot be read.
     """
     folder = Path(path)
-    model, golden = open_artifact(folder, buckets=_checked_buckets(buckets), trust=trust)
+    keep_compiled_programs()
+    reading, model, golden = open_artifact(folder, options=_options(buckets, engine), trust=trust)
     for name, signature in model.signatures.items():
         signature.remember(golden[name])
-        if replay:
-            golden[name].replay(signature, tolerance=model.tolerance(name))
+        if not replay:
+            continue
+        program = model.manifest.signatures[name].program
+        if engine is None and program is not None and len(engines()) > 1:
+            _choose(reading, signature, program, golden[name], model.tolerance(name))
+        golden[name].replay(signature, tolerance=model.tolerance(name))
     return model
 
 
-def _checked_buckets(buckets: Iterable[int] | None) -> tuple[int, ...]:
-    sizes = BUCKETS if buckets is None else tuple(sorted(set(buckets)))
+def _options(buckets: Iterable[int] | Mapping[str, Iterable[int]] | None, engine: str | None) -> Options:
+    engines(engine)
+    if isinstance(buckets, Mapping):
+        return Options(BUCKETS, {name: _checked_buckets(sizes) for name, sizes in buckets.items()}, engine)
+    return Options(BUCKETS if buckets is None else _checked_buckets(buckets), None, engine)
+
+
+def _checked_buckets(buckets: Iterable[int]) -> tuple[int, ...]:
+    sizes = tuple(sorted(set(buckets)))
     if not sizes or sizes[0] < 1:
         raise ArgumentError("buckets are batch sizes", expected="one integer or more, each at least 1", received=sizes)
     return sizes
 
 
+def _choose(
+    reading: Reading, signature: LoadedSignature, entry: ProgramEntry, golden: Golden, tolerance: float
+) -> None:
+    """Give a signature the fastest engine that reproduces its golden answers; remember it for the next time."""
+    program = reading.program(entry)
+    candidates = [engine for engine in engines() if engine.can_run(program)]
+    by_name = {engine.name: engine for engine in candidates}
+    choices, key = Choices(engine_choices()), circumstances(candidates, program, reading.digest(entry.file))
+
+    def ask(name: str) -> None:
+        signature.use(reading.executables(entry, by_name[name]))
+        golden.replay(signature, tolerance=tolerance)
+
+    chosen = choices.get(key)
+    if chosen not in by_name:
+        chosen, seconds = fastest(list(by_name), ask)
+        choices.put(key, chosen, seconds)
+    try:
+        ask(chosen)
+    except MainstayError:
+        # The choice was kept by an earlier process; what was right then need not be now.
+        if chosen == XLA:
+            raise
+        ask(XLA)
+
+
 def open_artifact(
-    folder: Path, *, buckets: tuple[int, ...] = BUCKETS, trust: Trust | None = None
-) -> tuple[LoadedModel, dict[str, Golden]]:
-    """Return the model of an artifact and its golden requests, the digests verified and nothing replayed yet."""
+    folder: Path, *, options: Options = DEFAULT, trust: Trust | None = None
+) -> tuple[Reading, LoadedModel, dict[str, Golden]]:
+    """Return an artifact, its model and its golden requests, the digests verified and nothing replayed yet."""
     sealed = read_sealed_manifest(folder)
     vouched = None if trust is None else read_signature(folder, trust)
     if vouched is not None:
@@ -94,7 +133,8 @@ def open_artifact(
         vouched.compare(all_digests(sealed, manifest.files))
     files = verify_files(folder, manifest.files)
     try:
-        return read_model(folder, manifest, files=files, buckets=buckets), _read_golden(manifest, files)
+        reading = Reading(manifest, files, options)
+        return reading, read_model(folder, manifest, reading=reading), _read_golden(manifest, files)
     except MainstayError as error:
         if error.where is None or not error.where.startswith(str(folder)):
             raise type(error)(
@@ -107,106 +147,28 @@ def open_artifact(
         raise
 
 
-def read_model(
-    folder: Path, manifest: Manifest, *, files: Mapping[str, memoryview], buckets: tuple[int, ...] = BUCKETS
-) -> LoadedModel:
+def read_model(folder: Path, manifest: Manifest, *, reading: Reading) -> LoadedModel:
     """Return the model of files that have been verified.
 
     Args:
         folder: The artifact.
         manifest: Its manifest.
-        files: The content of its files by path.
-        buckets: The batch sizes to compile for.
+        reading: Its parts.
     """
-    assets = {path.removeprefix(f"{ASSETS}/"): path for path in files if path.startswith(f"{ASSETS}/")}
-    contents = {name: bytes(files[path]) for name, path in assets.items()}
-    graphs = read_host_graphs(bytes(_file(files, HOST_GRAPH_FILE)), manifest.signatures, contents)
-    programs = _programs(manifest, files)
-    weights = _weights(manifest, files)
-    signatures = {
-        name: _signature(name, entry, program=programs.get(name), graphs=graphs[name], weights=weights, buckets=buckets)
-        for name, entry in manifest.signatures.items()
+    signatures = {name: reading.signature(name, entry) for name, entry in manifest.signatures.items()}
+    functions = {
+        path: LoadedFunction(path, [(form, reading.function(path, form)) for form in forms])
+        for path, forms in manifest.functions.items()
     }
     return LoadedModel(
         folder,
         manifest,
         signatures=MappingProxyType(signatures),
-        assets=MappingProxyType({name: folder / path for name, path in assets.items()}),
-        sidecars=Sidecars(manifest, files),
+        functions=MappingProxyType(functions),
+        variables=reading.variables(),
+        sidecars=Sidecars(manifest, reading.files),
     )
 
 
-def _signature(
-    name: str,
-    entry: SignatureEntry,
-    *,
-    program: Program | None,
-    graphs: tuple[HostGraph | None, HostGraph | None],
-    weights: Mapping[str, Any],
-    buckets: tuple[int, ...],
-) -> LoadedSignature:
-    prefix, suffix = graphs
-    executables = None
-    if program is not None and entry.program is not None:
-        from mainstay.saved_model.executables import Executables
-
-        executables = Executables(program, [weights[name] for name in entry.program.tensors if name is not None])
-    check_graphs(name, entry, prefix, suffix)
-    return LoadedSignature(name, entry, executables=executables, prefix=prefix, suffix=suffix, buckets=buckets)
-
-
-def _file(files: Mapping[str, memoryview], path: str) -> memoryview:
-    if path not in files:
-        raise FormatError("the manifest does not list a file that is needed", expected=path)
-    return files[path]
-
-
-def _programs(manifest: Manifest, files: Mapping[str, memoryview]) -> dict[str, Program]:
-    programs = {}
-    for name, entry in manifest.signatures.items():
-        if entry.program is not None:
-            programs[name] = Program(
-                bytes(_file(files, entry.program.file)),
-                entry.program.arguments,
-                entry.program.results,
-                manifest.platforms,
-                entry.program.calling_convention,
-            )
-    return programs
-
-
-def _weights(manifest: Manifest, files: Mapping[str, memoryview]) -> dict[str, Any]:
-    """Return every weight on the device, by the name of its tensor; on a CPU it stays where it is mapped."""
-    if not any(entry.program for entry in manifest.signatures.values()):
-        return {}
-    import jax
-
-    index = read_index(bytes(_file(files, INDEX_FILE)))
-    data = _file(files, DATA_FILE)
-    weights: dict[str, Any] = {}
-    for entry in manifest.signatures.values():
-        for name in _described_tensors(entry.program, index):
-            if name not in weights:
-                weights[name] = jax.device_put(read_tensor(name, index[name], data))
-    return weights
-
-
-def _described_tensors(program: ProgramEntry | None, index: Mapping[str, TensorEntry]) -> list[str]:
-    names = []
-    for argument, name in zip(program.arguments, program.tensors, strict=True) if program else ():
-        if name is None:
-            continue
-        entry = index.get(name)
-        if entry is None or entry.shape != argument.shape or str(entry.dtype) != argument.dtype:
-            raise FormatError(
-                "a weight is not stored as the manifest says",
-                where=name,
-                expected=f"{argument.dtype}{list(argument.shape)}",
-                received="nothing" if entry is None else f"{entry.dtype}{list(entry.shape)}",
-            )
-        names.append(name)
-    return names
-
-
 def _read_golden(manifest: Manifest, files: Mapping[str, memoryview]) -> dict[str, Golden]:
-    return read_golden(bytes(_file(files, GOLDEN_FILE)), manifest.signatures)
+    return read_golden(bytes(needed(files, GOLDEN_FILE)), manifest.signatures)

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
-from mainstay.core import DTYPES, ArgumentError, FormatError, Signature, TensorSpec
+from mainstay.core import DTYPES, ArgumentError, FormatError, TensorSpec
 from mainstay.hostops import HostInput
-from mainstay.saved_model.folder import EXTRA, PROGRAM_SUFFIX, is_plain_name
-from mainstay.saved_model.manifest import FORMAT, FORMAT_VERSION, Manifest, ProgramEntry, SignatureEntry
+from mainstay.saved_model.folder import ASSETS, EXTRA, GRAPH_SUFFIX, PROGRAM_SUFFIX, is_plain_name
+from mainstay.saved_model.manifest import (
+    FORMAT,
+    FORMAT_VERSION,
+    METHODS,
+    FunctionEntry,
+    Manifest,
+    ProgramEntry,
+    SignatureEntry,
+    Stage,
+    VariableEntry,
+)
+from mainstay.saved_model.manifest_checks import check_function, check_signature
 from mainstay.saved_model.program import ProgramTensor
+from mainstay.saved_model.save_report import FORMS, SaveReport, SignatureReport
+from mainstay.saved_model.structures import Parameter, check
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DEVICE_DTYPES = {*DTYPES, "float8_e5m2", "float8_e4m3fn", "complex64"} - {"string"}
@@ -71,6 +85,14 @@ class _Reader:
         )
 
 
+_FIRST_KEYS = {"format", "format_version", "platforms", "sealed_on", "producers", "provenance", "signatures", "files"}
+_TOP_KEYS = {1: _FIRST_KEYS, 2: _FIRST_KEYS | {"functions", "variables", "assets", "tensorflow"}}
+_FIRST_ENTRY = {"inputs", "outputs", "device_inputs", "program", "prefix", "suffix", "tolerance"}
+_ENTRY_KEYS = {1: _FIRST_ENTRY, 2: _FIRST_ENTRY | {"rows", "method", "stages"}}
+_FIRST_PROGRAM = {"file", "stablehlo_version", "calling_convention", "arguments", "results"}
+_PROGRAM_KEYS = {1: _FIRST_PROGRAM, 2: _FIRST_PROGRAM | {"x64"}}
+
+
 def read_manifest(data: bytes) -> Manifest:
     """Return the manifest of its file's content.
 
@@ -81,32 +103,84 @@ def read_manifest(data: bytes) -> Manifest:
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise FormatError("this is no manifest of a saved model", where="$.format", expected=FORMAT)
     version = value.get("format_version")
-    if type(version) is not int or version != FORMAT_VERSION:
+    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
         raise FormatError(
             "unknown format version of a saved model",
             where="$.format_version",
-            expected=FORMAT_VERSION,
+            expected=f"1 to {FORMAT_VERSION}, which this Mainstay reads",
             received=repr(version),
             fix="load it with a newer Mainstay",
         )
-    keys = {"format", "format_version", "platforms", "sealed_on", "producers", "provenance", "signatures", "files"}
-    top = _Reader(value, "$", keys)
+    top = _Reader(value, "$", _TOP_KEYS[version])
     files = {path: _file(item, f"$.files.{path}") for path, item in top.get("files", dict).items()}
     signatures = {}
     for name, item in top.get("signatures", dict).items():
         if not is_plain_name(name):
             raise FormatError("the name of a signature is not as specified", received=repr(name))
-        signatures[name] = _signature(name, item)
+        signatures[name] = _signature(item, f"$.signatures.{name}", version)
+        _check_first_files(name, signatures[name], version)
     platforms, producers = top.get("platforms", list), top.get("producers", dict)
-    if not platforms or not all(isinstance(item, str) for item in platforms):
-        top.refuse("platforms", "a list of names")
+    if not platforms or not all(isinstance(item, str) for item in platforms) or len(set(platforms)) != len(platforms):
+        top.refuse("platforms", "a list of different names")
     if not all(isinstance(item, str) for item in producers.values()):
         top.refuse("producers", "versions by name")
-    if not signatures:
+    further = _further(top, files) if version > 1 else {"assets": tuple(_in_assets(files))}
+    if not signatures and not further.get("functions"):
         top.refuse("signatures", "one signature or more")
-    return Manifest(
-        tuple(platforms), top.get("sealed_on", str), producers, top.get("provenance", dict), signatures, files
-    )
+    sealed_on, provenance = top.get("sealed_on", str), top.get("provenance", dict)
+    return Manifest(tuple(platforms), sealed_on, producers, provenance, signatures, files, **further)
+
+
+def _in_assets(files: Mapping[str, Any]) -> list[str]:
+    return sorted(path.removeprefix(f"{ASSETS}/") for path in files if path.startswith(f"{ASSETS}/"))
+
+
+def _further(top: _Reader, files: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parts of a manifest that format version 2 added."""
+    functions = {path: _function(item, path) for path, item in top.get("functions", dict).items()}
+    variables = []
+    for index, item in enumerate(top.get("variables", list)):
+        entry = _Reader(item, f"$.variables[{index}]", {"name", "trainable"})
+        variables.append(VariableEntry(entry.get("name", str), entry.get("trainable", bool)))
+    if len({item.name for item in variables}) != len(variables):
+        top.refuse("variables", "variables of different names")
+    if top.get("assets", list) != _in_assets(files):
+        top.refuse("assets", "the names of the files in assets/, sorted")
+    report = top.get("tensorflow", (dict, type(None)))
+    return {
+        "functions": functions,
+        "variables": tuple(variables),
+        "assets": tuple(_in_assets(files)),
+        "tensorflow": None if report is None else SaveReport({n: _report(n, item) for n, item in report.items()}),
+    }
+
+
+def _report(name: str, value: Any) -> SignatureReport:
+    entry = _Reader(value, f"$.tensorflow.{name}", {"form", "reason"})
+    form = entry.get("form", (str, type(None)))
+    if form not in (*FORMS, None):
+        entry.refuse("form", f"null or one of {', '.join(FORMS)}")
+    return SignatureReport(form, entry.get("reason", str))
+
+
+def _function(value: Any, path: str) -> tuple[FunctionEntry, ...]:
+    where = f"$.functions.{path}"
+    if not isinstance(value, list) or not value or not all(part.isidentifier() for part in path.split(".")):
+        raise FormatError("a function of the manifest is not as specified", where=where, expected="a list of its forms")
+    forms = []
+    for index, item in enumerate(value):
+        place = f"{where}[{index}]"
+        entry = _Reader(item, place, {"entry", "arguments", "results"})
+        parameters = []
+        for number, given in enumerate(entry.get("arguments", list)):
+            reader = _Reader(given, f"{place}.arguments[{number}]", {"name", "value", "keyword_only"})
+            taken = check(reader.get("value", dict), f"{place}.arguments[{number}].value")
+            parameters.append(Parameter(reader.get("name", str), taken, reader.get("keyword_only", bool)))
+        results = check(entry.get("results", dict), f"{place}.results")
+        does = _signature(entry.get("entry", dict), f"{place}.entry", FORMAT_VERSION)
+        forms.append(FunctionEntry(does, tuple(parameters), results))
+        check_function(place, forms[-1])
+    return tuple(forms)
 
 
 def _file(value: Any, where: str) -> tuple[int, str]:
@@ -119,10 +193,8 @@ def _file(value: Any, where: str) -> tuple[int, str]:
     return size, digest
 
 
-def _signature(name: str, value: Any) -> SignatureEntry:
-    where = f"$.signatures.{name}"
-    keys = {"inputs", "outputs", "device_inputs", "program", "prefix", "suffix", "tolerance"}
-    entry = _Reader(value, where, keys)
+def _signature(value: Any, where: str, version: int) -> SignatureEntry:
+    entry = _Reader(value, where, _ENTRY_KEYS[version])
     inputs = tuple(
         HostInput(_spec(item, f"{where}.inputs[{i}]", {"optional"}), item["optional"] is True)
         for i, item in enumerate(entry.get("inputs", list))
@@ -136,37 +208,58 @@ def _signature(name: str, value: Any) -> SignatureEntry:
         entry.refuse("tolerance", "0 to 1")
     program = None
     if entry.get("program", (dict, type(None))) is not None:
-        program = _program(name, value["program"], f"{where}.program")
+        program = _program(value["program"], f"{where}.program", version)
     read = SignatureEntry(
-        inputs, outputs, device, program, entry.get("prefix", bool), entry.get("suffix", bool), float(tolerance)
+        inputs,
+        outputs,
+        device,
+        program,
+        entry.get("prefix", bool),
+        entry.get("suffix", bool),
+        float(tolerance),
+        **(_further_entry(entry, where) if version > 1 else {}),
     )
-    _check_signature(where, read)
+    check_signature(where, read)
     return read
 
 
-def _check_signature(where: str, entry: SignatureEntry) -> None:
-    device = {spec.name for spec in entry.device_inputs}
-    taken = {t.name for t in entry.program.arguments if not t.weight} if entry.program else set()
-    problem = None
-    if not entry.inputs or not entry.outputs:
-        problem = "it has no inputs or no outputs"
-    elif entry.program is None and not entry.prefix:
-        problem = "it has neither a program nor a prefix"
-    elif entry.program is None and (entry.suffix or device):
-        problem = "it has a suffix or device inputs, and no program"
-    elif not taken <= device:
-        problem = "its program takes an input that is not among the device inputs"
-    elif entry.program and any(not t.shape for t in entry.program.arguments if not t.weight):
-        problem = "an input of its program has no batch axis"
-    elif entry.program and not entry.prefix and {item.spec.name for item in entry.inputs} != device:
-        problem = "without a prefix, the inputs are not the device inputs"
-    try:
-        Signature(entry.device_inputs, ())
-        if problem is None and entry.signature:
-            return
-    except ArgumentError as error:
-        problem = error.summary
-    raise FormatError("a signature contradicts itself", where=where, received=problem)
+def _further_entry(entry: _Reader, where: str) -> dict[str, Any]:
+    """Return the parts of a signature that format version 2 added."""
+    if entry.get("method", str) not in METHODS:
+        entry.refuse("method", f"one of {', '.join(METHODS)}")
+    stages = tuple(_stage(item, f"{where}.stages[{i}]") for i, item in enumerate(entry.get("stages", list)))
+    return {"rows": entry.get("rows", bool), "method": entry.get("method", str), "stages": stages}
+
+
+def _stage(value: Any, where: str) -> Stage:
+    entry = _Reader(value, where, {"inputs", "outputs", "program", "file"})
+    for key in ("inputs", "outputs"):
+        if not all(isinstance(item, str) and item for item in entry.get(key, list)):
+            entry.refuse(key, "a list of names")
+    program = entry.get("program", (dict, type(None)))
+    file = entry.get("file", (str, type(None)))
+    if (program is None) == (file is None):
+        entry.refuse("file", "a path for a graph, and null for a program")
+    if file is not None and not _is_extra(file, GRAPH_SUFFIX):
+        entry.refuse("file", f"{EXTRA}/<name>{GRAPH_SUFFIX}")
+    read = None if program is None else _program(program, f"{where}.program", FORMAT_VERSION)
+    return Stage(tuple(value["inputs"]), tuple(value["outputs"]), read, file)
+
+
+def _is_extra(path: str, suffix: str) -> bool:
+    name = path.removeprefix(f"{EXTRA}/")
+    return path != name and name.endswith(suffix) and is_plain_name(name)
+
+
+def _check_first_files(name: str, entry: SignatureEntry, version: int) -> None:
+    """Refuse a program whose file has not the name of its signature, as format version 1 has it."""
+    if version == 1 and entry.program and entry.program.file != f"{EXTRA}/{name}{PROGRAM_SUFFIX}":
+        raise FormatError(
+            "a value of the manifest is not as specified",
+            where=f"$.signatures.{name}.program.file",
+            expected=f"{EXTRA}/{name}{PROGRAM_SUFFIX}",
+            received=repr(entry.program.file),
+        )
 
 
 def _spec(value: Any, where: str, more: set[str] | None = None) -> TensorSpec:
@@ -182,11 +275,10 @@ def _spec(value: Any, where: str, more: set[str] | None = None) -> TensorSpec:
         raise FormatError(error.summary, where=where, expected=error.expected, received=error.received) from error
 
 
-def _program(signature: str, value: Any, where: str) -> ProgramEntry:
-    keys = {"file", "stablehlo_version", "calling_convention", "arguments", "results"}
-    entry = _Reader(value, where, keys)
-    if entry.get("file", str) != f"{EXTRA}/{signature}{PROGRAM_SUFFIX}":
-        entry.refuse("file", f"{EXTRA}/{signature}{PROGRAM_SUFFIX}")
+def _program(value: Any, where: str, version: int) -> ProgramEntry:
+    entry = _Reader(value, where, _PROGRAM_KEYS[version])
+    if not _is_extra(entry.get("file", str), PROGRAM_SUFFIX):
+        entry.refuse("file", f"{EXTRA}/<name>{PROGRAM_SUFFIX}")
     arguments, tensors = [], []
     for i, item in enumerate(entry.get("arguments", list)):
         reader = _Reader(item, f"{where}.arguments[{i}]", {"kind", "name", "tensor", "dtype", "shape"})
@@ -205,6 +297,7 @@ def _program(signature: str, value: Any, where: str) -> ProgramEntry:
         tuple(arguments),
         tuple(tensors),
         tuple(results),
+        entry.get("x64", bool) if version > 1 else False,
     )
 
 

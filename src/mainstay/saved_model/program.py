@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 STABLEHLO_VERSION = "1.9.0"
 """The version that modules are written at: readers of the following five years take it."""
@@ -45,6 +45,9 @@ class Program:
         platforms: The platforms it runs on; with more than one, the module's first argument is the index of the
             platform in this tuple, an int32.
         calling_convention: The version of the calling convention of `jax.export`.
+        x64: Whether it is traced and run with 64-bit numbers; without it, device inputs of 64 bits are narrowed to 32.
+        jaxpr: The traced function itself while it is being saved, closed and without constants: it takes the arguments
+            in order and gives the results in order. None for a program of a file.
     """
 
     module: bytes
@@ -52,3 +55,5 @@ class Program:
     results: tuple[ProgramTensor, ...]
     platforms: tuple[str, ...]
     calling_convention: int
+    x64: bool = False
+    jaxpr: Any = field(default=None, compare=False, repr=False)

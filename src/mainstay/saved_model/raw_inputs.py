@@ -41,6 +41,27 @@ def raw_columns(specs: Sequence[TensorSpec], values: Mapping[str, Any]) -> list[
     return columns
 
 
+def exact_columns(specs: Sequence[TensorSpec], values: Mapping[str, Any]) -> list[Column]:
+    """Return the inputs of one request without rows, each as a column of one item, in the order of `specs`.
+
+    Args:
+        specs: The specs of the inputs.
+        values: An array-like by name; names that are not in `specs` are ignored.
+
+    Raises:
+        RequestError: An input lacks, or has the wrong dtype or shape.
+    """
+    missing = [spec for spec in specs if spec.name not in values]
+    if missing:
+        raise RequestError(
+            "an input is not there",
+            where=f"$.{missing[0].name}",
+            expected=missing[0],
+            received=", ".join(map(str, values)) or "nothing",
+        )
+    return [Column(_array(spec, values[spec.name])[None]) for spec in specs]
+
+
 def _array(spec: TensorSpec, value: Any) -> np.ndarray[Any, Any]:
     where = f"$.{spec.name}"
     array = _plain(where, value)
@@ -50,6 +71,8 @@ def _array(spec: TensorSpec, value: Any) -> np.ndarray[Any, Any]:
     )
     if not fits:
         raise RequestError("an input has the wrong shape", where=where, expected=spec, received=f"shape {list(shape)}")
+    if spec.dtype == "string":
+        return _texts(where, spec, array)
     dtype = np.dtype(spec.dtype)
     if array.dtype == dtype:
         return array
@@ -81,6 +104,19 @@ def _plain(where: str, value: Any) -> np.ndarray[Any, Any]:
         return np.asarray(value)
     except (ValueError, TypeError, OverflowError) as error:
         raise RequestError("the values do not form one array", where=where, received=error) from error
+
+
+def _texts(where: str, spec: TensorSpec, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return texts as an object array of bytes."""
+    if array.dtype.kind not in "OSU" and array.size:
+        raise RequestError("an input has the wrong dtype", where=where, expected=spec, received=array.dtype)
+    texts = np.empty(array.shape, object)
+    for place, value in np.ndenumerate(array):
+        if not isinstance(value, (str, bytes)):
+            at = "".join(f"[{axis}]" for axis in place)
+            raise RequestError("a value is no text", where=f"{where}{at}", expected=spec, received=type(value).__name__)
+        texts[place] = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+    return texts
 
 
 def _integers(where: str, array: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:

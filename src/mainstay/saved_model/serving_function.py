@@ -14,6 +14,7 @@ import numpy as np
 
 from mainstay.core import ArgumentError, TensorSpec
 from mainstay.hostops import HostGraph
+from mainstay.saved_model.manifest import METHODS
 
 if TYPE_CHECKING:
     import jax
@@ -35,16 +36,20 @@ class ServingFunction:
     """What one signature does to a request.
 
     Args:
-        function: A pure JAX function ``(weights, inputs) -> outputs``, each a mapping by name; every output has the
-            batch as its first axis. None for the host prefix alone.
-        inputs: The inputs of `function`; the first axis is None, the batch, and further axes that are None may have
-            any length. A 64-bit dtype is narrowed to 32 bits on the way to the device, integers with a range check.
+        function: A pure JAX function ``(weights, inputs) -> outputs``, each a mapping by name. None for the host prefix
+            alone.
+        inputs: The inputs of `function`; axes that are None may have any length. A 64-bit dtype is narrowed to 32 bits
+            on the way to the device, integers with a range check.
         weights: The weights that `function` takes, by name. They are stored once and passed as arguments.
         prefix: Turns raw columns into the device inputs, which are matched by name. Without it, a request carries
             the device inputs themselves.
         suffix: Turns outputs of `function`, matched by name, into the answers. Without it they are the answers.
         tolerance: How far an answer may be from its sealed one, relative to ``max(1, |answer|)``. Integers and
             strings must be equal.
+        rows: Whether the first axis of every input, which is None, and of every output is the batch, whose rows do not
+            depend on each other: batches are then padded, split and put together. Without it the function runs on just
+            the arrays that it is given. None finds it out, as far as it can be proven from the function.
+        method: What TensorFlow Serving uses the signature for: ``predict``, ``classify`` or ``regress``.
 
     Raises:
         ArgumentError: The parts do not fit together.
@@ -64,11 +69,15 @@ class ServingFunction:
     prefix: HostGraph | None = None
     suffix: HostGraph | None = None
     tolerance: float = 1e-6
+    rows: bool | None = True
+    method: str = "predict"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", tuple(self.inputs))
         if not 0.0 <= self.tolerance < 1.0:
             raise ArgumentError("a tolerance is a small number", expected="0 to 1", received=self.tolerance)
+        if self.method not in METHODS:
+            raise ArgumentError("unknown method of a signature", expected=", ".join(METHODS), received=self.method)
         if self.function is None:
             if self.prefix is None or self.suffix is not None or self.inputs or self.weights:
                 raise ArgumentError(
@@ -77,20 +86,33 @@ class ServingFunction:
                     fix="pass a function, or only a prefix",
                 )
             return
+        self._check_inputs()
+        if self.prefix is not None:
+            object.__setattr__(self, "prefix", _pruned(self.prefix, self.inputs))
+
+    def _check_inputs(self) -> None:
         names = [spec.name for spec in self.inputs]
-        if not names or len(set(names)) != len(names) or "" in names:
+        if (self.rows and not names) or len(set(names)) != len(names) or "" in names:
             raise ArgumentError("the inputs of a serving function need unique names", received=names)
         for spec in self.inputs:
-            if not spec.shape or spec.shape[0] is not None or spec.dtype == "string":
+            if spec.dtype == "string":
                 raise ArgumentError(
-                    "an input cannot go to the device",
+                    "strings cannot go to the device",
                     where=spec.name,
-                    expected="numbers or booleans whose first axis, the batch, is None",
+                    expected="numbers or booleans",
                     received=spec,
                     fix="turn strings into numbers in the host prefix",
                 )
-        if self.prefix is not None:
-            object.__setattr__(self, "prefix", _pruned(self.prefix, self.inputs))
+            if self.rows and (not spec.shape or spec.shape[0] is not None):
+                raise ArgumentError(
+                    "an input has no batch",
+                    where=spec.name,
+                    expected="a first axis, the batch, that is None",
+                    received=spec,
+                    fix="pass rows=False where the first axis is no batch",
+                )
+        if self.rows is False and (self.prefix is not None or self.suffix is not None):
+            raise ArgumentError("host graphs work on rows", received="rows=False", fix="leave prefix and suffix out")
 
 
 def _pruned(prefix: HostGraph, inputs: tuple[TensorSpec, ...]) -> HostGraph:

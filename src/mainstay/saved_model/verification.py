@@ -72,7 +72,7 @@ def verify(path: str | os.PathLike[str], *, trust: Trust | None = None) -> Verif
         ArtifactError: The artifact is refused; see `load`.
         StorageError: A file cannot be read.
     """
-    model, golden = open_artifact(Path(path), trust=trust)
+    _, model, golden = open_artifact(Path(path), trust=trust)
     differences = {
         name: golden[name].replay_sizes(signature, tolerance=model.tolerance(name))
         for name, signature in model.signatures.items()

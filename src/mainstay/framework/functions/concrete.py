@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -91,23 +91,27 @@ class ConcreteFunction:
             )
         return leaf
 
-    def stateless(self, values: Sequence[Any], arrays: Sequence[Any]) -> tuple[Any, list[Any]]:
+    def stateless(self, values: Sequence[Any], arguments: Mapping[str, Any]) -> tuple[Any, list[Any]]:
         """Do what the function does with other values of its variables, none of which changes, for JAX to trace.
 
         Args:
             values: A value for each of `variables`.
-            arrays: The arrays that it takes, in the order of the specs in `structured_input_signature`.
+            arguments: The arguments by parameter, structures as in `parameters` with arrays in the places of specs.
 
         Returns:
             What the function returns, and the values that its variables would have then.
         """
-        given = iter(arrays)
-        leaves = [next(given) if isinstance(item, TensorSpec) else item for item in self._leaves]
-        args, kwargs = self._parameters.unbind(closed(self._treedef.unflatten(leaves)))
+        args, kwargs = self._parameters.unbind(OrderedDict(arguments))
         variables = self.variables
         with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))) as scope:
             result = self._inline(*args, **kwargs)
             return result, [scope.get_current_value(variable) for variable in variables]
+
+    @property
+    def parameters(self) -> dict[str, tuple[Any, Any]]:
+        """For each parameter, `inspect.Parameter` and what it was traced for: specs in the places of arrays."""
+        known = self._parameters.signature.parameters
+        return {name: (known[name], value) for name, value in self._arguments.items()}
 
     @property
     def written(self) -> tuple[Any, ...]:

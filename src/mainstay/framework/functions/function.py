@@ -269,6 +269,11 @@ class Function:
         return self._concrete_functions.setdefault((structure.treedef, *specs, *map(leaf_key, rest)), concrete)
 
     @property
+    def input_signature(self) -> tuple[Any, ...] | None:
+        """The specs that the function was given for its arguments, or None."""
+        return None if self._signature is None else self._signature.specs
+
+    @property
     def concrete_functions(self) -> tuple[ConcreteFunction, ...]:
         """Those that `get_concrete_function` has given so far, each once."""
         return tuple(self._concrete_functions.values())
