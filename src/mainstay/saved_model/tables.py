@@ -1,4 +1,6 @@
-"""The sorted string table that indexes a TensorBundle: LevelDB's table format, uncompressed, checksummed by CRC32C.
+"""The sorted string table that indexes a TensorBundle: LevelDB's table format, checksummed by CRC32C.
+
+It is written uncompressed; what TensorFlow 1 compressed with Snappy is read as well.
 
 Specification: LevelDB ``doc/table_format.md``. What is read here may be hostile, so every length is checked
 before it is used, and anything odd is a `FormatError`.
@@ -18,6 +20,8 @@ _TRAILER = 5
 _BLOCK_SIZE = 4096
 _RESTART_INTERVAL = 16
 _MAX_KEY_BYTES = 64 << 20
+_MAX_BLOCK_BYTES = 64 << 20
+_SNAPPY = 1
 
 
 def encode_varint(number: int) -> bytes:
@@ -100,7 +104,7 @@ def decode_table(data: bytes) -> dict[bytes, bytes]:
         data: The whole file.
 
     Raises:
-        FormatError: The table is truncated, compressed, fails a checksum or is not in order.
+        FormatError: The table is truncated, compressed otherwise than by Snappy, fails a checksum or is not in order.
     """
     if len(data) < _FOOTER or struct.unpack_from("<Q", data, len(data) - 8)[0] != _MAGIC:
         raise _malformed("it does not end as a table does", f"{len(data):,} bytes")
@@ -135,9 +139,25 @@ def _read_block(data: bytes, offset: int, size: int, end: int) -> bytes:
     stop = offset + size
     if struct.unpack_from("<I", data, stop + 1)[0] != masked_crc32c(data[offset : stop + 1]):
         raise _malformed("a block fails its checksum", f"the block at byte {offset}")
+    if data[stop] == _SNAPPY:
+        return _decompress(data[offset:stop])
     if data[stop] != 0:
         raise _malformed("a block is compressed", f"compression type {data[stop]}")
     return data[offset:stop]
+
+
+def _decompress(block: bytes) -> bytes:
+    """Return a block of Snappy's format, which TensorFlow 1 wrote."""
+    import pyarrow as pa
+
+    size, _ = _decode_varint(block, 0, len(block))
+    if size > _MAX_BLOCK_BYTES:
+        raise _malformed("a block is too large", f"{size:,} bytes")
+    try:
+        raw: bytes = pa.decompress(block, decompressed_size=size, codec="snappy", asbytes=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _malformed("a block cannot be decompressed", error) from error
+    return raw
 
 
 def _block_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -6,7 +6,8 @@ A shape whose axes are not all known is an object array of integers and JAX's sy
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import Any, TypeAlias, cast
 
 import jax
 import jax.numpy as jnp
@@ -99,23 +100,54 @@ def shape_array(sizes: tuple[Size, ...], dtype: Any = np.int32) -> np.ndarray[An
     return array
 
 
+class AssetPath(bytes):
+    """The path of a file that belongs to the model, as a string of its graph; ops read no other files."""
+
+    __slots__ = ()
+
+
 class Variable:
     """A variable of TensorFlow: a value under a name.
 
-    Attributes:
+    Args:
         name: Its name in messages: its path in the object graph, or its name in the checkpoint.
-        value: Its value: NumPy's as it is stored (mapped), JAX's while a program runs.
+        value: Its value, or None for one that is not initialised.
+        load: Gives its value when it is first asked for.
         trainable: Whether the model that was saved trained it.
-        written: Whether some op of the graph writes to it, so that it is no constant.
     """
 
-    __slots__ = ("name", "trainable", "value", "written")
+    __slots__ = ("_device", "_load", "_value", "name", "trainable")
 
-    def __init__(self, name: str, value: Value, *, trainable: bool = False) -> None:
+    def __init__(
+        self, name: str, value: Value = None, *, load: Callable[[], Value] | None = None, trainable: bool = False
+    ) -> None:
         self.name = name
-        self.value = value
         self.trainable = trainable
-        self.written = False
+        self._value = value
+        self._load = load
+        self._device: Any = None
+
+    @property
+    def value(self) -> Value:
+        """Its value: NumPy's as it is stored (mapped), JAX's while XLA traces.
+
+        Raises:
+            ModelError: It has none.
+        """
+        if self._value is None:
+            if self._load is None:
+                raise ModelError("a variable has no value", where=self.name, fix="initialise it before it is read")
+            self._value, self._load = self._load(), None
+        return self._value
+
+    @value.setter
+    def value(self, value: Value) -> None:
+        self._value, self._load, self._device = value, None, None
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether it has a value."""
+        return self._value is not None or self._load is not None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -128,12 +160,18 @@ class Variable:
         dtype: np.dtype[Any] = np.dtype(self.value.dtype)
         return dtype
 
+    def on_device(self) -> jax.Array:
+        """Return its value where programs run; it is put there once."""
+        if self._device is None:
+            self._device = jax.device_put(self.value)
+        return cast("jax.Array", self._device)
+
     def numpy(self) -> np.ndarray[Any, Any]:
         """Return its value as a NumPy array."""
         return np.asarray(self.value)
 
     def __repr__(self) -> str:
-        return f"Variable({self.name!r}, {self.dtype}{list(self.shape)})"
+        return f"Variable({self.name!r}, {self.dtype}{list(self.shape)})" if self.is_initialized else self.name
 
 
 class Table:
