@@ -35,6 +35,7 @@ def example_seeds() -> Iterator[bytes]:
     """Yield inputs of `fuzz_examples`: a byte for the number of records, and the records."""
     nameless = entry(b"", feature(3, [1, -1, 300]))
     every = example(nameless) + record(a=(3, [7]), b=(2, [1.5, 2.5]), floats=(2, [0.5] * 9))
+    every += record(a_name_of_23_characters=(3, [1 << 40]))
     strings = record(s=(1, [b"one"]), strings=(1, [b"", b"two", b"x" * 200]))
     packed_not = example(
         entry(

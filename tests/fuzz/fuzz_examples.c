@@ -5,7 +5,7 @@
 
 #include "examples.h"
 
-#define FIELDS 6
+#define FIELDS 7
 #define CHECK(condition)                                                                                                 \
     do {                                                                                                                 \
         if (!(condition)) {                                                                                              \
@@ -27,6 +27,7 @@ static const struct {
     {"floats", KIND_FLOAT, WIDTH_SEQUENCE, 0},
     {"s", KIND_BYTES, 1, 1},
     {"strings", KIND_BYTES, WIDTH_RAGGED, 0},
+    {"a_name_of_23_characters", KIND_INT64, 1, 1},
 };
 
 static int64_t value_size(int64_t kind) { return kind == KIND_BYTES ? 16 : kind == KIND_INT64 ? 8 : 4; }
@@ -62,8 +63,10 @@ static void release(example_feature *features) {
     }
 }
 
+/* Parses all of the records that a buffer consists of. */
 static int64_t parse(const uint8_t *buffer, const int64_t *offsets, const int64_t *lengths, int64_t records,
                      example_feature *features) {
+    int64_t size = offsets[records - 1] + lengths[records - 1];
     int64_t report[4] = {0}, first = 0;
     for (;;) {
         int32_t table[16] = {0};
