@@ -31,13 +31,18 @@ _LEFT_OUT = re.compile(
     r"|ConvertTo.*Coo.*|Scoped.*|Sdca.*|Send|Recv|SymbolicGradient|Temporary.*|Dynamic.*Embedding.*)$"
 )
 _DEFINES_TRAINING = re.compile(r"(Grad|GradV2|GradV3|GradGrad|GradA|Backprop|BackpropV\d|BackpropFilter(V2)?)$")
-_WANTED_ALL_THE_SAME = {
-    "ResourceGather",
-    "ResourceGatherNd",
-    "PreventGradient",
-    "QueueDequeueV2",
-    "XlaOptimizationBarrier",
-}
+_WANTED_ALL_THE_SAME = frozenset(
+    """
+    AvgPool3DGrad AvgPoolGrad BiasAddGrad Conv2DBackpropFilter Conv2DBackpropFilterV2 Conv2DBackpropInputV2
+    Conv3DBackpropFilter Conv3DBackpropFilterV2 DebugGradientIdentity DebugIdentity DebugIdentityV2 DebugIdentityV3
+    DepthwiseConv2dNativeBackpropFilter EluGrad FusedBatchNormGrad FusedBatchNormGradV2 FusedBatchNormGradV3
+    IgammaGradA InvGrad LRNGrad LeakyReluGrad MaxPool3DGrad MaxPoolGrad MaxPoolGradV2 MaxPoolGradWithArgmax
+    MirrorPadGrad Polygamma PreventGradient QueueDequeueV2 ReciprocalGrad Relu6Grad ReluGrad ResizeBicubicGrad
+    ResizeBilinearGrad ResizeNearestNeighborGrad ResourceGather ResourceGatherNd RsqrtGrad SeluGrad SigmoidGrad
+    SoftplusGrad SoftsignGrad SqrtGrad StridedSliceGrad TanhGrad XlaOptimizationBarrier _FusedBatchMatMulV2
+    _FusedBatchNormEx _FusedConv2D _FusedConv3D _FusedDepthwiseConv2dNative _FusedMatMul
+    """.split()
+)
 
 
 def _number_name(number: int) -> str:
