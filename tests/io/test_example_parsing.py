@@ -29,6 +29,7 @@ from mainstay.io import (
     FixedLenFeature,
     FixedLenSequenceFeature,
     Ragged,
+    Spans,
     VarLenFeature,
     frame_record,
     parse_example,
@@ -348,6 +349,69 @@ def test_numbers_at_the_ends_of_their_range_come_back(path: str) -> None:
         rows = [record(a=(3, (numbers * 30)[start : start + width])) for start in range(0, 200, width)]
         got = parse_example(rows, {"a": FixedLenFeature((width,), "int64")})["a"]
         assert got.ravel().tolist() == (numbers * 20)[:200]
+
+
+def test_names_of_every_length_are_told_apart(path: str) -> None:
+    """Those of eight bytes and more are compared in words, the last of which overlaps the one before it."""
+    names = ["x" * size for size in range(1, 28)] + ["x" * place + "y" + "x" * (24 - place) for place in range(25)]
+    rows = [record(**{name: (3, [row + n]) for n, name in enumerate(names)}) for row in range(40)]
+    asked = {name: FixedLenFeature((), "int64") for name in names[::2]}
+    got = parse_example(rows, asked)
+    for n, name in list(enumerate(names))[::2]:
+        assert got[name].tolist() == [row + n for row in range(40)]
+
+
+def test_the_usual_form_may_end_anywhere_and_come_with_others(path: str) -> None:
+    """One value, packed, in the room of few bytes, beside longer, unpacked, repeated and empty ones."""
+    usual = {"a": (3, [5]), "name_of_nine": (3, [-1]), "f": (2, [0.5]), "s": (1, [b"text"])}
+    varints = [varint(7, longer=n) for n in range(9)] + [varint(1 << 63), b"\x80", b"\x80\x01\x01", b""]
+    forms = [sized(3, sized(1, raw)) for raw in varints] + [
+        sized(3, varint(8) + varint(9)),
+        sized(3, sized(1, b"\1") + sized(1, b"\2")),
+        sized(2, sized(1, b"\0" * 7)),
+        sized(1, sized(1, b"one") + sized(1, b"two")),
+        b"",
+    ]
+    asked = [
+        {"a": FixedLenFeature((), "int64", -3), "f": FixedLenFeature((), "float32"), "s": VarLenFeature("string")},
+        {
+            "a": VarLenFeature("int64"),
+            "name_of_nine": FixedLenFeature((), "int64", 0),
+            "s": FixedLenFeature((), "string", ""),
+        },
+    ]
+    for form in forms:
+        odd = example(entry(b"f", feature(2, [2.5])), entry(b"a", form))
+        twice = example(entry(b"a", feature(3, [1]))) + odd
+        for features in asked:
+            both([record(**usual), odd], features)
+            both([twice, record(**usual), odd + record(s=(1, [b"again"]))], features)
+    for size in range(130):
+        assert both([record(s=(1, [b"x" * size]))], {"s": FixedLenFeature((), "string")})["s"] == [b"x" * size]
+        floats = {"f": FixedLenFeature((size,), "float32")}
+        halves = np.full(size, 0.5, np.float32).view(np.int32).tolist()
+        assert both([record(f=(2, [0.5] * size))] * 2, floats)["f"] == [halves] * 2
+
+
+def test_specifications_that_change_are_worked_out_again() -> None:
+    rows, features = [record(a=(3, [1]), b=(3, [2]))], {"a": FixedLenFeature((), "int64")}
+    assert list(parse_example(rows, features)) == ["a"]
+    features["b"] = FixedLenFeature((), "int64")
+    assert list(parse_example(rows, features)) == ["a", "b"]
+    features["a"] = VarLenFeature("int64")
+    assert isinstance(parse_example(rows, features)["a"], Ragged)
+    for number in range(200):
+        got = parse_example([b""], {"a": FixedLenFeature((), "int64", default_value=number)})
+        assert got["a"].tolist() == [number]
+
+
+def test_records_are_parsed_where_they_lie(path: str) -> None:
+    rows = [record(a=(3, [n])) for n in range(50)]
+    data = np.frombuffer(b"".join(map(frame_record, rows)), np.uint8)
+    offsets, lengths, _ = scan_records(data)
+    spans, features = Spans(data, offsets, lengths), {"a": FixedLenFeature((), "int64")}
+    assert parse_example(spans, features)["a"].tolist() == list(range(50))
+    assert parse_example(spans[10:20], features)["a"].tolist() == list(range(10, 20))
 
 
 def test_a_length_near_two_to_the_64_is_refused(path: str) -> None:

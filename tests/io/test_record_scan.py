@@ -118,10 +118,50 @@ def test_a_length_near_two_to_the_64_is_damage() -> None:
         assert "ends inside a record" in damage
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 7])
+def test_the_first_wrong_record_is_found_among_any_number(path: str, count: int) -> None:
+    contents = [bytes(range(5 * n, 9 * n)) for n in range(count)]
+    whole = b"".join(map(frame_record, contents))
+    offsets, lengths, _ = scan_records(np.frombuffer(whole, np.uint8))
+    assert check_records(np.frombuffer(whole, np.uint8), offsets, lengths) == -1
+    for first in range(count):
+        for other in range(first, count):
+            data = np.frombuffer(whole, np.uint8).copy()
+            for wrong in {first, other}:
+                data[offsets[wrong] + lengths[wrong]] ^= 1
+            assert check_records(data, offsets, lengths) == first
+            assert check_records(data[: offsets[other]], offsets, lengths) == first
+
+
 def test_records_outside_the_buffer_do_not_match() -> None:
     buffer = file_of([b"abc"])
     for offset, length in [(-1, 3), (12, -1), (12, 1 << 62), (1 << 62, 3), (12, 4), (len(buffer), 0)]:
         assert check_records(buffer, np.array([12, offset]), np.array([3, length])) == 1
+
+
+@pytest.mark.parametrize("lengths", [[3] * 40, [0, 1, 70_000, 5] * 10, [200_000] * 3], ids=["short", "mixed", "long"])
+def test_the_first_record_that_does_not_match_is_named_wherever_the_records_lie(lengths: list[int]) -> None:
+    records = [bytes([number]) * size for number, size in enumerate(lengths)]
+    buffer = file_of(records)
+    offsets, sizes, _ = scan_records(buffer)
+    count = len(records)
+    for order in (np.arange(count), np.arange(count)[::-1], np.arange(0, count, 2), np.arange(count).repeat(2)):
+        assert check_records(buffer, offsets[order], sizes[order]) == -1
+        broken = buffer.copy()
+        broken[offsets[order[1]] + sizes[order[1]]] ^= 1
+        first = int(np.flatnonzero(order == order[1])[0])
+        assert check_records(broken, offsets[order], sizes[order]) == first
+
+
+def test_many_records_are_compared_in_several_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mainstay.io.record_scan._PIECE", 3)
+    buffer = file_of([bytes([number]) * number for number in range(20)])
+    offsets, lengths, _ = scan_records(buffer)
+    assert check_records(buffer, offsets, lengths) == -1
+    for number in range(20):
+        broken = buffer.copy()
+        broken[offsets[number] + lengths[number] + 2] ^= 8
+        assert check_records(broken, offsets, lengths) == number
 
 
 def test_a_range_outside_the_buffer_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,10 @@ from mainstay.io import (
     FixedLenSequenceFeature,
     VarLenFeature,
     frame_record,
+    gather,
+    parse_example,
+    parse_single_example,
+    read_record_blocks,
     record_index,
     serialize_examples,
     write_records,
@@ -223,3 +228,80 @@ def test_an_empty_file_gives_an_empty_dataset(tmp_path: Path) -> None:
 def test_a_long_record_is_read_whole(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(frame_record(b"x" * 3_000_000) + frame_record(b"y"))
     assert [len(record) for record in TFRecordDataset(tmp_path / "a").as_numpy_iterator()] == [3_000_000, 1]
+
+
+AGE = {"age": FixedLenFeature((), "int64"), "name": FixedLenFeature((), "string")}
+
+
+@pytest.fixture
+def examples(tmp_path: Path) -> list[Path]:
+    for part, start in enumerate((0, 400)):
+        ages = np.arange(start, start + 400 - 30 * part)
+        write_records(tmp_path / f"part{part}", serialize_examples({"age": ages, "name": [b"n%d" % n for n in ages]}))
+    return [tmp_path / "part0", tmp_path / "part1"]
+
+
+def parsed_by_rows(dataset: Dataset) -> Dataset:
+    return dataset.map(lambda record: parse_single_example(record, AGE)).batch(7)
+
+
+def parsed_by_batches(dataset: Dataset) -> Dataset:
+    return dataset.batch(7).map(lambda some: parse_example(some, AGE))
+
+
+@pytest.mark.parametrize("form", [parsed_by_rows, parsed_by_batches])
+@pytest.mark.parametrize("used", [0, 1, 30, 109])
+def test_records_are_parsed_where_they_lie_and_resumed_anywhere(examples: list[Path], form: Any, used: int) -> None:
+    dataset = form(TFRecordDataset(examples, buffer_size=2000))
+    batches = [(batch["age"].tolist(), batch["name"].tolist()) for batch in dataset.as_numpy_iterator()]
+    ages = [n for age, _ in batches for n in age]
+    assert ages == list(range(770))
+    assert [name for _, names in batches for name in names] == [b"n%d" % n for n in ages]
+    assert [len(age) for age, _ in batches] == [7] * 110
+    iterator = dataset.iter()
+    for _ in range(used):
+        next(iterator)
+    again = [(batch["age"].tolist(), batch["name"].tolist()) for batch in dataset.iter(iterator.state())]
+    assert again == batches[used:]
+
+
+def test_functions_get_bytes_whatever_they_are(examples: list[Path]) -> None:
+    records = all_of(TFRecordDataset(examples))
+    dataset = TFRecordDataset(examples, buffer_size=2000)
+    assert [int(size) for size in dataset.map(len).as_numpy_iterator()] == list(map(len, records))
+    assert all_of(dataset.map(lambda record: record)) == records
+    assert all_of(dataset.filter(lambda record: len(record) > 38)) == [one for one in records if len(one) > 38]
+    pairs = dataset.map(lambda record: (record, parse_single_example(record, AGE)["age"]))
+    assert [(record, int(age)) for record, age in pairs.as_numpy_iterator()] == list(
+        zip(records, range(770), strict=True)
+    )
+    batches = dataset.batch(100).map(lambda some: (some, parse_example(some, AGE)["age"]))
+    assert [record for some, _ in batches.as_numpy_iterator() for record in some] == records
+    ages = [int(row["age"]) for row in parsed_by_batches(dataset).unbatch().shuffle(50, seed=1).as_numpy_iterator()]
+    assert sorted(ages) == list(range(770))
+
+
+def test_a_record_that_is_no_example_is_named_when_it_is_parsed(examples: list[Path]) -> None:
+    write_records(examples[1], [*all_of(TFRecordDataset(examples[0]))[:10], b"nonsense"])
+    for form in (parsed_by_rows, parsed_by_batches):
+        with pytest.raises(DataError, match=r"not a tf\.Example") as caught:
+            list(form(TFRecordDataset(examples)))
+        assert form is parsed_by_batches or "part1, record 10" in str(getattr(caught.value, "__notes__", ""))
+
+
+@pytest.mark.parametrize("batch", [1, 7, 1000])
+def test_blocks_of_whole_batches_lose_no_record_and_name_the_damaged_one(examples: list[Path], batch: int) -> None:
+    records = all_of(TFRecordDataset(examples[0]))
+    sizes, found = [], []
+    for block in read_record_blocks(examples[0], block_bytes=3000, batch=batch):
+        assert block.number == len(found)
+        sizes.append(len(block))
+        found += gather(block.data, block.offsets, block.lengths).to_pylist()
+    assert found == records
+    assert all(size % 7 == 0 for size in sizes[:-1]) == (batch == 7)
+    examples[0].write_bytes(examples[0].read_bytes()[:-5])
+    seen = 0
+    with pytest.raises(DataError, match="record 399"):
+        for block in read_record_blocks(examples[0], block_bytes=3000, batch=batch):
+            seen += len(block)
+    assert seen == 399
