@@ -14,6 +14,7 @@ BINARY_LIMIT = 2**31 - 1
 """The most bytes of an Arrow array with offsets of 32 bits; larger columns have offsets of 64."""
 
 _MOST_AGAIN = 64
+"""How many times the last piece is copied at most, for something to be behind it."""
 
 
 def is_binary(column: Any) -> bool:
@@ -86,11 +87,28 @@ def binary_from_parts(data: np.ndarray, offsets: np.ndarray) -> Any:
     return pa.Array.from_buffers(kind, len(offsets) - 1, buffers)
 
 
+def with_gaps(data: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> Any:
+    """Return an Arrow array over a buffer whose every second string is a piece of it, the others what is between them.
+
+    Args:
+        data: ``[bytes]`` uint8.
+        starts: Where the pieces begin, ``[n]`` int64; they are known to lie inside the buffer.
+        sizes: How long they are, ``[n]`` int64.
+
+    Returns:
+        The array of ``2 n - 1`` strings; None where there are no pieces, or they do not lie one behind the other.
+    """
+    ends = starts + sizes
+    if not len(starts) or (starts[1:] < ends[:-1]).any():
+        return None
+    low, high = int(starts[0]), int(ends[-1])
+    bounds = np.empty(2 * len(starts), np.int64 if high - low > BINARY_LIMIT else np.int32)
+    bounds[::2], bounds[1::2] = starts - low, ends - low
+    return binary_from_parts(data[low:high], bounds)
+
+
 def copy_pieces(data: np.ndarray, starts: np.ndarray, sizes: np.ndarray, *, behind: int = 0) -> Any:
     """Return pieces of a buffer as an Arrow array of bytes: a copy, one behind the other.
-
-    Arrow copies pieces that lie in order: as every second string of an array whose other strings are what is between
-    them.
 
     Args:
         data: ``[bytes]`` uint8.
@@ -98,23 +116,20 @@ def copy_pieces(data: np.ndarray, starts: np.ndarray, sizes: np.ndarray, *, behi
         sizes: How long they are, ``[n]`` int64.
         behind: How many bytes may be read behind the last piece in the new buffer, where that costs little.
     """
-    count, ends = len(starts), starts + sizes
+    count = len(starts)
     offsets = np.zeros(count + 1, np.int64)
     np.cumsum(sizes, out=offsets[1:])
     narrow = offsets if offsets[-1] > BINARY_LIMIT else offsets.astype(np.int32)
-    if not count or int(offsets[-1]) >= count << 15 or (starts[1:] < ends[:-1]).any():
+    every = with_gaps(data, starts, sizes)
+    if every is None:
         view = data.data
-        pieces = [view[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+        pieces = [view[start : start + size] for start, size in zip(starts.tolist(), sizes.tolist(), strict=True)]
         return binary_from_parts(np.frombuffer(b"".join([*pieces, bytes(behind)]), np.uint8), narrow)
-    low, last = int(starts[0]), int(sizes[-1])
-    kind = np.int64 if int(ends[-1]) - low > BINARY_LIMIT else np.int32
-    bounds = np.empty(2 * count, kind)
-    bounds[::2], bounds[1::2] = starts - low, ends - low
+    last = int(sizes[-1])
     again = -(-behind // last) if last else _MOST_AGAIN + 1
-    wanted = np.arange(count + (again if again <= _MOST_AGAIN else 0)) * 2
-    np.minimum(wanted, 2 * (count - 1), out=wanted)
-    taken = binary_from_parts(data[low : int(ends[-1])], bounds).take(pa.array(wanted))
-    return binary_from_parts(binary_parts(taken)[0], narrow)
+    wanted = np.arange(0, 2 * (count + (again if again <= _MOST_AGAIN else 0)), 2)
+    wanted[count:] = 2 * (count - 1)
+    return binary_from_parts(binary_parts(every.take(pa.array(wanted)))[0], narrow)
 
 
 def to_objects(column: Any) -> np.ndarray:

@@ -192,10 +192,9 @@ class _Reading:
                 wrong[:] = True
                 break
             words = np.ndarray((reach, run.words), "<u8", self.buffer, strides=(1, 8))[at]
-            compared = words & run.mask
-            compared ^= run.expected
-            if compared.any():
-                wrong |= compared.any(axis=1)
+            differs = (words & run.mask) != run.expected
+            if differs.any():
+                wrong |= differs.any(axis=1)
             table = words.view(np.uint8)
             if first:
                 self._check_size(table, end - at, wrong)
@@ -207,9 +206,7 @@ class _Reading:
                 if not run.tail_is_fixed:
                     size = _length(table, run.lengths[0])
                     for length in run.lengths[1:]:
-                        differs = _length(table, length) != size + length.beyond
-                        if differs.any():
-                            wrong |= differs
+                        wrong |= _length(table, length) != size + length.beyond
                 if run.tail.number >= 0:
                     _, starts, sizes = self.spans[run.tail.number]
                     starts[rows], sizes[rows] = at, size

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mainstay.io.binary_columns import copy_pieces
 from mainstay.io.example_alike import Alike, read_alike
 from mainstay.io.example_features import BYTES, FLOAT, KIND_DTYPES
 from mainstay.io.example_in_step import FEWEST, MARGIN, decode_lists, find_lists
@@ -210,13 +211,13 @@ def _judge(plan: Plan, found: list[_Found], broken: int | None, place: Place, le
 def _column(buffer: np.ndarray, wanted: Field, had: _Found) -> Any:
     values, missing = had.values, np.flatnonzero(had.kinds == 0)
     if wanted.width < 0:
-        return Ragged(gather_spans(buffer, values) if wanted.kind == BYTES else values, _splits(had.counts))
+        return Ragged(_strings(buffer, values) if wanted.kind == BYTES else values, _splits(had.counts))
     shape = (len(had.kinds), wanted.width)
     if wanted.kind == BYTES:
-        spans = values
-        if len(missing):
-            spans = np.full((*shape, 2), -1, np.int64)
-            spans[had.kinds > 0] = values.reshape(-1, wanted.width, 2)
+        if not len(missing):
+            return _strings(buffer, values)
+        spans = np.full((*shape, 2), -1, np.int64)
+        spans[had.kinds > 0] = values.reshape(-1, wanted.width, 2)
         return gather_spans(buffer, np.ascontiguousarray(spans.reshape(-1, 2)), wanted.default)
     if not len(missing):
         return values.reshape(shape)
@@ -224,6 +225,10 @@ def _column(buffer: np.ndarray, wanted: Field, had: _Found) -> Any:
     column[had.kinds > 0] = values.reshape(-1, wanted.width)
     column[missing] = wanted.default
     return column
+
+
+def _strings(buffer: np.ndarray, spans: np.ndarray) -> Any:
+    return copy_pieces(buffer, spans[:, 0], spans[:, 1])
 
 
 def _splits(counts: np.ndarray) -> np.ndarray:
