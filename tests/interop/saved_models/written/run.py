@@ -1,0 +1,110 @@
+"""What the real TensorFlow makes of models that Mainstay wrote; runs in TensorFlow's own environment.
+
+    python run.py CASES OUT
+
+CASES is JSON: for each model its path and the requests of each signature. OUT gets what came back.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+
+def array(value: dict[str, Any], dtype: tf.DType) -> np.ndarray:
+    """A value of a request."""
+    if dtype == tf.string:
+        strings = np.empty(len(value["values"]), object)
+        strings[:] = [bytes.fromhex(item) for item in value["values"]]
+        return strings
+    return np.array(value["values"], dtype.as_numpy_dtype).reshape(value["shape"])
+
+
+def plain(value: Any) -> dict[str, Any]:
+    """An answer as JSON."""
+    found = np.asarray(value)
+    if found.dtype == object:
+        return {"dtype": "string", "shape": found.shape, "values": [item.hex() for item in found.ravel()]}
+    if found.dtype.name == "bfloat16":
+        found = found.astype(np.float32)
+    return {"dtype": found.dtype.name, "shape": found.shape, "values": found.ravel().tolist()}
+
+
+def call(function: Any, request: dict[str, Any]) -> dict[str, Any]:
+    specs = function.structured_input_signature[1]
+    given = {name: tf.constant(array(value, specs[name].dtype)) for name, value in request.items()}
+    return {name: plain(value.numpy()) for name, value in function(**given).items()}
+
+
+def eager(path: str, requests: dict[str, Any]) -> dict[str, Any]:
+    loaded = tf.saved_model.load(path)
+    return {name: [call(loaded.signatures[name], each) for each in many] for name, many in requests.items()}
+
+
+def session(path: str, requests: dict[str, Any]) -> dict[str, Any]:
+    answers: dict[str, Any] = {}
+    with tf.Graph().as_default(), tf.compat.v1.Session() as running:
+        meta = tf.compat.v1.saved_model.load(running, ["serve"], path)
+        for name, many in requests.items():
+            signature = meta.signature_def[name]
+            fetches = {key: info.name for key, info in signature.outputs.items()}
+            answers[name] = []
+            for request in many:
+                infos = {key: signature.inputs[key] for key in request}
+                feed = {infos[key].name: array(value, tf.as_dtype(infos[key].dtype)) for key, value in request.items()}
+                answers[name].append({key: plain(value) for key, value in running.run(fetches, feed).items()})
+    return answers
+
+
+def facts(path: str) -> dict[str, Any]:
+    loaded = tf.saved_model.load(path)
+    found: dict[str, Any] = {
+        "signatures": sorted(loaded.signatures),
+        "variables": {variable.name.split(":")[0]: plain(variable.numpy()) for variable in loaded.variables},
+        "trainable": [variable.name.split(":")[0] for variable in loaded.trainable_variables],
+        "tensors": sorted(tf.train.load_checkpoint(f"{path}/variables/variables").get_variable_to_shape_map()),
+        "methods": {},
+    }
+    with tf.Graph().as_default(), tf.compat.v1.Session() as running:
+        meta = tf.compat.v1.saved_model.load(running, ["serve"], path)
+        found["methods"] = {name: item.method_name for name, item in meta.signature_def.items()}
+        found["ops"] = sorted({node.op for function in meta.graph_def.library.function for node in function.node_def})
+    fingerprint = tf.saved_model.experimental.read_fingerprint(path)
+    found["fingerprint"] = str(fingerprint.saved_model_checksum)
+    if hasattr(loaded, "combine"):
+        pair = (tf.constant([1.0, 2.0]), {"b": tf.constant([10.0, 20.0])})
+        result = loaded.combine(pair, bias=tf.constant(0.5))
+        found["combined"] = [result["sum"].numpy().tolist(), [part.numpy().tolist() for part in result["parts"]]]
+        found["scaled"] = loaded.scale(tf.ones((1, 2)))["scaled"].numpy().tolist()
+        found["shift"] = loaded.inner.shift.numpy().tolist()
+        loaded.factor.assign(5.0)
+        found["assigned"] = loaded.scale(tf.ones((1, 2)))["scaled"].numpy().tolist()
+    return found
+
+
+def run(case: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """All ways to load one model."""
+    path, requests = case["path"], case["requests"]
+    moved = shutil.copytree(path, folder / "moved")
+    tf.saved_model.save(loaded := tf.saved_model.load(path), folder / "again", signatures=loaded.signatures)
+    answers = {
+        "eager": eager(path, requests),
+        "session": session(path, requests),
+        "moved": eager(str(moved), requests),
+        "saved again": eager(str(folder / "again"), requests),
+        "facts": facts(path),
+    }
+    shutil.rmtree(folder)
+    return answers
+
+
+if __name__ == "__main__":
+    cases, out = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
+    found = {name: run(case, out.with_name(f"work_{name}")) for name, case in cases.items()}
+    out.write_text(json.dumps(found))
