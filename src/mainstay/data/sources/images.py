@@ -109,15 +109,26 @@ class ImageFiles(RandomAccess):
 
     @cached_property
     def _names_digest(self) -> str:
-        digest = hashlib.sha256()
         # A state holds wherever the files lie: they are named relative to the folder that is common to them.
-        paths = [os.path.abspath(path) for path in self._paths]
-        common = len(os.path.commonpath({os.path.dirname(path) for path in paths})) if paths else 0
-        for path in paths:
-            digest.update(os.fsencode(path[common:]) + b"\0")
+        folders: dict[str, str] = {}
+        names = [_absolute(path, folders) for path in self._paths]
+        common = len(os.path.commonpath(set(folders.values()))) if names else 0
+        digest = hashlib.sha256(os.fsencode("".join([f"{name[common:]}\0" for name in names])))
         if self._labels is not None:
             digest.update(f"{self._labels.dtype} {self._labels.shape}".encode() + self._labels.tobytes())
         return digest.hexdigest()
+
+
+def _absolute(path: str, folders: dict[str, str]) -> str:
+    """Return the absolute path of a file; every folder is looked up once, and noted with its own."""
+    folder, separator, name = path.rpartition(os.sep)
+    if not separator or name in ("", os.curdir, os.pardir) or os.altsep is not None:
+        path = os.path.abspath(path)
+        folders[path] = os.path.dirname(path)
+        return path
+    if folder not in folders:
+        folders[folder] = os.path.join(os.path.abspath(folder or os.sep), "")
+    return folders[folder] + name
 
 
 def _check_classes(labels: Array | None, num_classes: int) -> None:
@@ -132,5 +143,9 @@ def _check_classes(labels: Array | None, num_classes: int) -> None:
 
 
 def _read(path: str) -> bytes:
-    with storage_errors(path, "read"), open(path, "rb") as file:
-        return file.read()
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read()
+    except OSError:
+        with storage_errors(path, "read"):
+            raise
