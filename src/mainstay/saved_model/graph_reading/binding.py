@@ -39,7 +39,7 @@ def put_assets(meta: MetaGraph) -> None:
     Raises:
         FormatError: An asset is missing, or its constant is.
     """
-    for asset in meta.message.asset_file_def:
+    for asset in meta.asset_files():
         name, _ = parse_reference(asset.tensor_info.name)
         node = meta.nodes.get(name)
         path = asset_path(meta.folder, asset.filename)

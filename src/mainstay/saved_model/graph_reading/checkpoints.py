@@ -109,11 +109,11 @@ class Checkpoint:
                 received=f"bytes {start:,} to {start + size:,}",
             )
         content = data[start : start + size]
-        if masked_crc32c(content) != entry.crc32c:
-            raise FormatError("a weight fails its checksum", where=name, fix="copy the saved model again")
         kind = kind_of_number(entry.dtype)
         if kind == "string":
-            return _strings(bytes(content), shape, name)
+            return _strings(bytes(content), shape, name, entry.crc32c)
+        if masked_crc32c(content) != entry.crc32c:
+            raise _damaged(name)
         dtype = array_dtype(kind)
         if isinstance(kind, str) or size != math.prod(shape) * dtype.itemsize:
             raise FormatError(
@@ -160,8 +160,15 @@ class Checkpoint:
         return whole
 
 
-def _strings(content: bytes, shape: tuple[int, ...], name: str) -> Array:
-    """Return strings: their lengths as varints, a checksum of these, then the bytes of all."""
+def _damaged(name: str) -> FormatError:
+    return FormatError("a weight fails its checksum", where=name, fix="copy the saved model again")
+
+
+def _strings(content: bytes, shape: tuple[int, ...], name: str, checksum: int) -> Array:
+    """Return strings: their lengths as varints, a checksum of these, then the bytes of all.
+
+    The checksum of the tensor counts the lengths as numbers of 32 bits, or 64 where one needs them.
+    """
     count = math.prod(shape)
     if count > len(content):
         raise FormatError("a tensor of strings is cut off", where=name, received=f"{len(content)} bytes")
@@ -178,9 +185,12 @@ def _strings(content: bytes, shape: tuple[int, ...], name: str) -> Array:
             if byte < 128:
                 break
         lengths.append(length)
-    position += 4
-    if position + sum(lengths) != len(content):
+    if position + 4 + sum(lengths) != len(content):
         raise FormatError("the strings of a tensor do not fill it", where=name, received=f"{len(content)} bytes")
+    counted = b"".join(length.to_bytes(4 if length < 1 << 32 else 8, "little") for length in lengths)
+    if masked_crc32c(counted + content[position:]) != checksum:
+        raise _damaged(name)
+    position += 4
     values = np.empty(count, object)
     for index, length in enumerate(lengths):
         values[index] = content[position : position + length]

@@ -66,8 +66,7 @@ def fold_loops(nodes: NamedNodes, where: str, library: Library) -> NamedNodes:
     while frames:
         for frame, enters in frames.items():
             described = _describe(frame, enters, nodes)
-            inside = _inside(described, nodes)
-            if not any(nodes[name].op.op in ENTER and name not in enters for name in inside):
+            if not _reads_other_frames(described, nodes):
                 break
         else:
             raise FormatError("loops cross each other", where=where, received=", ".join(frames))
@@ -129,8 +128,10 @@ def _is_loop_switch(name: str, merge: str, nodes: NamedNodes) -> bool:
     return nodes[node.inputs[1][0]].op.op == "LoopCond"
 
 
-def _cut(wanted: Sequence[Reference], borders: dict[Reference, Reference], nodes: NamedNodes) -> NamedNodes:
-    """Return what `wanted` needs up to the borders, of which each is read as another output."""
+def _cut(wanted: Sequence[Reference], frame: _Frame, nodes: NamedNodes, *, body: bool) -> NamedNodes:
+    """Return what `wanted` needs inside of a frame, its loop variables read as arguments."""
+    borders = _borders(frame, body=body)
+    around = {*frame.enters, *(each for variable in frame.variables for each in (variable.merge, variable.switch))}
     found: NamedNodes = {}
     pending = [source for source, _ in (borders.get(reference, reference) for reference in wanted)]
     stops = {reference[0] for reference in borders.values()}
@@ -138,18 +139,20 @@ def _cut(wanted: Sequence[Reference], borders: dict[Reference, Reference], nodes
         name = pending.pop()
         if name in found or name in stops:
             continue
+        if name not in nodes or name in around:
+            raise FormatError("a loop reads what it cannot read", where=frame.name, received=name)
         node = nodes[name]
         inputs = tuple(borders.get(reference, reference) for reference in node.inputs)
-        found[name] = NamedNode(node.op, inputs, node.controls)
+        controls = tuple(control for control in node.controls if control not in around and control in nodes)
+        found[name] = NamedNode(node.op, inputs, controls)
         pending += [source for source, _ in inputs]
-    return {
-        name: NamedNode(node.op, node.inputs, tuple(control for control in node.controls if control in found))
-        for name, node in found.items()
-    }
+        pending += controls
+    return found
 
 
-def _borders(frame: _Frame, position: dict[str, int], *, body: bool) -> dict[Reference, Reference]:
+def _borders(frame: _Frame, *, body: bool) -> dict[Reference, Reference]:
     """Return what the condition or the body reads as its arguments."""
+    position = {name: index for index, name in enumerate(frame.enters)}
     borders: dict[Reference, Reference] = {}
     for variable in frame.variables:
         argument = (f"argument {position[variable.enter]}", 0)
@@ -162,12 +165,27 @@ def _borders(frame: _Frame, position: dict[str, int], *, body: bool) -> dict[Ref
     return borders
 
 
-def _inside(frame: _Frame, nodes: NamedNodes) -> set[str]:
-    """Return the names of the nodes of the condition and the body."""
-    position = {name: index for index, name in enumerate(frame.enters)}
-    condition = _cut([(frame.condition, 0)], _borders(frame, position, body=False), nodes)
+def _reads_other_frames(frame: _Frame, nodes: NamedNodes) -> bool:
+    """Return whether another loop is inside of a frame: its own are read as arguments, so no Enter is left."""
+    pending = [frame.condition, *(variable.next for variable in frame.variables)]
+    around = {*frame.enters, *(each for variable in frame.variables for each in (variable.merge, variable.switch))}
+    seen: set[str | None] = set(around)
+    while pending:
+        name = pending.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if nodes[name].op.op in ENTER:
+            return True
+        pending += [source for source, _ in nodes[name].inputs]
+        pending += [control for control in nodes[name].controls if control in nodes]
+    return False
+
+
+def _inside(frame: _Frame, nodes: NamedNodes) -> tuple[NamedNodes, NamedNodes]:
+    """Return the nodes of the condition and of the body."""
     nexts = [(variable.next, 0) for variable in frame.variables]
-    return {*condition, *_cut(nexts, _borders(frame, position, body=True), nodes)}
+    return _cut([(frame.condition, 0)], frame, nodes, body=False), _cut(nexts, frame, nodes, body=True)
 
 
 def _fold(frame: _Frame, nodes: NamedNodes, where: str, library: Library) -> None:
@@ -181,9 +199,7 @@ def _fold(frame: _Frame, nodes: NamedNodes, where: str, library: Library) -> Non
         name: NamedNode(OpNode(f"{where}/{frame.name}/{name}", ARGUMENT, {"index": index}, (kind,)), (), ())
         for index, (name, kind) in enumerate(zip(arguments, kinds, strict=True))
     }
-    condition = _cut([(frame.condition, 0)], _borders(frame, position, body=False), nodes)
-    borders = _borders(frame, position, body=True)
-    body = _cut([(variable.next, 0) for variable in frame.variables], borders, nodes)
+    condition, body = _inside(frame, nodes)
     results = [(argument, 0) for argument in arguments]
     for variable in frame.variables:
         results[position[variable.enter]] = (variable.next, 0)
@@ -205,19 +221,23 @@ def _fold(frame: _Frame, nodes: NamedNodes, where: str, library: Library) -> Non
         nodes.pop(variable.switch or "", None)
         if variable.exit is not None:
             exits[variable.exit] = position[variable.enter]
-    gone = {control for control in controls if control not in nodes}
     op = OpNode(f"{where}/{loop}", "While", attrs, kinds)
-    nodes[loop] = NamedNode(op, inputs, tuple(control for control in controls if control not in gone))
+    nodes[loop] = NamedNode(op, inputs, tuple(control for control in controls if control in nodes))
     for exit_name, index in exits.items():
         node = nodes[exit_name]
         nodes[exit_name] = NamedNode(
             OpNode(node.op.name, "Identity", node.op.attrs, node.op.outputs), ((loop, index),), ()
         )
-    _drop_lost_controls(nodes)
+    _drop_lost(nodes)
 
 
-def _drop_lost_controls(nodes: NamedNodes) -> None:
-    """Forget waiting for nodes that went into a function: what runs after the function runs after them."""
+def _drop_lost(nodes: NamedNodes) -> None:
+    """Forget what is left of a loop outside of its functions, and waiting for what went into them."""
+    lost = [""]
+    while lost:
+        lost = [name for name, node in nodes.items() if any(source not in nodes for source, _ in node.inputs)]
+        for name in lost:
+            del nodes[name]
     for name, node in nodes.items():
         if any(control not in nodes for control in node.controls):
             kept = tuple(control for control in node.controls if control in nodes)

@@ -254,9 +254,11 @@ def sorted_names(nodes: Mapping[str, NamedNode], wanted: Sequence[str]) -> list[
                 if not done[name]:
                     raise FormatError("a graph goes in a circle", where=nodes[name].op.name)
                 continue
+            node = nodes.get(name)
+            if node is None:
+                raise FormatError("a node reads one that is not there", received=name)
             done[name] = False
             stack.append((name, True))
-            node = nodes[name]
             needs = [*(source for source, _ in node.inputs), *node.controls]
             for need in reversed(needs):
                 if need not in done:

@@ -14,6 +14,8 @@ from mainstay.saved_model.graph_reading.library import Library
 MODEL_FILE = "saved_model.pb"
 SERVE = "serve"
 
+_ASSETS = "saved_model_assets"
+
 _MOST_BYTES = (1 << 31) - 1
 
 
@@ -52,13 +54,30 @@ class MetaGraph:
         found = self.message.signature_def
         return {name: found[name] for name in sorted(found) if not name.startswith("__saved_model")}
 
+    def asset_files(self) -> list[Any]:
+        """Return the `AssetFileDef` messages, which TensorFlow 1 kept in a collection.
+
+        Raises:
+            FormatError: One is malformed.
+        """
+        from google.protobuf.message import DecodeError
+
+        found = list(self.message.asset_file_def)
+        if not found and _ASSETS in self.message.collection_def:
+            message = message_class("tensorflow.AssetFileDef")
+            try:
+                found = [message.FromString(each.value) for each in self.message.collection_def[_ASSETS].any_list.value]
+            except DecodeError as error:
+                raise FormatError("the assets of a graph are malformed", where=self.folder, received=error) from error
+        return found
+
     def assets(self) -> dict[str, Path]:
         """Return the paths of the files that belong to the model by their names.
 
         Raises:
             FormatError: A name leads out of the folder, or there is no such file.
         """
-        return {asset.filename: asset_path(self.folder, asset.filename) for asset in self.message.asset_file_def}
+        return {asset.filename: asset_path(self.folder, asset.filename) for asset in self.asset_files()}
 
 
 def asset_path(folder: Path, name: str) -> Path:

@@ -102,7 +102,7 @@ class Restoring:
         return RestoredObject(self, number)
 
     def _asset(self, index: int) -> Path:
-        files = self._meta.message.asset_file_def
+        files = self._meta.asset_files()
         if not 0 <= index < len(files):
             raise FormatError("an asset is not there", where=self._meta.folder, received=index)
         return asset_path(self._meta.folder, files[index].filename)

@@ -22,6 +22,9 @@ from mainstay.saved_model.graph_reading.graph_ops.values import Value
     "Print",
     "PlaceholderWithDefault",
     "GuaranteeConst",
+    "LoopCond",
+    "NextIteration",
+    "RefNextIteration",
     kind="either",
 )
 def identity(_: OpNode, value: Value, *others: Value) -> Value:
