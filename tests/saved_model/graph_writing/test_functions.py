@@ -26,7 +26,7 @@ def test_attributes_for_dtypes_and_numbers_follow_from_the_operands(builder) -> 
     (joined,) = builder.op("ConcatV2", [x, x, builder.constant(np.int32(1))], [(FLOAT, (None, 4))])
     assert joined.text == "ConcatV2:output:0"
     attrs = {name: read_attribute(value) for name, value in node_of(builder, "ConcatV2").attr.items()}
-    assert attrs == {"N": 2, "T": FLOAT, "Tidx": np.dtype("int32"), "_output_shapes": ((None, 4),)}
+    assert attrs == {"N": 2, "T": FLOAT, "_output_shapes": ((None, 4),)}
 
 
 def test_outputs_of_a_list_are_numbered_within_their_argument(builder) -> None:
@@ -80,10 +80,24 @@ def test_a_node_that_does_not_fit_its_operation_is_refused(builder, op, dtypes, 
 
 def test_plain_values_become_what_the_attribute_is_declared_as(builder) -> None:
     x = builder.argument("x", FLOAT, ROWS)
-    builder.one("LeakyRelu", [x], FLOAT, ROWS, alpha=0)
-    builder.one("Placeholder", [], np.int8, None, shape=None)
+    builder.one("LeakyRelu", [x], FLOAT, ROWS, alpha=1)
+    builder.one("Placeholder", [], np.int8, None, shape=[None, 1])
     assert node_of(builder, "LeakyRelu").attr["alpha"].WhichOneof("value") == "f"
-    assert node_of(builder, "Placeholder").attr["shape"].shape.unknown_rank
+    assert [dim.size for dim in node_of(builder, "Placeholder").attr["shape"].shape.dim] == [-1, 1]
+
+
+def test_an_attribute_that_has_its_default_is_left_out(builder) -> None:
+    x = builder.argument("x", FLOAT, ROWS)
+    builder.one("Cast", [x], np.int32, ROWS, name="plain", Truncate=False)
+    builder.one("Cast", [x], np.int32, ROWS, name="cut", Truncate=True)
+    builder.one("StringJoin", [builder.constant("a")], "string", (), name="joined", separator="")
+    builder.one("Shape", [x], np.int32, (1,), name="short", out_type=np.int32)
+    builder.one("Shape", [x], np.int64, (1,), name="long", out_type=np.int64)
+    nodes = {node.name: set(node.attr) - {"_output_shapes"} for node in builder.finish({}).node_def}
+    assert nodes["plain"] == {"SrcT", "DstT"}
+    assert nodes["cut"] == {"SrcT", "DstT", "Truncate"}
+    assert nodes["joined"] == {"N"}
+    assert (nodes["short"], nodes["long"]) == ({"T"}, {"T", "out_type"})
 
 
 def test_effects_run_before_a_function_is_done_and_make_it_stateful(builder) -> None:

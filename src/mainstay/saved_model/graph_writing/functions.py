@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from mainstay.core import ArgumentError, message_class
-from mainstay.saved_model.graph_writing.operands import infer
+from mainstay.saved_model.graph_writing.operands import declared, infer, is_same
 from mainstay.saved_model.graphs.attributes import FunctionAttr, ShapeAttr, write_attribute
 from mainstay.saved_model.graphs.definitions import definition
 from mainstay.saved_model.graphs.dtypes import Kind, number_of_kind
@@ -60,6 +60,9 @@ def write_node(
 ) -> tuple[tuple[str, int], ...]:
     """Fill a NodeDef that has its name and operation, and return the argument and index that each output is.
 
+    Attributes that have their default are left out, as TensorFlow does it: one that is younger than a reader would
+    keep that from reading the graph.
+
     Raises:
         ArgumentError: The operation is unknown, or does not take or give this.
     """
@@ -70,7 +73,8 @@ def write_node(
     node.input.extend(ref.text for ref in inputs)
     node.input.extend(f"^{each.node if isinstance(each, Ref) else each}" for each in control)
     for key, value in inferred.attributes.items():
-        node.attr[key].CopyFrom(write_attribute(value))
+        if key not in known.defaults or not is_same(value, declared(known.attributes[key], known.defaults[key])):
+            node.attr[key].CopyFrom(write_attribute(value))
     if outputs:
         node.attr["_output_shapes"].CopyFrom(write_attribute([ShapeAttr(shape) for _, shape in outputs]))
     return inferred.outputs

@@ -47,7 +47,7 @@ class MainGraph:
 
     def variable(self, name: str, kind: Kind, shape: Sequence[int]) -> Ref:
         """Add a variable and return its handle; the node has the name that the resource is shared under."""
-        attrs = {"shared_name": name, "dtype": kind, "shape": tuple(shape), "debug_name": f"{name}/"}
+        attrs = {"shared_name": name, "dtype": kind, "shape": tuple(shape)}
         (handle,) = self.node("VarHandleOp", [], [("resource", ())], name=name, attrs=attrs)
         self.node("ReadVariableOp", [handle], [(kind, tuple(shape))], name=f"{name}/Read/ReadVariableOp")
         return handle

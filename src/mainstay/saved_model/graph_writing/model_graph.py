@@ -119,6 +119,7 @@ class ModelGraph:
         meta.graph_def.versions.producer = _GRAPH_PRODUCER
         meta.graph_def.versions.min_consumer = _GRAPH_MIN_CONSUMER
         meta.meta_info_def.tags.append("serve")
+        meta.meta_info_def.stripped_default_attrs = True
         meta.meta_info_def.tensorflow_version = _TENSORFLOW
         meta.meta_info_def.tensorflow_git_version = producer
         meta.object_graph_def.CopyFrom(self.objects.proto)

@@ -95,7 +95,7 @@ def _match(
             for dtype in taken:
                 _settle(known, attributes, argument.type_attr, TypeAttr(dtype))
         else:
-            wrong = next((dtype for dtype in taken if not _same(TypeAttr(dtype), argument.kind)), None)
+            wrong = next((dtype for dtype in taken if not is_same(TypeAttr(dtype), argument.kind)), None)
             if wrong is not None:
                 raise _misfit(known, f"{argument.name} is {wrong}", expected=str(argument.kind))
     if position != len(dtypes):
@@ -125,14 +125,18 @@ def _lengths(
 
 
 def _settle(known: OpDefinition, attributes: dict[str, Any], name: str, value: Any) -> None:
-    if not _same(attributes.setdefault(name, value), value):
+    if not is_same(attributes.setdefault(name, value), value):
         raise _misfit(known, f"{name} is {attributes[name]!r} and {value!r}", expected="operands of one kind")
 
 
-def _same(one: Any, other: Any) -> bool:
+def is_same(one: Any, other: Any) -> bool:
     """Return whether two values of attributes are the same; NumPy would take a word such as "string" for a dtype."""
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(_same(*pair) for pair in zip(one, other, strict=True))
+        return len(one) == len(other) and all(is_same(*pair) for pair in zip(one, other, strict=True))
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return one is other
+    if isinstance(one, str) and isinstance(other, bytes):
+        return one.encode() == other
     if isinstance(one, TypeAttr) or isinstance(other, TypeAttr):
         return _number(one) == _number(other)
     return bool(one == other)
