@@ -7,7 +7,6 @@ place.
 from __future__ import annotations
 
 import ctypes
-import functools
 import struct
 from collections.abc import Iterable
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 
 from mainstay.core import ADDRESS, ArgumentError, address_of, masked_crc32c, native_function
 from mainstay.io.binary_columns import binary_column, binary_parts, with_gaps
+from mainstay.io.record_heads import crc_of_eight, find_heads, heads_match, masked
 
 HEAD_BYTES = 12
 """What stands before a record: its length and the checksum of that."""
@@ -26,6 +26,8 @@ FRAME_BYTES = 16
 _BLOCK = 1 << 16
 _PIECE = 1 << 10
 """How many records are copied at a time for their checksums."""
+_MANY, _FEW, _MOST_FAILURES = 256, 32, 3
+"""Fewer records than many are followed one by one, and so are the next few where no heads are found at once."""
 _INT64 = ctypes.c_int64
 
 
@@ -123,8 +125,8 @@ def _check_numpy(buffer: np.ndarray, offsets: np.ndarray, lengths: np.ndarray) -
         piece = slice(start, min(start + _PIECE, inside))
         found += map(google_crc32c.value, _contents(buffer, offsets[piece], lengths[piece]))
     ends = offsets[:inside] + lengths[:inside]
-    stored = _windows(buffer, 4)[ends].view("<u4").reshape(inside)
-    wrong = np.flatnonzero(_masked(np.array(found, np.uint32)) != stored)
+    stored = np.ndarray((max(len(buffer) - 3, 0),), "<u4", buffer, strides=(1,))[ends]
+    wrong = np.flatnonzero(masked(np.array(found, np.uint32)) != stored)
     if len(wrong):
         return int(wrong[0])
     return -1 if inside == len(offsets) else inside
@@ -167,7 +169,7 @@ def frame_records(records: Any) -> np.ndarray:
     lengths = np.diff(bounds)
     heads = np.empty((count, HEAD_BYTES), np.uint8)
     heads[:, :8] = lengths.astype("<u8").view(np.uint8).reshape(count, 8)
-    heads[:, 8:] = _masked(_crc_of_eight(heads[:, :8])).astype("<u4").view(np.uint8).reshape(count, 4)
+    heads[:, 8:] = masked(crc_of_eight(lengths)).astype("<u4").view(np.uint8).reshape(count, 4)
     target, head_view = out.data, heads.reshape(-1).data
     ends = bounds.tolist()
     for number in range(count):
@@ -227,8 +229,38 @@ def _scan_native(
 def _scan_numpy(
     buffer: np.ndarray, start: int, stop: int, limit: int, stride: int
 ) -> tuple[np.ndarray, np.ndarray, int, int]:
-    view = np.ascontiguousarray(buffer[:stop]).data
-    read, position = struct.Struct("<Q").unpack_from, start
+    buffer = np.ascontiguousarray(buffer)
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+    count, position, failures = 0, start, 0
+    while count < limit and stop - position >= FRAME_BYTES:
+        if failures > _MOST_FAILURES or limit - count < _MANY:
+            wanted = limit - count
+        else:
+            starts, lengths = find_heads(buffer, position, stop)
+            starts, lengths = starts[: limit - count], lengths[: limit - count]
+            failures += len(starts) < _FEW
+            if len(starts):
+                found.append((starts, lengths))
+                count, position = count + len(starts), int(starts[-1] + lengths[-1]) + FRAME_BYTES
+                continue
+            wanted = min(_FEW, limit - count)
+        starts, lengths = _follow(buffer, position, stop, wanted)
+        found.append((starts, lengths))
+        count += len(starts)
+        if len(starts):
+            position = int(starts[-1] + lengths[-1]) + FRAME_BYTES
+        if len(starts) < wanted:
+            break
+    starts, lengths = (
+        (np.concatenate(parts) for parts in zip(*found, strict=True)) if found else _follow(buffer, 0, 0, 0)
+    )
+    return (starts + HEAD_BYTES)[::stride], lengths[::stride], count, position
+
+
+def _follow(buffer: np.ndarray, position: int, stop: int, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    """Go from record to record; return where their frames begin, and the lengths of the records."""
+    view = buffer[:stop].data
+    read = struct.Struct("<Q").unpack_from
     positions: list[int] = []
     append, last = positions.append, stop - FRAME_BYTES
     for _ in range(limit):
@@ -237,50 +269,8 @@ def _scan_numpy(
         append(position)
         position += read(view, position)[0] + FRAME_BYTES
     if position > stop:
-        position = positions.pop()
+        positions.pop()
     starts = np.array(positions, np.int64)
-    heads = _windows(buffer, HEAD_BYTES)[starts]
-    wrong = np.flatnonzero(_masked(_crc_of_eight(heads[:, :8])) != _numbers(heads[:, 8:], "<u4"))
-    if len(wrong):
-        position, starts, heads = int(starts[wrong[0]]), starts[: wrong[0]], heads[: wrong[0]]
-    lengths = _numbers(heads[:, :8], "<u8").astype(np.int64)
-    return (starts + HEAD_BYTES)[::stride], lengths[::stride], len(starts), position
-
-
-def _windows(buffer: np.ndarray, size: int) -> np.ndarray:
-    """Return the bytes that begin at each place of a buffer, ``[bytes - size + 1, size]``, as a view."""
-    return np.ndarray((max(len(buffer) - size + 1, 0), size), np.uint8, buffer, strides=(1, 1))
-
-
-def _numbers(rows: np.ndarray, kind: str) -> np.ndarray:
-    """Return the number that each row of bytes is."""
-    return np.ascontiguousarray(rows).view(kind).reshape(len(rows))
-
-
-def _masked(crc: np.ndarray) -> np.ndarray:
-    rotated = (crc >> np.uint32(15)) | (crc << np.uint32(17))
-    return (rotated.astype(np.uint64) + np.uint64(0xA282EAD8)).astype(np.uint32)
-
-
-@functools.cache
-def _tables() -> tuple[list[np.ndarray], np.uint32]:
-    """Return what each byte of eight adds to their CRC-32C, and the CRC of eight zeros."""
-    zero = google_crc32c.value(bytes(8))
-    tables = []
-    for place in range(8):
-        block = bytearray(8)
-        rows = []
-        for byte in range(256):
-            block[place] = byte
-            rows.append(google_crc32c.value(bytes(block)) ^ zero)
-        tables.append(np.array(rows, np.uint32))
-    return tables, np.uint32(zero)
-
-
-def _crc_of_eight(rows: np.ndarray) -> np.ndarray:
-    """Return the CRC-32C of each row of eight bytes: a CRC is linear, so each byte's part is looked up."""
-    tables, crc = _tables()
-    total = np.full(len(rows), crc, np.uint32)
-    for place, table in enumerate(tables):
-        total ^= table[rows[:, place]]
-    return total
+    lengths, match = heads_match(buffer, starts)
+    count = len(starts) if match.all() else int(match.argmin())
+    return starts[:count], lengths[:count]
