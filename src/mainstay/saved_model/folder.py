@@ -107,6 +107,19 @@ def digests(contents: Mapping[str, memoryview]) -> dict[str, tuple[int, str]]:
         )
 
 
+def is_foreign(folder: Path) -> bool:
+    """Return whether a folder holds a SavedModel that Mainstay had no part in.
+
+    One that lost its manifest is none: its digests must not be got rid of by deleting a file.
+    """
+    if not (folder / "saved_model.pb").is_file():
+        return False
+    extra = folder / EXTRA
+    return not os.path.lexists(extra) or (
+        extra.is_dir() and set(os.listdir(extra)) <= {PurePosixPath(SIGNATURE_FILE).name}
+    )
+
+
 def read_sealed_manifest(folder: Path) -> bytes:
     """Return the manifest of an artifact, its seal verified.
 
@@ -121,9 +134,7 @@ def read_sealed_manifest(folder: Path) -> bytes:
             "there is no saved model of Mainstay here",
             where=folder,
             expected=f"a folder with {MANIFEST_FILE}",
-            received="a SavedModel of TensorFlow, which cannot be read yet"
-            if (folder / "saved_model.pb").is_file()
-            else ("a folder without it" if folder.is_dir() else "no such folder"),
+            received="a folder without it" if folder.is_dir() else "no such folder",
             fix="give the folder that `save` wrote",
         )
     if not seal.is_file():
