@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from mainstay.core import ArgumentError, MainstayError, digest_bytes
 from mainstay.saved_model.contents import Sidecars
@@ -17,6 +18,7 @@ from mainstay.saved_model.folder import (
     GOLDEN_FILE,
     MANIFEST_FILE,
     all_digests,
+    is_foreign,
     read_sealed_manifest,
     verify_files,
 )
@@ -28,8 +30,11 @@ from mainstay.saved_model.manifest import Manifest, ProgramEntry
 from mainstay.saved_model.manifest_reading import read_manifest
 from mainstay.saved_model.reading import DEFAULT, Options, Reading, needed
 from mainstay.saved_model.runtime import engine_choices, keep_compiled_programs
-from mainstay.saved_model.signing.signatures import read_signature
+from mainstay.saved_model.signing.signatures import read_signature, verify_signature
 from mainstay.saved_model.signing.trust import Trust
+
+if TYPE_CHECKING:
+    from mainstay.saved_model.graph_reading.model import ForeignModel
 
 
 def load(
@@ -39,10 +44,12 @@ def load(
     buckets: Iterable[int] | Mapping[str, Iterable[int]] | None = None,
     engine: str | None = None,
     trust: Trust | None = None,
-) -> LoadedModel:
-    """Load a saved model.
+    tags: str | Iterable[str] | None = None,
+) -> LoadedModel | ForeignModel:
+    """Load a saved model, of Mainstay or of TensorFlow.
 
-    The weights are mapped, not copied: do not write into the artifact's files while a process has it loaded.
+    A SavedModel that TensorFlow wrote has no digests and no golden requests: it is read, checked for ops that are not
+    read here, and compiled for each set of shapes when a request brings it. The weights are mapped, not copied: do not write into the artifact's files while a process has it loaded.
 
     Args:
         path: The artifact's folder.
@@ -54,12 +61,15 @@ def load(
             reproduce the golden answers.
         trust: Whose signature the artifact must have, which is checked before anything else is read; None asks for
             none.
+        tags: Which graph of a SavedModel of TensorFlow; None for the only one, or that for serving.
 
     Returns:
         The model, its `signatures` ready to be called.
 
     Raises:
         ArtifactError: There is no saved model.
+        ArgumentError: A SavedModel of TensorFlow has no graph with these tags.
+        ModelError: A SavedModel of TensorFlow has ops that are not read here.
         IntegrityError: A file is missing, was added, truncated or edited.
         FormatError: A file is of an unknown version or malformed.
         ParityError: A golden answer is not reproduced.
@@ -67,6 +77,8 @@ def load(
         StorageError: A file cannot be read.
     """
     folder = Path(path)
+    if is_foreign(folder):
+        return _load_foreign(folder, trust, tags)
     keep_compiled_programs()
     reading, model, golden = open_artifact(folder, options=_options(buckets, engine), trust=trust)
     for name, signature in model.signatures.items():
@@ -78,6 +90,14 @@ def load(
             _choose(reading, signature, program, golden[name], model.tolerance(name))
         golden[name].replay(signature, tolerance=model.tolerance(name))
     return model
+
+
+def _load_foreign(folder: Path, trust: Trust | None, tags: str | Iterable[str] | None) -> ForeignModel:
+    from mainstay.saved_model.graph_reading.model import load_foreign
+
+    if trust is not None:
+        verify_signature(folder, trust)
+    return load_foreign(folder, tags=tags)
 
 
 def _options(buckets: Iterable[int] | Mapping[str, Iterable[int]] | None, engine: str | None) -> Options:
