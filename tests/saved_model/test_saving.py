@@ -40,6 +40,8 @@ def test_the_layout_is_the_one_that_is_documented(artifact: Path) -> None:
         "assets.extra/mainstay/serving_default.stablehlo",
         "assets/cities.txt",
         "assets/classes.txt",
+        "fingerprint.pb",
+        "saved_model.pb",
         DATA_FILE,
         INDEX_FILE,
     ]

@@ -1,6 +1,8 @@
 """The ground floor: errors, atomic files, digests, progress, tensor specs and signatures."""
 
 from mainstay.core.checksums import masked_crc32c
+from mainstay.core.compilation_cache import CompilationCache, set_compilation_cache, start_compilation_cache
+from mainstay.core.compilation_cache import default_folder as compilation_cache_folder
 from mainstay.core.digests import digest_bytes, digest_file, digest_json, digest_tree, list_files
 from mainstay.core.errors import (
     ArgumentError,
@@ -43,6 +45,7 @@ __all__ = [
     "DTYPES",
     "ArgumentError",
     "ArtifactError",
+    "CompilationCache",
     "DataError",
     "FormatError",
     "InputError",
@@ -66,6 +69,7 @@ __all__ = [
     "address_of",
     "atomic_file",
     "atomic_folder",
+    "compilation_cache_folder",
     "digest_bytes",
     "digest_file",
     "digest_json",
@@ -80,6 +84,8 @@ __all__ = [
     "native_library",
     "quiet",
     "request_stop",
+    "set_compilation_cache",
+    "start_compilation_cache",
     "storage_errors",
     "track",
     "without_native",

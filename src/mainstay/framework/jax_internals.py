@@ -28,7 +28,6 @@ SUPPORTED_JAX = ("0.10.0", "0.10.2")
 _CUSTOM_VJP = ("self", "primitive", "fun", "fwd", "bwd", "tracers", "out_trees", "symbolic_zeros")
 _USED: dict[str, tuple[str, ...] | None] = {
     "array.ArrayImpl": None,
-    "compilation_cache.get_file_cache": ("path",),
     "config.eager_constant_folding": None,
     "config.trace_context": None,
     "core.ClosedJaxpr.consts": None,
@@ -90,7 +89,7 @@ def require_supported_layout(moved: list[str]) -> None:
 
 try:
     import jax._src as _inside
-    from jax._src import compilation_cache, config, core
+    from jax._src import config, core
     from jax._src.array import ArrayImpl
 except ImportError as error:
     require_supported_layout([str(error)])
@@ -253,23 +252,6 @@ def user_frame() -> str | None:
             return f"{path}:{frame.f_lineno}"
         frame = frame.f_back
     return None
-
-
-def set_program_cache(cache_of: Callable[[str], Any]) -> None:
-    """Let `cache_of` make the persistent compilation cache of a folder; where it gives None, JAX makes its own.
-
-    Args:
-        cache_of: Called once, with the folder of `jax_compilation_cache_dir`, when the first program is compiled.
-            What it returns has `get(key)`, which gives bytes or None, and `put(key, value)`.
-    """
-    ordinary = getattr(compilation_cache.get_file_cache, "__wrapped__", compilation_cache.get_file_cache)
-
-    @functools.wraps(ordinary)
-    def get_file_cache(path: str) -> Any:
-        cache = cache_of(path)
-        return ordinary(path) if cache is None else (cache, path)
-
-    compilation_cache.get_file_cache = get_file_cache
 
 
 CONCRETE_ARRAY = ArrayImpl

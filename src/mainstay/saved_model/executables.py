@@ -53,8 +53,9 @@ class Executables:
         weights: The weights on the device, in the order in which the program takes them.
 
     Raises:
-        FormatError: The program's module is malformed, holds something unstable or is not as described.
-        SetupError: This version of JAX cannot run it, or it was not saved for this platform.
+        FormatError: The program's module is malformed, holds something unstable, is not as described or not for this
+            platform.
+        SetupError: This version of JAX cannot run it.
     """
 
     def __init__(self, program: Program, weights: list[jax.Array]) -> None:
@@ -164,7 +165,7 @@ def _compile_lowered(lowered: Any) -> Callable[..., Any]:
 
 def _read_program(program: Program) -> Callable[..., tuple[jax.Array, ...]]:
     if platform() not in program.platforms:
-        raise SetupError(
+        raise FormatError(
             "a program was not saved for this platform",
             expected=" or ".join(program.platforms),
             received=platform(),

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from mainstay.core import ArgumentError, MainstayError, digest_bytes
+from mainstay.core import ArgumentError, MainstayError, digest_bytes, start_compilation_cache
 from mainstay.saved_model.contents import Sidecars
 from mainstay.saved_model.engines import XLA, Choices, circumstances, engines, fastest
 from mainstay.saved_model.folder import (
@@ -29,7 +29,7 @@ from mainstay.saved_model.loaded_signature import BUCKETS, LoadedSignature
 from mainstay.saved_model.manifest import Manifest, ProgramEntry
 from mainstay.saved_model.manifest_reading import read_manifest
 from mainstay.saved_model.reading import DEFAULT, Options, Reading, needed
-from mainstay.saved_model.runtime import engine_choices, keep_compiled_programs
+from mainstay.saved_model.runtime import engine_choices
 from mainstay.saved_model.signing.signatures import read_signature, verify_signature
 from mainstay.saved_model.signing.trust import Trust
 
@@ -79,7 +79,7 @@ def load(
     folder = Path(path)
     if is_foreign(folder):
         return _load_foreign(folder, trust, tags)
-    keep_compiled_programs()
+    start_compilation_cache()
     reading, model, golden = open_artifact(folder, options=_options(buckets, engine), trust=trust)
     for name, signature in model.signatures.items():
         signature.remember(golden[name])

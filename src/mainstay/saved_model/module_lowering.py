@@ -210,8 +210,14 @@ def as_signatures(obj: Any, signatures: Any) -> Subject:
         ArgumentError: It is something else.
     """
     given = _given(obj if signatures is None else signatures)
+    if not given or not all(isinstance(value, ServingFunction) or is_function(value) for value in given.values()):
+        raise ArgumentError(
+            "this cannot be saved",
+            expected="a Keras 3 model, a Module, a function, a ServingFunction, or a mapping of functions by signature",
+            received=", ".join(sorted({type(value).__name__ for value in given.values()})) or "nothing",
+        )
     entries = {
-        name: value if isinstance(value, ServingFunction) else _signature(name, value, {}, {}).function
+        name: value if isinstance(value, ServingFunction) else _signature(str(name), value, {}, {}).function
         for name, value in given.items()
     }
     return Subject(entries)

@@ -264,7 +264,7 @@ def _assets(
                 raise ArgumentError("the name of an asset cannot be a file's", received=repr(name))
             if assets.setdefault(name, content) != content:
                 raise ArgumentError(
-                    "two assets have different contents and one name",
+                    "there are different assets of one name",
                     where=where,
                     received=name,
                     fix="give one of them another name",

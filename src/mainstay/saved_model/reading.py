@@ -153,22 +153,24 @@ class Reading:
         for argument, name in zip(entry.arguments, entry.tensors, strict=True):
             if name is None:
                 continue
+            found = self._index.get(name)
+            if found is None or found.shape != argument.shape or str(found.dtype) != argument.dtype:
+                raise FormatError(
+                    "a weight is not stored as the manifest says",
+                    where=name,
+                    expected=f"{argument.dtype}{list(argument.shape)}",
+                    received="nothing" if found is None else f"{found.dtype}{list(found.shape)}",
+                )
             if name not in self._weights:
                 self._weights[name] = self._on_device(name, entry.x64)
-            weight = self._weights[name]
-            if weight.shape != argument.shape or str(weight.dtype) != argument.dtype:
-                raise _not_stored(name, argument, f"{weight.dtype}{list(weight.shape)}")
-            weights.append(weight)
+            weights.append(self._weights[name])
         return weights
 
     def _on_device(self, name: str, x64: bool) -> Any:
         import jax
 
-        found = self._index.get(name)
-        if found is None:
-            raise FormatError("a weight is not stored", where=name)
         with jax.enable_x64(x64):
-            return jax.device_put(read_tensor(name, found, needed(self.files, DATA_FILE)))
+            return jax.device_put(read_tensor(name, self._index[name], needed(self.files, DATA_FILE)))
 
     def variables(self) -> tuple[LoadedVariable, ...]:
         """Return the variables of the saved object.
@@ -206,12 +208,3 @@ def needed(files: Mapping[str, memoryview], path: str) -> memoryview:
     if path not in files:
         raise FormatError("the manifest does not list a file that is needed", expected=path)
     return files[path]
-
-
-def _not_stored(name: str, argument: Any, received: str) -> FormatError:
-    return FormatError(
-        "a weight is not stored as the manifest says",
-        where=name,
-        expected=f"{argument.dtype}{list(argument.shape)}",
-        received=received,
-    )

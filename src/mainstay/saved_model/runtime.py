@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mainstay.core import compilation_cache_folder
+
 
 def tune_for_serving(*, cache_folder: str | os.PathLike[str] | None = None) -> None:
     """Set JAX up for a process that serves models; call it before JAX computes anything.
@@ -29,10 +31,7 @@ def tune_for_serving(*, cache_folder: str | os.PathLike[str] | None = None) -> N
         config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def keep_compiled_programs() -> None:
-    """Keep compiled programs for the next process, unless the caller has chosen a cache or none already."""
-
-
 def engine_choices() -> Path | None:
     """Return the folder in which it is kept which engine was the fastest, or None where nothing is kept."""
-    return None
+    folder = compilation_cache_folder()
+    return None if folder is None else folder / "engines"

@@ -164,6 +164,7 @@ def write_plan(
 
 
 def _write_tensorflow(folder: Path, plan: Plan, mode: str) -> SaveReport:
+    # A server imports this room, and writes no graphs.
     from mainstay.saved_model.graph_writing.saving import write_tensorflow
 
     return write_tensorflow(folder, plan, mode=mode)

@@ -97,7 +97,7 @@ class ServingFunction:
         for spec in self.inputs:
             if spec.dtype == "string":
                 raise ArgumentError(
-                    "strings cannot go to the device",
+                    "an input cannot go to the device",
                     where=spec.name,
                     expected="numbers or booleans",
                     received=spec,
@@ -105,7 +105,7 @@ class ServingFunction:
                 )
             if self.rows and (not spec.shape or spec.shape[0] is not None):
                 raise ArgumentError(
-                    "an input has no batch",
+                    "an input cannot go to the device in batches",
                     where=spec.name,
                     expected="a first axis, the batch, that is None",
                     received=spec,
