@@ -1,6 +1,7 @@
 """The artifact: a model with everything it needs, saved, verified and loaded without the code that made it."""
 
 from mainstay.saved_model.contents import Contents, read_contents
+from mainstay.saved_model.foreign import UnsupportedOp, unsupported_ops
 from mainstay.saved_model.keras_models import from_keras_model
 from mainstay.saved_model.loaded_functions import LoadedFunction, LoadedVariable
 from mainstay.saved_model.loaded_model import LoadedModel
@@ -28,6 +29,7 @@ __all__ = [
     "ServingFunction",
     "SignatureReport",
     "Trust",
+    "UnsupportedOp",
     "VerifyReport",
     "from_keras_model",
     "load",
@@ -36,6 +38,7 @@ __all__ = [
     "save",
     "sign",
     "tune_for_serving",
+    "unsupported_ops",
     "verify",
     "verify_in_fresh_process",
     "verify_signature",
