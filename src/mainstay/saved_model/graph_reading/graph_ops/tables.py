@@ -108,7 +108,8 @@ def find(node: OpNode, table: Value, keys: Value, default: Value) -> Value:
     content = _content(node, table)
     flat = np.ravel(keys).tolist()
     if np.ndim(default):
-        return np.stack([content.get(key, default) for key in flat]).reshape(np.shape(keys) + np.shape(default))
+        rows = [np.asarray(content.get(key, default)) for key in flat]
+        return np.stack(rows).reshape(np.shape(keys) + np.shape(default))
     missing = np.asarray(default).item()
     kind = node.outputs[0]
     found = np.empty(len(flat), kind if isinstance(kind, np.dtype) else object)
