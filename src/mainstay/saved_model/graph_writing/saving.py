@@ -4,30 +4,39 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mainstay.core import ModelError
 from mainstay.saved_model.bundle import INDEX_FILE, add_strings
 from mainstay.saved_model.graph_writing.checkpointing import Variable
 from mainstay.saved_model.graph_writing.cores import Core, Part, make_core
+from mainstay.saved_model.graph_writing.examples import why_no_examples
 from mainstay.saved_model.graph_writing.fingerprints import fingerprint
 from mainstay.saved_model.graph_writing.model_graph import ModelGraph
 from mainstay.saved_model.graph_writing.programs import Form, choose_form
+from mainstay.saved_model.graph_writing.serving_methods import SERVED_INPUT, served_names
+from mainstay.saved_model.graph_writing.signatures import Form as RestoredForm
 from mainstay.saved_model.graph_writing.signatures import (
-    RestoredForm,
-    add_columns,
-    add_examples,
+    Way,
     add_function,
-    why_no_examples,
+    add_signature,
+    as_served,
+    by_columns,
+    by_examples,
 )
 from mainstay.saved_model.manifest import SignatureEntry
 from mainstay.saved_model.plan import Plan
 from mainstay.saved_model.save_report import SaveReport, SignatureReport
+from mainstay.saved_model.structures import Parameter
 from mainstay.saved_model.tensor_names import checkpoint_key
 
 GRAPH_FILE = "saved_model.pb"
 FINGERPRINT_FILE = "fingerprint.pb"
 OBJECTS_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
-_SERVED = "inputs"
-"""The one input that TF Serving's classify and regress know, serialised tf.Examples."""
+_ENDPOINT = "serve"
+"""The function of a loaded model that Keras' `TFSMLayer` calls."""
+
+_MOST_BYTES = (1 << 31) - 1
+"""How large a message may be."""
 
 _SHOWS_MISSING = ("string", "float32", "float64")
 """The dtypes in which a value can say that it is missing."""
@@ -53,8 +62,16 @@ def write_tensorflow(folder: Path, plan: Plan, *, mode: str) -> SaveReport:
     reports = {name: writing.signature(name, entry) for name, entry in plan.manifest.signatures.items()}
     for path in plan.manifest.functions:
         writing.function(path)
+    writing.serve()
     model = writing.model.finish(producer=f"mainstay {plan.manifest.producers['mainstay']}")
     add_strings(folder, {OBJECTS_KEY: writing.model.objects.trackable()})
+    if model.ByteSize() > _MOST_BYTES:
+        raise ModelError(
+            "the graph is too large for TensorFlow's file, which holds all but the weights",
+            expected=f"at most {_MOST_BYTES:,} bytes",
+            received=f"{model.ByteSize():,} bytes",
+            fix="pass large arrays as weights, or save it with tensorflow=None",
+        )
     content = model.SerializeToString(deterministic=True)
     (folder / GRAPH_FILE).write_bytes(content)
     index = (folder / INDEX_FILE).read_bytes()
@@ -81,16 +98,17 @@ class _Writing:
         if core is None:
             return SignatureReport(None, form.reason)
         notes = [form.reason] if form.reason else []
-        if entry.method != "predict":
-            notes += self._serving(name, entry, core)
+        if entry.method == "predict":
+            add_signature(self.model, name, by_columns(core))
+            beside = _beside(name, "examples")
+            if entry.prefix and entry.program is not None and why_no_examples(core.inputs) is None:
+                self._further(beside, by_examples(core, "examples"))
         else:
-            add_columns(self.model, name, core)
-            if entry.prefix and entry.program is not None:
-                self._examples(_beside(name, "examples"), core)
+            notes.append(self._served(name, entry.method, core))
         unseen = [i.spec.name for i in entry.inputs if i.optional and i.spec.dtype not in _SHOWS_MISSING]
         if unseen:
             notes.append(f"without missing values of {', '.join(unseen)}, except in a tf.Example")
-        return SignatureReport(form.name, "; ".join(notes))
+        return SignatureReport(form.name, "; ".join(filter(None, notes)))
 
     def function(self, path: str) -> None:
         """Add a restored function with those of its forms that TensorFlow can run."""
@@ -98,29 +116,41 @@ class _Writing:
         for entry in self._plan.manifest.functions[path]:
             core, _ = self._core(path, entry.entry)
             if core is not None:
-                forms.append(RestoredForm(entry, core))
+                forms.append(RestoredForm(by_columns(core), entry.arguments, entry.results))
         if forms:
             add_function(self.model, path, forms)
 
-    def _serving(self, name: str, entry: SignatureEntry, core: Core) -> list[str]:
-        """Add a signature for classify or regress, which TF Serving sends tf.Examples, and one for predict."""
-        given = [(item.spec.name, item.spec.dtype) for item in entry.inputs]
-        if given == [(_SERVED, "string")]:
-            add_columns(self.model, name, core, method=entry.method)
-            return []
-        reason = why_no_examples(entry.inputs)
-        if reason is not None:
-            add_columns(self.model, name, core)
-            return [f"for predict alone, since {reason}"]
-        add_examples(self.model, name, core, method=entry.method, key=_SERVED)
-        beside = _beside(name, "predict")
-        if beside not in self._plan.manifest.signatures:
-            add_columns(self.model, beside, core)
-        return [f"{entry.method} with tf.Examples; columns by themselves as {beside}"]
+    def serve(self) -> None:
+        """Add the default signature as the function that Keras looks for, which takes its inputs by position."""
+        name, functions = "serving_default", self._plan.manifest.functions
+        entry = self._plan.manifest.signatures.get(name)
+        core = None if entry is None else self._core(name, entry)[0]
+        if core is None or any(path == _ENDPOINT or path.startswith(f"{_ENDPOINT}.") for path in functions):
+            return
+        way = by_columns(core)
+        structures = [{spec.name: {"tensor": spec.name} for spec in specs} for specs in (way.inputs, way.outputs)]
+        given, made = (next(iter(s.values())) if len(s) == 1 else {"dict": s} for s in structures)
+        parameter = Parameter(way.inputs[0].name if len(way.inputs) == 1 else "inputs", given)
+        add_function(self.model, _ENDPOINT, [RestoredForm(way, [parameter], made)])
 
-    def _examples(self, name: str, core: Core) -> None:
-        if name not in self._plan.manifest.signatures and why_no_examples(core.inputs) is None:
-            add_examples(self.model, name, core)
+    def _served(self, name: str, method: str, core: Core) -> str:
+        """Add a signature for classify or regress, which TF Serving sends tf.Examples, and one for predict."""
+        columns = by_columns(core)
+        names = served_names(method, columns.outputs)
+        is_served = [(spec.name, spec.kind) for spec in columns.inputs] == [(SERVED_INPUT, "string")]
+        reason = names if isinstance(names, str) else None if is_served else why_no_examples(core.inputs)
+        if reason is not None or isinstance(names, str):
+            add_signature(self.model, name, columns)
+            return f"for predict alone, since {reason}"
+        way = columns if is_served else by_examples(core, SERVED_INPUT)
+        add_signature(self.model, name, as_served(way, names, columns=method == "classify"), method=method)
+        beside = _beside(name, "predict")
+        self._further(beside, columns)
+        return f"{method} with tf.Examples as {SERVED_INPUT}; columns by themselves as {beside}"
+
+    def _further(self, name: str, way: Way) -> None:
+        if name not in self._plan.manifest.signatures:
+            add_signature(self.model, name, way)
 
     def _core(self, name: str, entry: SignatureEntry) -> tuple[Core | None, Form]:
         """Return the function that does what a signature does, shared by all that have the same entry."""
