@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mainstay.core import DataError
 from mainstay.data import columns
 from mainstay.data.columns import Loose
-from mainstay.io import Ragged
+from mainstay.io import Ragged, Spans
 
 KINDS: dict[str, Any] = {
     "numbers": np.arange(12).reshape(6, 2),
@@ -72,3 +72,23 @@ def test_joining_refuses_other_dtypes_and_kinds() -> None:
 def test_arrays_of_different_shapes_are_joined_loosely() -> None:
     joined = columns.join([np.zeros((1, 2)), np.zeros((1, 3))])
     assert [row.shape for row in columns.rows(joined)] == [(2,), (3,)]
+
+
+def test_strings_where_they_lie_are_cut_taken_joined_and_read_like_others() -> None:
+    words = [b"one", b"", b"three", b"four"]
+    data, other = (np.frombuffer(b"..".join(words), np.uint8) for _ in range(2))
+    offsets, lengths = np.array([0, 5, 7, 14]), np.array([3, 0, 5, 4])
+    spans = Spans(data, offsets, lengths)
+    assert columns.rows(spans) == words
+    assert columns.row(spans, 2) == b"three"
+    assert columns.kind_of(spans) == "strings"
+    assert columns.num_bytes(spans) == 12
+    assert columns.plain(columns.cut(spans, 1, 3)).to_pylist() == words[1:3]
+    assert columns.plain(columns.take(spans, np.array([3, 0]))).to_pylist() == [b"four", b"one"]
+    again = columns.join([columns.cut(spans, 0, 1), columns.cut(spans, 3, 4)])
+    assert again.data is data
+    assert columns.plain(again).to_pylist() == [b"one", b"four"]
+    apart = columns.join([spans, Spans(other, offsets, lengths), columns.strings([b"more"])])
+    assert apart.to_pylist() == [*words, *words, b"more"]
+    assert columns.group(spans, 2).tolist() == [words[:2], words[2:]]
+    assert columns.plain(columns.Texts(spans, 2)).tolist() == [words[:2], words[2:]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ class Chunk:
         """The columns in their structure."""
         return pack(self.skeleton, self.columns)
 
-    @property
+    @cached_property
     def nbytes(self) -> int:
         """About how many bytes of memory the columns take."""
         return sum(map(_columns.num_bytes, self.columns))

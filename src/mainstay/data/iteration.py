@@ -17,12 +17,14 @@ import numpy as np
 from mainstay.core import ArgumentError, FormatError
 from mainstay.data.array import Array, Text
 from mainstay.data.chunks import Chunk
+from mainstay.data.columns import Loose, is_text, rows
 from mainstay.data.execution.engine import Engine
 from mainstay.data.execution.metering import Meter, Metered
 from mainstay.data.options import options_of, settings_of
 from mainstay.data.plan import Operation, Planner, Probe, digest, seeded
 from mainstay.data.streams import Cursor, Node
 from mainstay.data.structures import Structure
+from mainstay.io import Ragged
 
 _VERSION = 1
 
@@ -258,9 +260,6 @@ def dressed(chunk: Chunk) -> Chunk:
 
 
 def _dress(column: Any) -> Any:
-    from mainstay.data.columns import Loose, is_text, rows
-    from mainstay.io import Ragged
-
     if isinstance(column, np.ndarray):
         dressed = column.view(Array)
         return dressed if column.ndim > 1 else Loose([dressed[index, ...] for index in range(len(column))])

@@ -114,7 +114,7 @@ def _run(
         [np.zeros(count + 1, np.int64) if wanted.width < 0 else None for wanted in fields],
         [None if wanted.default is None else np.empty(count, np.uint8) for wanted in fields],
     )
-    table[:, _VALUES] = [array.ctypes.data for array in filled.values]
+    table[:, _VALUES] = [address_of(array) for array in filled.values]
     table[:, _ROOM] = [len(array) for array in filled.values]
     table[:, _SPLITS] = [0 if array is None else address_of(array) for array in filled.splits]
     table[:, _SEEN] = [0 if array is None else address_of(array) for array in filled.seen]

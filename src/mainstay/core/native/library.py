@@ -67,7 +67,7 @@ def address_of(array: Any) -> int:
     """
     if not array.flags.c_contiguous:
         raise ArgumentError("a C function is given contiguous arrays only", received=f"strides {array.strides}")
-    return int(array.ctypes.data)
+    return int(array.__array_interface__["data"][0])
 
 
 @contextmanager

@@ -94,12 +94,18 @@ WITH_CRC static uint32_t crc_from(uint32_t crc, const uint8_t *p, int64_t size) 
 
 WITH_CRC static uint32_t crc_instruction(const uint8_t *p, int64_t size) { return crc_from(~0u, p, size); }
 
+/* How many bytes ahead memory is fetched: the processor does not see by itself that three streams are read. */
+#define FETCHED 2048
+#define LINE 64
+
 /* The instruction takes three cycles, and a processor can begin one in each: three sums cost about as much as one. */
 WITH_CRC static void crc_of_three_instructions(const uint8_t *const data[3], const int64_t sizes[3], uint32_t crcs[3]) {
     int64_t common = sizes[0] < sizes[1] ? sizes[0] : sizes[1], at = 0;
     if (sizes[2] < common) common = sizes[2];
     uint32_t first = ~0u, second = ~0u, third = ~0u;
     for (; at + 8 <= common; at += 8) {
+        if (at % LINE == 0)
+            for (int i = 0; i < 3; i++) __builtin_prefetch(data[i] + at + FETCHED);
         first = CRC_OF_WORD(first, data[0] + at);
         second = CRC_OF_WORD(second, data[1] + at);
         third = CRC_OF_WORD(third, data[2] + at);
@@ -133,6 +139,8 @@ uint32_t mainstay_masked_crc32c(const uint8_t *data, int64_t size, int32_t porta
     return mask((portable ? crc_tables : best)(data, size));
 }
 
+#define AHEAD 3
+
 int64_t mainstay_scan_records(const uint8_t *buffer, int64_t start, int64_t stop, int64_t limit, int64_t stride,
                               int64_t *offsets, int64_t *lengths, int64_t *next) {
     int64_t count = 0, position = start, until_noted = 0;
@@ -148,6 +156,9 @@ int64_t mainstay_scan_records(const uint8_t *buffer, int64_t start, int64_t stop
         until_noted--;
         count++;
         position += RECORD_HEAD + (int64_t)length + RECORD_TAIL;
+        /* Where the next one begins is known late; those behind it are probably about as long. */
+        int64_t probable = position + AHEAD * (RECORD_HEAD + (int64_t)length + RECORD_TAIL);
+        if (probable < stop) __builtin_prefetch(buffer + probable);
     }
     *next = position;
     return count;

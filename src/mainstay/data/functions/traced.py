@@ -186,7 +186,7 @@ def _kinds(columns: Sequence[Column]) -> tuple[Any, ...]:
         if isinstance(column, Texts)
         else "BinaryArray"
         if isinstance(column, Spans)
-        else (column.dtype.name, column.ndim)
+        else (column.dtype, column.ndim)
         if isinstance(column, np.ndarray)
         else type(column).__name__
         for column in columns
