@@ -244,17 +244,22 @@ class _Reading:
         values, counts = {}, {}
         for number, array in self.numbers.items():
             values[number] = array[kept].reshape(-1)
-            counts[number] = np.full(count, array.shape[1])
+            counts[number] = repeated(array.shape[1], count)
         for number, (content, starts, sizes) in self.spans.items():
             here = starts[kept], sizes[kept]
             if not self.layout.is_whole[number] and content.kind == BYTES:
-                values[number], counts[number] = np.stack(here, 1), np.ones(count, np.int64)
+                values[number], counts[number] = np.stack(here, 1), repeated(1, count)
                 continue
             decode = decode_lists if self.layout.is_whole[number] else decode_contents
             found = decode(self.buffer, content.kind, *here)
             good &= found.good
             values[number], counts[number] = found.values, found.counts
         return values, counts, good
+
+
+def repeated(number: int, count: int) -> np.ndarray:
+    """Return an int64 array of one number over and over, which is in memory once, and must not be written to."""
+    return np.ndarray((count,), np.int64, np.array([number], np.int64), strides=(0,))
 
 
 def _is_short(content: Content) -> bool:

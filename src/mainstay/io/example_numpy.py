@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mainstay.io.binary_columns import copy_pieces
-from mainstay.io.example_alike import Alike, read_alike
+from mainstay.io.example_alike import Alike, read_alike, repeated
 from mainstay.io.example_features import BYTES, FLOAT, KIND_DTYPES
 from mainstay.io.example_in_step import FEWEST, MARGIN, decode_lists, find_lists
 from mainstay.io.example_native import gather_spans
@@ -72,9 +72,10 @@ def _found_alike(part: Alike, plan: Plan) -> list[_Found]:
     count, found = len(part.rows), []
     for number, wanted in enumerate(plan.fields):
         if number in part.values:
-            found.append(_Found(np.full(count, wanted.kind), part.values[number], part.counts[number]))
+            found.append(_Found(repeated(wanted.kind, count), part.values[number], part.counts[number]))
         else:
-            found.append(_Found(np.zeros(count, np.int64), _typed(wanted, []), np.zeros(count, np.int64)))
+            nothing = repeated(0, count)
+            found.append(_Found(nothing, _typed(wanted, []), nothing))
     return found
 
 
@@ -188,7 +189,7 @@ def _judge(plan: Plan, found: list[_Found], broken: int | None, place: Place, le
     """Raise for the first record that is wrong, and in it for the first feature."""
     worst: tuple[int, int, int] | None = None
     for number, (wanted, had) in enumerate(zip(plan.fields, found, strict=True)):
-        if (had.kinds == wanted.kind).all() and (wanted.width < 0 or (had.counts == wanted.width).all()):
+        if _all_are(had.kinds, wanted.kind) and (wanted.width < 0 or _all_are(had.counts, wanted.width)):
             continue
         outcomes = np.where((had.kinds > 0) & (had.kinds != wanted.kind), Outcome.KIND, Outcome.DONE)
         if wanted.width >= 0:
@@ -209,7 +210,9 @@ def _judge(plan: Plan, found: list[_Found], broken: int | None, place: Place, le
 
 
 def _column(buffer: np.ndarray, wanted: Field, had: _Found) -> Any:
-    values, missing = had.values, np.flatnonzero(had.kinds == 0)
+    values, missing = had.values, np.empty(0, np.int64)
+    if not _all_are(had.kinds, wanted.kind):
+        missing = np.flatnonzero(had.kinds == 0)
     if wanted.width < 0:
         return Ragged(_strings(buffer, values) if wanted.kind == BYTES else values, _splits(had.counts))
     shape = (len(had.kinds), wanted.width)
@@ -225,6 +228,11 @@ def _column(buffer: np.ndarray, wanted: Field, had: _Found) -> Any:
     column[had.kinds > 0] = values.reshape(-1, wanted.width)
     column[missing] = wanted.default
     return column
+
+
+def _all_are(numbers: np.ndarray, number: int) -> bool:
+    """Return whether all of some numbers are the same one; it is looked at once where it is in memory once."""
+    return bool((numbers[:1] == number).all() if numbers.strides == (0,) else (numbers == number).all())
 
 
 def _strings(buffer: np.ndarray, spans: np.ndarray) -> Any:
