@@ -68,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_serve(commands)
     _add_verify(commands)
+    _add_inspect(commands)
+    _add_import(commands)
     _add_new_key(commands)
     _add_sign(commands)
     return parser
@@ -186,6 +188,29 @@ def _add_trust_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_inspect(commands: Any) -> None:
+    parser = commands.add_parser(
+        "inspect",
+        help="say what a saved model is and what loads it",
+        description="Print the signatures of a saved model, of Mainstay or of TensorFlow, what loads which of them, "
+        "its size and origin, and for a model of TensorFlow the ops that are not read here.",
+    )
+    parser.set_defaults(command=_inspect)
+    parser.add_argument("path", type=Path, metavar="PATH", help="the folder of a saved model")
+    parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
+
+
+def _add_import(commands: Any) -> None:
+    parser = commands.add_parser(
+        "import",
+        help="make an artifact of a SavedModel that TensorFlow wrote",
+        description="Convert a SavedModel of TensorFlow once. The artifact loads faster and is verified.",
+    )
+    parser.set_defaults(command=_import)
+    parser.add_argument("path", type=Path, metavar="PATH", help="the folder of a SavedModel")
+    parser.add_argument("output", type=Path, metavar="OUT", help="where the artifact goes")
+
+
 def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
@@ -257,3 +282,15 @@ def _sign(path: Path, key: Path, password_variable: str | None) -> None:
     from mainstay.cli.signing import sign
 
     sign(path, key, password_variable=password_variable)
+
+
+def _inspect(path: Path, as_json: bool) -> None:
+    from mainstay.cli.inspection import inspect
+
+    inspect(path, as_json=as_json)
+
+
+def _import(path: Path, output: Path) -> None:
+    from mainstay.cli.inspection import import_model
+
+    import_model(path, output)

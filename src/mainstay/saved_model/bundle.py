@@ -28,6 +28,7 @@ MOST_SHARD_BYTES = 1 << 31
 
 _ALIGNMENT = 64
 _PRODUCER = 1
+_MOST_SHARDS = 99_999
 
 _DTYPES: dict[int, np.dtype[Any]] = {
     number: np.dtype(dtype)
@@ -64,12 +65,14 @@ class TensorEntry:
         shape: Its shape.
         offset: Its first byte.
         size: Its length in bytes.
+        file: The path of the data file that it lies in.
     """
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     offset: int
     size: int
+    file: str = DATA_FILE
 
 
 def data_file(shard: int, shards: int) -> str:
@@ -201,8 +204,8 @@ def read_index(index: bytes) -> dict[str, TensorEntry]:
         index: The content of the index file.
 
     Raises:
-        FormatError: The index is malformed, or the bundle is of a kind that is not read here: several data files,
-            big-endian, partitioned tensors.
+        FormatError: The index is malformed, or the bundle is of a kind that is not read here: big-endian, partitioned
+            tensors.
     """
     from google.protobuf.message import DecodeError
 
@@ -213,20 +216,21 @@ def read_index(index: bytes) -> dict[str, TensorEntry]:
         entries = {name.decode(): entry_class.FromString(value) for name, value in table.items()}
     except (DecodeError, UnicodeDecodeError) as error:
         raise FormatError("the index of the weights holds a malformed entry", received=error) from error
-    if header.num_shards != 1 or header.endianness != 0 or header.version.min_consumer > _PRODUCER:
+    if not 1 <= header.num_shards <= _MOST_SHARDS or header.endianness != 0 or header.version.min_consumer > _PRODUCER:
         raise FormatError(
             "the weights are stored in a way that is not read here",
-            expected="one data file, little-endian",
+            expected=f"1 to {_MOST_SHARDS} data files, little-endian",
             received=f"num_shards {header.num_shards}, endianness {header.endianness}, "
             f"min_consumer {header.version.min_consumer}",
         )
-    return {name: _entry(name, entry) for name, entry in entries.items() if entry.dtype != _STRING}
+    return {name: _entry(name, entry, header.num_shards) for name, entry in entries.items() if entry.dtype != _STRING}
 
 
-def _entry(name: str, entry: Any) -> TensorEntry:
+def _entry(name: str, entry: Any, shards: int) -> TensorEntry:
     shape = tuple(dim.size for dim in entry.shape.dim)
     dtype = _DTYPES.get(entry.dtype)
-    if dtype is None or entry.slices or entry.shard_id or entry.shape.unknown_rank or min((0, *shape)) < 0:
+    inside = 0 <= entry.shard_id < shards
+    if dtype is None or entry.slices or not inside or entry.shape.unknown_rank or min((0, *shape)) < 0:
         raise FormatError(
             "a weight is stored in a way that is not read here",
             where=name,
@@ -240,7 +244,7 @@ def _entry(name: str, entry: Any) -> TensorEntry:
             expected=f"{math.prod(shape) * dtype.itemsize} bytes for {dtype}{list(shape)}",
             received=f"{entry.size} bytes at offset {entry.offset}",
         )
-    return TensorEntry(dtype, shape, entry.offset, entry.size)
+    return TensorEntry(dtype, shape, entry.offset, entry.size, data_file(entry.shard_id, shards))
 
 
 def read_tensor(name: str, entry: TensorEntry, data: memoryview) -> np.ndarray[Any, Any]:

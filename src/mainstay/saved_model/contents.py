@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from mainstay.saved_model.bundle import DATA_FILE, INDEX_FILE, read_index, read_tensor
+from mainstay.saved_model.bundle import INDEX_FILE, read_index, read_tensor
 from mainstay.saved_model.folder import (
     EXTRA,
     GOLDEN_FILE,
     HOST_GRAPH_FILE,
+    needed,
     read_sealed_manifest,
     verify_files,
 )
@@ -79,7 +80,6 @@ def read_contents(path: str | os.PathLike[str]) -> Contents:
     folder = Path(path)
     manifest = read_manifest(read_sealed_manifest(folder))
     files = verify_files(folder, manifest.files)
-    stored = INDEX_FILE in files and DATA_FILE in files
-    index = by_name(read_index(bytes(files[INDEX_FILE]))) if stored else {}
-    tensors = {name: read_tensor(name, entry, files[DATA_FILE]) for name, entry in index.items()}
+    index = by_name(read_index(bytes(files[INDEX_FILE]))) if INDEX_FILE in files else {}
+    tensors = {name: read_tensor(name, entry, needed(files, entry.file)) for name, entry in index.items()}
     return Contents(tensors, Sidecars(manifest, files))

@@ -20,6 +20,7 @@ from jax import export
 from mainstay.core import FormatError, SetupError
 from mainstay.saved_model.export import array_spec, symbolic_shape
 from mainstay.saved_model.feeds import Feeds, exact
+from mainstay.saved_model.jax_internals import without_linear_algebra
 from mainstay.saved_model.modules import check_module
 from mainstay.saved_model.program import Program
 
@@ -105,7 +106,7 @@ class Executables:
             return self._call(*[next(stored) if tensor.weight else inputs[tensor.name] for tensor in arguments])
 
         try:
-            with jax.enable_x64(self._program.x64):
+            with jax.enable_x64(self._program.x64), without_linear_algebra():
                 arrays = [array_spec(shape, dtype) for shape, dtype in specs]
                 return _compile_lowered(jax.jit(run).lower(self._weights, arrays))
         except Exception as error:

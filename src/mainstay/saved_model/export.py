@@ -244,6 +244,8 @@ def _symbolic_inputs(inputs: Sequence[TensorSpec], *, rows: bool) -> list[list[j
 
 def symbolic_shape(shape: Sequence[Dimension], scope: export.SymbolicScope) -> tuple[Any, ...]:
     """Return a shape of lengths and expressions of symbols as JAX has it."""
+    if all(isinstance(axis, int) for axis in shape):
+        return tuple(shape)
     return tuple(export.symbolic_shape(", ".join(map(str, shape)) + ("," if len(shape) == 1 else ""), scope=scope))
 
 

@@ -120,6 +120,17 @@ def is_foreign(folder: Path) -> bool:
     )
 
 
+def needed(files: Mapping[str, memoryview], path: str) -> memoryview:
+    """Return the content of a file that must be there.
+
+    Raises:
+        FormatError: The manifest does not list it.
+    """
+    if path not in files:
+        raise FormatError("the manifest does not list a file that is needed", expected=path)
+    return files[path]
+
+
 def read_sealed_manifest(folder: Path) -> bytes:
     """Return the manifest of an artifact, its seal verified.
 

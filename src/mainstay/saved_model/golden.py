@@ -75,7 +75,7 @@ class Golden:
         """
         order = np.arange(self.rows if rows is None else rows) % self.rows
         try:
-            answers = signature.run(signature.columns(self.take(len(order))))
+            answers = self._answers(signature, rows)
         except RequestError as error:
             raise ParityError(
                 f"the model refuses a golden request: {error.summary}",
@@ -102,6 +102,18 @@ class Golden:
         ]
         return max(differences, default=0.0)
 
+    def _answers(self, signature: LoadedSignature, rows: int | None) -> Mapping[str, Any]:
+        """Return the answers to that many rows at once, or to each sealed row in as few executables as will do."""
+        least = signature.buckets[0]
+        if rows is not None or not signature.rows or self.rows <= least or not self.columns:
+            return signature.run(signature.columns(self.take(self.rows if rows is None else rows)))
+        parts = []
+        for start in range(0, self.rows, least):
+            order = np.arange(start, min(start + least, self.rows))
+            columns = {name: _take(column, order) for name, column in self.columns.items()}
+            parts.append(signature.run(signature.columns(columns)))
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
     def replay_sizes(self, signature: LoadedSignature, *, tolerance: float) -> float:
         """Replay in several batch sizes, which run in different executables; see `replay`."""
         return max(self.replay(signature, tolerance=tolerance, rows=rows) for rows in (1, self.rows, 2 * self.rows + 1))
@@ -115,18 +127,21 @@ def _round_trip(column: Column) -> Column:
     return decode_values("", encode_values("", column.values, column.missing))
 
 
-def golden_requests(inputs: tuple[HostInput, ...], values: Mapping[str, Any] | None, *, rows: bool = True) -> Golden:
+def golden_requests(
+    inputs: tuple[HostInput, ...], values: Mapping[str, Any] | None, *, rows: bool = True, made_up: int = 4
+) -> Golden:
     """Return what a caller wants to be sealed for one signature, without its answers.
 
     Args:
         inputs: The inputs of the signature.
         values: An array-like or `Column` by input name, other names being ignored; None to make something up.
         rows: Whether the first axis is the batch; without it, `values` are one request.
+        made_up: How many rows to make up.
 
     Raises:
         ArgumentError: No row is given, or a required input lacks.
     """
-    given = _made_up(inputs, 4 if rows else None) if values is None else values
+    given = _made_up(inputs, made_up if rows else None) if values is None else values
     columns = {}
     for item in inputs:
         value = given.get(item.spec.name)

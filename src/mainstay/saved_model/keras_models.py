@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,11 +72,25 @@ def from_keras_model(
         else:
             arguments = given if nested else given[0]
         split = len(trainable)
-        with plain_kernels():
+        with plain_kernels(), _whole_tracebacks():
             outputs, _ = model.stateless_call(values[:split], values[split:], arguments, training=False)
         return _named(outputs, getattr(model, "_outputs_struct", None), results)
 
-    return ServingFunction(_call, specs, weights, prefix, suffix)
+    return ServingFunction(_call, specs, weights, prefix, suffix, frozen=frozenset(order[len(trainable) :]))
+
+
+@contextlib.contextmanager
+def _whole_tracebacks() -> Iterator[None]:
+    """Let Keras keep the frames of its layers in tracebacks, from which it is told which layer went wrong."""
+    config: Any = sys.modules["keras"].config if "keras" in sys.modules else None
+    if config is None or not config.is_traceback_filtering_enabled():
+        yield
+        return
+    config.disable_traceback_filtering()
+    try:
+        yield
+    finally:
+        config.enable_traceback_filtering()
 
 
 def _input_specs(model: Any, structure: Mapping[str, Any] | None) -> tuple[TensorSpec, ...]:

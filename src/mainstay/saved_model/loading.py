@@ -19,16 +19,17 @@ from mainstay.saved_model.folder import (
     MANIFEST_FILE,
     all_digests,
     is_foreign,
+    needed,
     read_sealed_manifest,
     verify_files,
 )
 from mainstay.saved_model.golden import Golden, read_golden
 from mainstay.saved_model.loaded_functions import LoadedFunction
 from mainstay.saved_model.loaded_model import LoadedModel
-from mainstay.saved_model.loaded_signature import BUCKETS, LoadedSignature
+from mainstay.saved_model.loaded_signature import LoadedSignature
 from mainstay.saved_model.manifest import Manifest, ProgramEntry
 from mainstay.saved_model.manifest_reading import read_manifest
-from mainstay.saved_model.reading import DEFAULT, Options, Reading, needed
+from mainstay.saved_model.reading import DEFAULT, Options, Reading
 from mainstay.saved_model.runtime import engine_choices
 from mainstay.saved_model.signing.signatures import read_signature, verify_signature
 from mainstay.saved_model.signing.trust import Trust
@@ -103,8 +104,8 @@ def _load_foreign(folder: Path, trust: Trust | None, tags: str | Iterable[str] |
 def _options(buckets: Iterable[int] | Mapping[str, Iterable[int]] | None, engine: str | None) -> Options:
     engines(engine)
     if isinstance(buckets, Mapping):
-        return Options(BUCKETS, {name: _checked_buckets(sizes) for name, sizes in buckets.items()}, engine)
-    return Options(BUCKETS if buckets is None else _checked_buckets(buckets), None, engine)
+        return Options((), {name: _checked_buckets(sizes) for name, sizes in buckets.items()}, engine)
+    return Options(() if buckets is None else _checked_buckets(buckets), None, engine)
 
 
 def _checked_buckets(buckets: Iterable[int]) -> tuple[int, ...]:

@@ -83,6 +83,8 @@ class SignatureEntry:
         rows: Whether the first axis of every input and output is the batch, whose rows do not depend on each other.
         method: One of `METHODS`.
         stages: What an imported signature does, step by step, in place of prefix, program and suffix.
+        buckets: The batch sizes to compile for, ascending, where the writer knows better than the reader; empty where
+            it does not.
     """
 
     inputs: tuple[HostInput, ...]
@@ -95,6 +97,7 @@ class SignatureEntry:
     rows: bool = True
     method: str = "predict"
     stages: tuple[Stage, ...] = ()
+    buckets: tuple[int, ...] = ()
 
     @property
     def signature(self) -> Signature:
@@ -214,6 +217,7 @@ def _signature_json(entry: SignatureEntry) -> dict[str, Any]:
         "tolerance": entry.tolerance,
         "rows": entry.rows,
         "method": entry.method,
+        "buckets": list(entry.buckets),
         "program": entry.program and _program_json(entry.program),
         "stages": [
             {

@@ -88,7 +88,7 @@ class _Reader:
 _FIRST_KEYS = {"format", "format_version", "platforms", "sealed_on", "producers", "provenance", "signatures", "files"}
 _TOP_KEYS = {1: _FIRST_KEYS, 2: _FIRST_KEYS | {"functions", "variables", "assets", "tensorflow"}}
 _FIRST_ENTRY = {"inputs", "outputs", "device_inputs", "program", "prefix", "suffix", "tolerance"}
-_ENTRY_KEYS = {1: _FIRST_ENTRY, 2: _FIRST_ENTRY | {"rows", "method", "stages"}}
+_ENTRY_KEYS = {1: _FIRST_ENTRY, 2: _FIRST_ENTRY | {"rows", "method", "stages", "buckets"}}
 _FIRST_PROGRAM = {"file", "stablehlo_version", "calling_convention", "arguments", "results"}
 _PROGRAM_KEYS = {1: _FIRST_PROGRAM, 2: _FIRST_PROGRAM | {"x64"}}
 
@@ -129,6 +129,12 @@ def read_manifest(data: bytes) -> Manifest:
         top.refuse("signatures", "one signature or more")
     sealed_on, provenance = top.get("sealed_on", str), top.get("provenance", dict)
     return Manifest(tuple(platforms), sealed_on, producers, provenance, signatures, files, **further)
+
+
+def read_version(data: bytes) -> int:
+    """Return the format version of a manifest that `read_manifest` takes."""
+    version: int = parse_json(data, "manifest.json")["format_version"]
+    return version
 
 
 def _in_assets(files: Mapping[str, Any]) -> list[str]:
@@ -228,7 +234,15 @@ def _further_entry(entry: _Reader, where: str) -> dict[str, Any]:
     if entry.get("method", str) not in METHODS:
         entry.refuse("method", f"one of {', '.join(METHODS)}")
     stages = tuple(_stage(item, f"{where}.stages[{i}]") for i, item in enumerate(entry.get("stages", list)))
-    return {"rows": entry.get("rows", bool), "method": entry.get("method", str), "stages": stages}
+    buckets = entry.get("buckets", list)
+    if any(type(size) is not int or size < 1 for size in buckets) or buckets != sorted(set(buckets)):
+        entry.refuse("buckets", "batch sizes in ascending order")
+    return {
+        "rows": entry.get("rows", bool),
+        "method": entry.get("method", str),
+        "stages": stages,
+        "buckets": tuple(buckets),
+    }
 
 
 def _stage(value: Any, where: str) -> Stage:

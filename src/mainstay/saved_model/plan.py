@@ -110,16 +110,17 @@ def make_plan(
         )
         for path, forms in subject.functions.items()
     }
-    variables = subject.variables or tuple(map(VariableEntry, gathering.tensors))
+    frozen = {name for function in subject.signatures.values() for name in function.frozen}
+    variables = subject.variables or tuple(VariableEntry(name, name not in frozen) for name in gathering.tensors)
     for name, value in (*subject.tensors.items(), *tensors.items()):
         if not _same(gathering.tensors.setdefault(name, value), value):
             raise ArgumentError("a further tensor has the name of another weight", received=name)
     graphs = {name: (function.prefix, function.suffix) for name, function in subject.signatures.items()}
-    assets = _assets(graphs, subject.assets)
+    assets = check_assets(graphs, subject.assets)
     manifest = Manifest(
         tuple(platforms),
-        _platform(gathering.programs, platforms),
-        _producers(),
+        sealing_platform(gathering.programs, platforms),
+        producers(),
         dict(provenance),
         signatures,
         {},
@@ -149,6 +150,7 @@ class _Gathering:
     def _exported(self, function: ServingFunction, stem: str, where: str) -> SignatureEntry:
         if function.function is None:
             return _entry(where, function, None, None)
+        from mainstay.saved_model.cost import DEAR, SMALL_BUCKETS, multiplications
         from mainstay.saved_model.export import export_program
 
         weights = {path: _device_weight(path, value) for path, value in function.weights.items()}
@@ -178,7 +180,8 @@ class _Gathering:
             ),
             results=program.results,
         )
-        return _entry(where, function, stored, exported.rows)
+        dear = exported.rows and multiplications(program.jaxpr) >= DEAR
+        return _entry(where, function, stored, exported.rows, SMALL_BUCKETS if dear else ())
 
     def _store(self, stem: str, path: str, value: Array) -> str:
         """Return the name under which a weight is stored: its own, unless another one of that name is there."""
@@ -211,7 +214,13 @@ def _same(one: Array, other: Array) -> bool:
     return np.array_equal(left, right)
 
 
-def _entry(where: str, function: ServingFunction, program: ProgramEntry | None, rows: bool | None) -> SignatureEntry:
+def _entry(
+    where: str,
+    function: ServingFunction,
+    program: ProgramEntry | None,
+    rows: bool | None,
+    buckets: tuple[int, ...] = (),
+) -> SignatureEntry:
     prefix, suffix = function.prefix, function.suffix
     results = tuple(
         TensorSpec([axis if isinstance(axis, int) else None for axis in tensor.shape], tensor.dtype, tensor.name)
@@ -235,6 +244,7 @@ def _entry(where: str, function: ServingFunction, program: ProgramEntry | None, 
         suffix=suffix is not None,
         tolerance=function.tolerance,
         rows=rows is not False,
+        buckets=buckets,
         method=function.method,
     )
 
@@ -251,9 +261,14 @@ def _check_suffix(where: str, suffix: HostGraph, results: tuple[TensorSpec, ...]
             )
 
 
-def _assets(
+def check_assets(
     graphs: Mapping[str, tuple[HostGraph | None, HostGraph | None]], further: Mapping[str, bytes]
 ) -> dict[str, bytes]:
+    """Return the files that host graphs read, and further ones, by name.
+
+    Raises:
+        ArgumentError: A name cannot be a file's, or there are different files of one name.
+    """
     assets: dict[str, bytes] = {}
     given = [
         (f"signature {name}", graph.assets) for name, pair in graphs.items() for graph in pair if graph is not None
@@ -272,7 +287,12 @@ def _assets(
     return assets
 
 
-def _platform(programs: Mapping[str, Program], platforms: Sequence[str]) -> str:
+def sealing_platform(programs: Mapping[str, Program], platforms: Sequence[str]) -> str:
+    """Return the platform that golden answers are made on here.
+
+    Raises:
+        ArgumentError: The programs are not meant for it.
+    """
     if not programs:
         return "cpu"
     from mainstay.saved_model.executables import platform
@@ -288,5 +308,6 @@ def _platform(programs: Mapping[str, Program], platforms: Sequence[str]) -> str:
     return here
 
 
-def _producers() -> dict[str, str]:
+def producers() -> dict[str, str]:
+    """Return the versions of what writes artifacts here, by name."""
     return {"mainstay": __version__} | {name: metadata.version(name) for name in ("jax", "jaxlib", "numpy")}

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from mainstay.core import ArgumentError, FormatError
-from mainstay.saved_model.bundle import DATA_FILE, INDEX_FILE, read_index, read_tensor
+from mainstay.saved_model.bundle import INDEX_FILE, read_index, read_tensor
 from mainstay.saved_model.engines import XLA, Engine, Runnable, engines
-from mainstay.saved_model.folder import ASSETS, HOST_GRAPH_FILE
+from mainstay.saved_model.folder import ASSETS, HOST_GRAPH_FILE, needed
 from mainstay.saved_model.host_graphs import check_graphs, read_host_graphs
 from mainstay.saved_model.loaded_functions import LoadedVariable
 from mainstay.saved_model.loaded_signature import BUCKETS, Batches, LoadedSignature, Step
@@ -32,18 +32,18 @@ class Options:
     """How a model is loaded.
 
     Args:
-        buckets: The batch sizes to compile for, ascending.
+        buckets: The batch sizes to compile for, ascending; empty for those that the writer or the reader chose.
         by_signature: Those of some signatures, which have their own.
         engine: The engine to run programs; None takes XLA until others have been measured.
     """
 
-    buckets: tuple[int, ...] = BUCKETS
+    buckets: tuple[int, ...] = ()
     by_signature: Mapping[str, tuple[int, ...]] | None = None
     engine: str | None = None
 
-    def buckets_of(self, signature: str) -> tuple[int, ...]:
-        """Return the batch sizes of a signature."""
-        return (self.by_signature or {}).get(signature, self.buckets)
+    def buckets_of(self, signature: str, entry: SignatureEntry) -> tuple[int, ...]:
+        """Return the batch sizes of a signature: the caller's, else the writer's, else the reader's own."""
+        return (self.by_signature or {}).get(signature) or self.buckets or entry.buckets or BUCKETS
 
 
 DEFAULT = Options()
@@ -100,7 +100,7 @@ class Reading:
         return self._loaded(path, form.entry, (None, None))
 
     def _loaded(self, name: str, entry: SignatureEntry, graphs: Any) -> LoadedSignature:
-        buckets = self._options.buckets_of(name)
+        buckets = self._options.buckets_of(name, entry)
         return LoadedSignature(
             name,
             entry,
@@ -116,10 +116,9 @@ class Reading:
 
             stage_graph: Step = HostStage(bytes(needed(self.files, stage.file or "")), self._assets)
             return stage_graph
-        executables = self.executables(stage.program)
         taken = [tensor for tensor in stage.program.arguments if not tensor.weight]
         batched = rows and bool(taken) and all(t.shape[:1] == (BATCH,) for t in (*taken, *stage.program.results))
-        return Batches(executables, buckets) if batched else _Exactly(executables)
+        return _ProgramStep(self.executables(stage.program), stage.inputs, buckets if batched else None)
 
     def digest(self, file: str) -> str:
         """Return the sha256 of a file."""
@@ -149,28 +148,29 @@ class Reading:
 
     def _device_weights(self, entry: ProgramEntry) -> list[Any]:
         """Return the weights of a program on the device; on a CPU they stay where they are mapped."""
-        weights = []
+        import jax
+
+        names = [name for name in entry.tensors if name is not None]
         for argument, name in zip(entry.arguments, entry.tensors, strict=True):
-            if name is None:
-                continue
-            found = self._index.get(name)
-            if found is None or found.shape != argument.shape or str(found.dtype) != argument.dtype:
+            found = None if name is None else self._index.get(name)
+            if name is not None and (
+                found is None or found.shape != argument.shape or str(found.dtype) != argument.dtype
+            ):
                 raise FormatError(
                     "a weight is not stored as the manifest says",
                     where=name,
                     expected=f"{argument.dtype}{list(argument.shape)}",
                     received="nothing" if found is None else f"{found.dtype}{list(found.shape)}",
                 )
-            if name not in self._weights:
-                self._weights[name] = self._on_device(name, entry.x64)
-            weights.append(self._weights[name])
-        return weights
+        new = [name for name in dict.fromkeys(names) if name not in self._weights]
+        with jax.enable_x64(entry.x64):
+            placed = jax.device_put([self._tensor(name) for name in new])
+        self._weights.update(zip(new, placed, strict=True))
+        return [self._weights[name] for name in names]
 
-    def _on_device(self, name: str, x64: bool) -> Any:
-        import jax
-
-        with jax.enable_x64(x64):
-            return jax.device_put(read_tensor(name, self._index[name], needed(self.files, DATA_FILE)))
+    def _tensor(self, name: str) -> Array:
+        entry = self._index[name]
+        return read_tensor(name, entry, needed(self.files, entry.file))
 
     def variables(self) -> tuple[LoadedVariable, ...]:
         """Return the variables of the saved object.
@@ -180,31 +180,23 @@ class Reading:
         """
         variables = []
         for item in self._manifest.variables:
-            found = self._index.get(item.name)
-            if found is None:
+            if item.name not in self._index:
                 raise FormatError("a variable is not stored", where=item.name)
-            value = read_tensor(item.name, found, needed(self.files, DATA_FILE))
-            variables.append(LoadedVariable(item.name, value, trainable=item.trainable))
+            variables.append(LoadedVariable(item.name, self._tensor(item.name), trainable=item.trainable))
         return tuple(variables)
 
 
-class _Exactly:
-    """A stage whose program runs at just the shapes of its values."""
+class _ProgramStep:
+    """A stage that a program does: in batches, or without buckets at just the shapes of its values."""
 
-    def __init__(self, executables: Runnable) -> None:
+    def __init__(self, executables: Runnable, inputs: tuple[str, ...], buckets: tuple[int, ...] | None) -> None:
         self._executables = executables
+        self._inputs = inputs
+        self._batches = None if buckets is None else Batches(executables, buckets)
 
     def run(self, values: Mapping[str, Any]) -> dict[str, Array]:
-        outputs: Sequence[Array] = self._executables.run_exactly(values)
+        taken = {name: np.asarray(values[name]) for name in self._inputs}
+        if self._batches is not None:
+            return self._batches.run(taken)
+        outputs: Sequence[Array] = self._executables.run_exactly(taken)
         return dict(zip(self._executables.output_names, outputs, strict=True))
-
-
-def needed(files: Mapping[str, memoryview], path: str) -> memoryview:
-    """Return the content of a file that must be there.
-
-    Raises:
-        FormatError: The manifest does not list it.
-    """
-    if path not in files:
-        raise FormatError("the manifest does not list a file that is needed", expected=path)
-    return files[path]

@@ -15,6 +15,7 @@ from mainstay.core import ArgumentError, atomic_folder
 from mainstay.hostops import HostGraph
 from mainstay.saved_model.folder import (
     GOLDEN_FILE,
+    GRAPH_SUFFIX,
     MANIFEST_FILE,
     PROGRAM_SUFFIX,
     RESERVED,
@@ -108,7 +109,7 @@ def save(
     subject = replace(subject, assets={**subject.assets, **files(assets)})
     if golden is None and preprocessing is not None and not isinstance(preprocessing, HostGraph):
         golden = preprocessing.sample
-    _check_names(subject.signatures, sidecars or {})
+    check_names(subject.signatures, sidecars or {})
     plan = make_plan(
         subject, provenance=provenance or {}, tensors=tensors or {}, extra=sidecars or {}, platforms=platforms
     )
@@ -140,7 +141,11 @@ def write_plan(
         MainstayError: As for `save`.
     """
     entries = plan.manifest.signatures
-    requests = {name: golden_requests(entry.inputs, golden, rows=entry.rows) for name, entry in entries.items()}
+    requests = {
+        # Where rows are dear, loading replays them one by one.
+        name: golden_requests(entry.inputs, golden, rows=entry.rows, made_up=2 if entry.buckets[:1] == (1,) else 4)
+        for name, entry in entries.items()
+    }
     with atomic_folder(path) as folder:
         plan.write(folder)
         report = SaveReport({}) if tensorflow is None else _write_tensorflow(folder, plan, tensorflow)
@@ -210,8 +215,13 @@ def _preprocessed(functions: dict[str, ServingFunction], preprocessing: HostGrap
     return Subject({name: function, TRANSFORM_SIGNATURE: ServingFunction(None, prefix=function.prefix)})
 
 
-def _check_names(functions: Mapping[str, ServingFunction], sidecars: Mapping[str, bytes]) -> None:
-    for kind, names in (("signature", functions), ("sidecar", sidecars)):
+def check_names(signatures: Mapping[str, Any], sidecars: Mapping[str, bytes]) -> None:
+    """Refuse names of signatures and sidecars that no file can have, or that the artifact has itself.
+
+    Raises:
+        ArgumentError: There is one.
+    """
+    for kind, names in (("signature", signatures), ("sidecar", sidecars)):
         for name in names:
             if not isinstance(name, str) or not is_plain_name(name):
                 raise ArgumentError(
@@ -220,5 +230,5 @@ def _check_names(functions: Mapping[str, ServingFunction], sidecars: Mapping[str
                     received=repr(name),
                 )
     for name in sidecars:
-        if name in RESERVED or name.endswith(PROGRAM_SUFFIX):
+        if name in RESERVED or name.endswith((PROGRAM_SUFFIX, GRAPH_SUFFIX)):
             raise ArgumentError("the name of a sidecar is taken by the artifact itself", received=name)

@@ -49,6 +49,7 @@ class ServingFunction:
         rows: Whether the first axis of every input, which is None, and of every output is the batch, whose rows do not
             depend on each other: batches are then padded, split and put together. Without it the function runs on just
             the arrays that it is given. None finds it out, as far as it can be proven from the function.
+        frozen: The names of the weights that training does not change.
         method: What TensorFlow Serving uses the signature for: ``predict``, ``classify`` or ``regress``.
 
     Raises:
@@ -71,6 +72,7 @@ class ServingFunction:
     tolerance: float = 1e-6
     rows: bool | None = True
     method: str = "predict"
+    frozen: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", tuple(self.inputs))
