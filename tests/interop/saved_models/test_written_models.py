@@ -23,9 +23,9 @@ WAYS = ("eager", "session", "moved", "saved again")
 def _models() -> Any:
     sys.path.insert(0, str(FOLDER))
     try:
-        import models
+        import written_here
 
-        return models.MODELS
+        return written_here.MODELS
     finally:
         sys.path.remove(str(FOLDER))
 
@@ -67,7 +67,7 @@ def asked(name: str, written: Any) -> dict[str, list[tuple[str, Mapping[str, Any
     many = written.requests.get("serving_default", [])
     if name == "text":
         found["serving_examples"] = [("serving_default", {"examples": examples(each)}, each) for each in many]
-    if name == "regression":
+    if name in ("regression", "classification"):
         found["predict"] = found["serving_default"]
         found["serving_default"] = [("serving_default", {"inputs": examples(each)}, each) for each in many]
     return found
@@ -98,6 +98,7 @@ def answers(saved, tmp_path_factory: pytest.TempPathFactory, missing) -> dict[st
     cases = {
         name: {
             "path": str(path),
+            "layer": name == "mlp",
             "requests": {
                 sig: [{key: encoded(value) for key, value in request.items()} for _, request, _ in many]
                 for sig, many in asked(name, written).items()
@@ -161,6 +162,7 @@ def test_weights_of_every_dtype_are_variables_and_further_tensors_lie_beside_the
 def test_signatures_have_the_methods_of_tf_serving(answers) -> None:
     methods = {name: case["facts"]["methods"] for name, case in answers.items()}
     assert methods["regression"]["serving_default"] == "tensorflow/serving/regress"
+    assert methods["classification"]["serving_default"] == "tensorflow/serving/classify"
     assert methods["regression"]["predict"] == "tensorflow/serving/predict"
     assert methods["text"]["serving_default"] == methods["text"]["serving_examples"] == "tensorflow/serving/predict"
 
@@ -173,6 +175,13 @@ def test_a_restored_module_has_its_functions_and_variables_as_attributes(answers
     assert facts["combined"] == [[11.5, 22.5], [[1.0, 2.0], [10.0, 20.0]]]
     assert facts["shift"] == [0.0, 1.0]
     assert facts["trainable"] == ["factor"]
+
+
+def test_keras_takes_a_written_model_as_a_layer(saved, answers) -> None:
+    path, _, _ = saved["mlp"]
+    x = np.linspace(-1, 1, 16, dtype=np.float32).reshape(2, 8)
+    (expected,) = saved_model.load(path, replay=False).signatures["serving_default"](x).values()
+    np.testing.assert_allclose(decoded(answers["mlp"]["layer"]), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_tensorflow_reads_the_fingerprint(saved, answers) -> None:

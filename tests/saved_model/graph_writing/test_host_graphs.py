@@ -67,3 +67,15 @@ def test_a_table_of_an_odd_file_is_filled_from_constants(write, problems) -> Non
     assert problems(model) == []
     assert len(nodes_of(model, "InitializeTableV2")) == 1
     assert not model.meta_graphs[0].asset_file_def
+
+
+def test_features_of_the_same_examples_are_parsed_at_once_and_a_key_of_two_kinds_twice(write, problems) -> None:
+    keys = [("a", "a", "float32"), ("b", "b", "string"), ("again", "a", "int64")]
+    prefix = HostGraph(
+        [HostInput(TensorSpec([None], "string", "examples"))],
+        [HostNode("ParseExample", name, ("examples",), {"key": key, "dtype": dtype}) for name, key, dtype in keys],
+        {name: name for name, _, _ in keys},
+    )
+    _, model, _ = write({"f": ServingFunction(None, prefix=prefix)})
+    assert problems(model) == []
+    assert [len(node.attr["Tdense"].list.type) for node in nodes_of(model, "ParseExampleV2")] == [2, 1]

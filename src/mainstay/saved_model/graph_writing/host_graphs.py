@@ -10,8 +10,9 @@ from mainstay.core import ModelError
 from mainstay.hostops import HostGraph, HostNode, missing_rule, result_dtype
 from mainstay.saved_model.graph_writing.captures import Captures
 from mainstay.saved_model.graph_writing.functions import Ref
-from mainstay.saved_model.graph_writing.host_ops import lookups, numbers, records, strings, times  # noqa: F401
+from mainstay.saved_model.graph_writing.host_ops import lookups, strings, times  # noqa: F401
 from mainstay.saved_model.graph_writing.host_ops.numbers import never
+from mainstay.saved_model.graph_writing.host_ops.records import parse_features, parsed_together
 from mainstay.saved_model.graph_writing.host_ops.registry import LOWERINGS, HostValue, Site
 from mainstay.saved_model.graph_writing.model_graph import ModelGraph
 
@@ -36,12 +37,17 @@ def emit_host_graph(
         values: Its inputs by name.
     """
     made = {item.spec.name: values[item.spec.name] for item in graph.inputs}
+    parsed: dict[str, Ref] = {}
     for node in graph.nodes:
         inputs = tuple(made[name] for name in node.inputs)
         site = Site(captures, model, node.op, node.attrs, _dtype(node, inputs), _shape(node, inputs), inputs)
         if node.op not in LOWERINGS:
             raise ModelError("a host operation has no form in TensorFlow", where=node.name, received=node.op)
-        result = LOWERINGS[node.op](site, *(value.ref for value in inputs))
+        if node.op == "ParseExample" and node.name not in parsed:
+            together = parsed_together(node, [each for each in graph.nodes if each.name not in parsed])
+            refs = parse_features(captures.builder, inputs[0].ref, [each.attrs for each in together])
+            parsed |= {each.name: ref for each, ref in zip(together, refs, strict=True)}
+        result = parsed.get(node.name) or LOWERINGS[node.op](site, *(value.ref for value in inputs))
         made[node.name] = HostValue(result, _mask(site))
     return {spec.name: _shown(captures, made[graph.outputs[spec.name]], spec.dtype) for spec in graph.output_specs}
 

@@ -42,12 +42,12 @@ def call(function: Any, request: dict[str, Any]) -> dict[str, Any]:
     return {name: plain(value.numpy()) for name, value in function(**given).items()}
 
 
-def eager(path: str, requests: dict[str, Any]) -> dict[str, Any]:
-    loaded = tf.saved_model.load(path)
+def eager(loaded: Any, requests: dict[str, Any]) -> dict[str, Any]:
     return {name: [call(loaded.signatures[name], each) for each in many] for name, many in requests.items()}
 
 
-def session(path: str, requests: dict[str, Any]) -> dict[str, Any]:
+def session(path: str, requests: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The answers of a session, and what the graph says about itself."""
     answers: dict[str, Any] = {}
     with tf.Graph().as_default(), tf.compat.v1.Session() as running:
         meta = tf.compat.v1.saved_model.load(running, ["serve"], path)
@@ -59,24 +59,24 @@ def session(path: str, requests: dict[str, Any]) -> dict[str, Any]:
                 infos = {key: signature.inputs[key] for key in request}
                 feed = {infos[key].name: array(value, tf.as_dtype(infos[key].dtype)) for key, value in request.items()}
                 answers[name].append({key: plain(value) for key, value in running.run(fetches, feed).items()})
-    return answers
+    library = meta.graph_def.library.function
+    facts = {
+        "methods": {name: item.method_name for name, item in meta.signature_def.items()},
+        "ops": sorted({node.op for function in library for node in function.node_def}),
+    }
+    return answers, facts
 
 
-def facts(path: str) -> dict[str, Any]:
-    loaded = tf.saved_model.load(path)
+def facts(path: str, loaded: Any) -> dict[str, Any]:
+    """What the loaded object has."""
+    fingerprint = tf.saved_model.experimental.read_fingerprint(path)
     found: dict[str, Any] = {
         "signatures": sorted(loaded.signatures),
         "variables": {variable.name.split(":")[0]: plain(variable.numpy()) for variable in loaded.variables},
         "trainable": [variable.name.split(":")[0] for variable in loaded.trainable_variables],
         "tensors": sorted(tf.train.load_checkpoint(f"{path}/variables/variables").get_variable_to_shape_map()),
-        "methods": {},
+        "fingerprint": str(fingerprint.saved_model_checksum),
     }
-    with tf.Graph().as_default(), tf.compat.v1.Session() as running:
-        meta = tf.compat.v1.saved_model.load(running, ["serve"], path)
-        found["methods"] = {name: item.method_name for name, item in meta.signature_def.items()}
-        found["ops"] = sorted({node.op for function in meta.graph_def.library.function for node in function.node_def})
-    fingerprint = tf.saved_model.experimental.read_fingerprint(path)
-    found["fingerprint"] = str(fingerprint.saved_model_checksum)
     if hasattr(loaded, "combine"):
         pair = (tf.constant([1.0, 2.0]), {"b": tf.constant([10.0, 20.0])})
         result = loaded.combine(pair, bias=tf.constant(0.5))
@@ -91,15 +91,20 @@ def facts(path: str) -> dict[str, Any]:
 def run(case: dict[str, Any], folder: Path) -> dict[str, Any]:
     """All ways to load one model."""
     path, requests = case["path"], case["requests"]
-    moved = shutil.copytree(path, folder / "moved")
-    tf.saved_model.save(loaded := tf.saved_model.load(path), folder / "again", signatures=loaded.signatures)
+    moved, again = shutil.copytree(path, folder / "moved"), str(folder / "again")
+    loaded = tf.saved_model.load(path)
+    tf.saved_model.save(loaded, again, signatures=loaded.signatures)
+    in_session, graph = session(path, requests)
     answers = {
-        "eager": eager(path, requests),
-        "session": session(path, requests),
-        "moved": eager(str(moved), requests),
-        "saved again": eager(str(folder / "again"), requests),
-        "facts": facts(path),
+        "eager": eager(loaded, requests),
+        "session": in_session,
+        "moved": eager(tf.saved_model.load(str(moved)), requests),
+        "saved again": eager(tf.saved_model.load(again), requests),
+        "facts": facts(path, loaded) | graph,
     }
+    if case["layer"]:
+        x = np.linspace(-1, 1, 16, dtype=np.float32).reshape(2, 8)
+        answers["layer"] = plain(tf.keras.layers.TFSMLayer(path)(x).numpy())
     shutil.rmtree(folder)
     return answers
 

@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
+from host_operations import ROWS, every_operation
 
-from mainstay.core import TensorSpec
+from mainstay.core import TensorSpec, message_class
 from mainstay.framework import Module, Variable, function
 from mainstay.hostops import HostGraph, HostInput, HostNode
 from mainstay.saved_model import ServingFunction
@@ -27,8 +28,6 @@ class Written:
     requests: Mapping[str, list[Mapping[str, Any]]]
     form: str | None = "ops"
     options: Mapping[str, Any] = field(default_factory=dict)
-    missing: tuple[str, ...] = ()
-    """Signatures of TensorFlow's that Mainstay does not have, with the one that answers alike."""
 
 
 MODELS: dict[str, Callable[[], Written]] = {}
@@ -236,7 +235,71 @@ def regression() -> Written:
     """A signature for TF Serving's regress, which takes tf.Examples."""
     served = _scores("regress", lambda y: {"outputs": y[:, 0]})
     requests = [{"a": normal(rows), "b": np.arange(rows)} for rows in (1, 3)]
-    return Written({"serving_default": served}, {"serving_default": requests}, missing=("predict",))
+    return Written({"serving_default": served}, {"serving_default": requests})
+
+
+@model
+def classification() -> Written:
+    """A signature for TF Serving's classify: the scores of three classes."""
+    served = _scores("classify", lambda y: {"scores": jax.nn.softmax(y)})
+    requests = [{"a": normal(rows), "b": np.arange(rows)} for rows in (1, 3)]
+    return Written({"serving_default": served}, {"serving_default": requests})
+
+
+@model
+def host_operations() -> Written:
+    """Every host operation."""
+    served = ServingFunction(None, prefix=every_operation())
+    return Written({"transform": served}, {"transform": [ROWS]}, options={"golden": ROWS})
+
+
+@model
+def parsed_examples() -> Written:
+    """A prefix that parses tf.Examples itself."""
+    features = [
+        {"key": "pixels", "dtype": "float32", "shape": [4]},
+        {"key": "weight", "dtype": "float32", "default_value": 2.0},
+        {"key": "count", "dtype": "int64", "shape": [2], "default_value": 5},
+    ]
+    nodes = [HostNode("ParseExample", str(feature["key"]), ("examples",), feature) for feature in features]
+    prefix = HostGraph(
+        [HostInput(TensorSpec([None], "string", "examples"))], nodes, {node.name: node.name for node in nodes}
+    )
+    specs = (
+        TensorSpec([None, 4], "float32", "pixels"),
+        TensorSpec([None], "float32", "weight"),
+        TensorSpec([None, 2], "int64", "count"),
+    )
+
+    def serve(w: Mapping[str, jax.Array], x: Mapping[str, jax.Array]) -> Mapping[str, jax.Array]:
+        return {"y": x["pixels"].sum(1) * x["weight"] + x["count"].sum(1)}
+
+    rows = []
+    for row in range(3):
+        example = message_class("tensorflow.Example")()
+        example.features.feature["pixels"].float_list.value.extend(normal(4).tolist())
+        if row:
+            example.features.feature["weight"].float_list.value.append(float(row))
+            example.features.feature["count"].int64_list.value.extend([row, 7])
+        rows.append(example.SerializeToString(deterministic=True))
+    request = {"examples": rows}
+    return Written(
+        ServingFunction(serve, specs, {}, prefix), {"serving_default": [request]}, options={"golden": request}
+    )
+
+
+@model
+def without_rows() -> Written:
+    """A function of two lengths and a scalar that does not work on rows."""
+
+    @function(
+        input_signature=[TensorSpec([None], "float32"), TensorSpec([None, 3], "float32"), TensorSpec([], "int32")]
+    )
+    def mix(a: Any, b: Any, n: Any) -> Any:
+        return {"outer": a[:, None] * b.sum(), "reversed": b[::-1], "total": a.sum() + n}
+
+    requests = [{"a": normal(length), "b": normal(rows, 3), "n": np.int32(rows)} for length, rows in ((1, 2), (4, 3))]
+    return Written(mix, {"serving_default": requests})
 
 
 class Calculator(Module):
