@@ -23,9 +23,11 @@ demo: $(VENV)/.ready
 test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
-# Installs the real TensorBoard, TensorFlow, model_signing and a browser, in places of their own; `make test` then compares with them.
+# Installs the real TensorBoard, TensorFlow, PyTorch, model_signing and a browser, in places of their own; `make test` then
+# compares with them.
 interop: $(VENV)/.ready-dev
 	$(BIN)/python tools/interop_env.py tensorboard tensorflow model-signing
+	$(BIN)/python tools/rival_env.py torch
 	tools/install_chromium.sh
 
 # The C library's parsers on made-up input, guided by coverage, under the sanitizers; each for so many seconds.
