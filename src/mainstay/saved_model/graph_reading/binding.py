@@ -95,7 +95,9 @@ def bind_restored(meta: MetaGraph, checkpoint: Checkpoint | None, resources: Res
         FormatError: It restores what is not stored.
     """
     target = meta.message.saver_def.restore_op_name.partition(":")[0]
-    if checkpoint is None or target not in meta.nodes:
+    unbound = any(not resources.is_bound(node) for node in _handles(meta))
+    mutable = any(node.op.op.startswith("Mutable") for node in meta.nodes.values())
+    if checkpoint is None or target not in meta.nodes or not (unbound or mutable):
         return
     body = FunctionBody("restore", meta.nodes, (), (), (target,))
     graph = meta.library.ordered(meta.library.prepared(body, everything=False))

@@ -93,7 +93,10 @@ def read_node(node: Any, functions: Mapping[str, Any], path: str = "") -> NamedN
         FormatError: It is malformed.
     """
     where = f"{path}/{node.name}" if path else node.name
-    attrs = {name: read_attribute(value, where=f"{where}.{name}") for name, value in node.attr.items()}
+    # What starts with an underscore are notes of TensorFlow's own passes, such as inferred shapes.
+    attrs = {
+        name: read_attribute(value, where=f"{where}.{name}") for name, value in node.attr.items() if name[:1] != "_"
+    }
     known = definition(node.op)
     try:
         if known is not None:

@@ -27,7 +27,7 @@ from mainstay.saved_model.graph_reading.graph_ops.registry import implementation
 from mainstay.saved_model.graphs.attributes import FunctionAttr
 from mainstay.saved_model.graphs.dtypes import Kind, kind_of_number
 
-_MOST_NODES = 1_000_000
+_MOST_NODES = 250_000
 _DEEPEST = 200
 
 
