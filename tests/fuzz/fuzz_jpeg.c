@@ -21,6 +21,12 @@ static void *exactly(int64_t bytes) {
     return memory;
 }
 
+static void *zeros(size_t bytes) {
+    void *memory = calloc(bytes, 1);
+    if (!memory) abort();
+    return memory;
+}
+
 /* An axis of any span: what matters here is where it reads. */
 static mainstay_axis axis_of(int64_t input, int64_t output, int64_t span) {
     if (span > input) span = input;
@@ -44,6 +50,7 @@ static void decode(const uint8_t *file, int64_t size, jpeg_header *header, const
     int64_t bytes = height * width * channels;
     uint8_t *pixels = exactly(bytes), *again = exactly(bytes);
     mainstay_jpeg_request whole = {.channels = channels, .height = height, .width = width, .out = pixels, .bytes = 1};
+    whole.state = zeros((size_t)mainstay_jpeg_state_size());
     int32_t status = mainstay_decode_jpeg(file, size, &whole);
     whole.out = again;
     whole.plain = 1;
@@ -70,6 +77,7 @@ static void decode(const uint8_t *file, int64_t size, jpeg_header *header, const
         CHECK(!mainstay_resize(corner, width * channels, channels, &down, &across, expected, sample == 1));
         CHECK(!memcmp(result, expected, (size_t)room));
     }
+    free(whole.state);
     free_axis(down);
     free_axis(across);
     free(pixels);
@@ -84,7 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t given) {
     int64_t size = (int64_t)given - CHOICES;
     uint8_t *file = exactly(size);
     memcpy(file, data + CHOICES, (size_t)size);
-    jpeg_header *header = exactly(sizeof *header);
+    jpeg_header *header = zeros(sizeof *header);
     if (!jpeg_read_header(header, file, size)) {
         CHECK(header->height > 0 && header->width > 0 && header->scan >= file && header->scan <= file + size);
         if (header->height * header->width <= MOST_PIXELS) decode(file, size, header, data);

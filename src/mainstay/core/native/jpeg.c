@@ -35,6 +35,8 @@ typedef struct {
     int64_t window_first, window_rows, window_stride;
 } decoder;
 
+enum { ALIGNMENT = 64 };
+
 /* Cut one piece after the other from a block of memory; with none, count. */
 typedef struct {
     uint8_t *memory;
@@ -43,7 +45,7 @@ typedef struct {
 
 static void *cut(cutter *c, int64_t size) {
     void *piece = c->memory ? c->memory + c->used : NULL;
-    c->used += (size + 63) & ~(int64_t)63;
+    c->used += (size + ALIGNMENT - 1) & ~(int64_t)(ALIGNMENT - 1);
     return piece;
 }
 
@@ -292,20 +294,22 @@ static int32_t decode(decoder *d, uint8_t *room) {
     return is_whole ? JPEG_DONE : JPEG_UNUSUAL;
 }
 
+int64_t mainstay_jpeg_state_size(void) { return (int64_t)sizeof(decoder) + ALIGNMENT; }
+
 int32_t mainstay_decode_jpeg(const uint8_t *file, int64_t size, const mainstay_jpeg_request *request) {
-    decoder *d = aligned_alloc(64, (sizeof *d + 63) & ~(size_t)63);
-    if (!d) return JPEG_NO_MEMORY;
+    /* Huffman tables stay in the state: the next file mostly has the same. */
+    decoder *d = (decoder *)(void *)(((uintptr_t)request->state + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1));
     d->request = request;
     int32_t status = jpeg_read_header(&d->header, file, size);
     if (!status) status = plan(d);
-    if (!status) {
-        cutter c = {NULL, 0};
-        cut_memory(d, &c, d->header.end - d->header.scan);
-        c.memory = aligned_alloc(64, (size_t)c.used);
-        c.used = 0;
-        status = c.memory ? decode(d, cut_memory(d, &c, d->header.end - d->header.scan)) : JPEG_NO_MEMORY;
-        free(c.memory);
-    }
-    free(d);
+    if (status) return status;
+    int64_t scan_size = d->header.end - d->header.scan;
+    cutter c = {NULL, 0};
+    cut_memory(d, &c, scan_size);
+    c.memory = aligned_alloc(ALIGNMENT, (size_t)c.used);
+    if (!c.memory) return JPEG_NO_MEMORY;
+    c.used = 0;
+    status = decode(d, cut_memory(d, &c, scan_size));
+    free(c.memory);
     return status;
 }

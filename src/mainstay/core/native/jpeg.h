@@ -17,7 +17,11 @@ typedef struct {
     void *out;                           /* packed: bytes, or floats where `bytes` is 0 and there are axes */
     int32_t bytes;
     int32_t plain; /* do without the instructions that only some processors have: the same result */
+    void *state;   /* mainstay_jpeg_state_size() bytes, zeros at first and then left alone: what one call keeps for the
+                      next, and so not for two at a time */
 } mainstay_jpeg_request;
+
+MAINSTAY_EXPORT int64_t mainstay_jpeg_state_size(void);
 
 MAINSTAY_EXPORT int32_t mainstay_decode_jpeg(const uint8_t *file, int64_t size, const mainstay_jpeg_request *request);
 

@@ -9,8 +9,7 @@
 #if JPEG_WIDE
 #include <immintrin.h>
 #define WIDE __attribute__((target("avx2")))
-#else
-#define WIDE
+#define WIDE_INLINE static inline __attribute__((always_inline, target("avx2")))
 #endif
 
 INLINE void spread_copies(const jpeg_spread *s, const uint8_t *near, uint8_t *restrict out) {
@@ -53,10 +52,6 @@ void jpeg_spread_plain(const jpeg_spread *s, const uint8_t *near, const uint8_t 
     spread(s, near, far, is_lower, out);
 }
 
-WIDE void jpeg_spread_wide(const jpeg_spread *s, const uint8_t *near, const uint8_t *far, int is_lower, uint8_t *out) {
-    spread(s, near, far, is_lower, out);
-}
-
 static inline uint8_t clipped(int32_t value) { return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value); }
 
 /* The factors of ITU-R BT.601 with sixteen bits of fraction. */
@@ -72,10 +67,44 @@ void jpeg_to_rgb_plain(const uint8_t *y, const uint8_t *cb, const uint8_t *cr, i
 }
 
 #if JPEG_WIDE
-#define WIDE_INLINE static inline __attribute__((always_inline, target("avx2")))
-
 WIDE_INLINE __m256i widened(const uint8_t *samples) {
     return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)samples));
+}
+
+WIDE_INLINE __m256i three_and_one(__m256i near, __m256i far) {
+    return _mm256_add_epi16(_mm256_add_epi16(near, _mm256_add_epi16(near, near)), far);
+}
+
+WIDE_INLINE __m256i sums_at(const int16_t *sums) { return _mm256_loadu_si256((const __m256i *)sums); }
+
+/* Sixteen samples at a time become the even and the odd bytes of the result. */
+WIDE_INLINE void double_row(const int16_t *sums, int64_t n, int16_t even_half, int16_t odd_half, int bits, uint8_t *out) {
+    const __m256i even_round = _mm256_set1_epi16(even_half), odd_round = _mm256_set1_epi16(odd_half);
+    for (int64_t i = 0; i < n; i += 16) {
+        __m256i own = sums_at(sums + i);
+        __m256i even = _mm256_add_epi16(three_and_one(own, sums_at(sums + i - 1)), even_round);
+        __m256i odd = _mm256_add_epi16(three_and_one(own, sums_at(sums + i + 1)), odd_round);
+        odd = _mm256_slli_epi16(_mm256_srli_epi16(odd, bits), 8);
+        _mm256_storeu_si256((__m256i *)(out + 2 * i), _mm256_or_si256(_mm256_srli_epi16(even, bits), odd));
+    }
+}
+
+WIDE void jpeg_spread_wide(const jpeg_spread *s, const uint8_t *near, const uint8_t *far, int is_lower, uint8_t *out) {
+    if (s->kind != SPREAD_BOTH && s->kind != SPREAD_ACROSS) {
+        spread(s, near, far, is_lower, out);
+        return;
+    }
+    int64_t n = s->samples;
+    int16_t *sums = s->sums + 1;
+    for (int64_t i = 0; i < n; i += 16) {
+        __m256i own = widened(near + i);
+        if (s->kind == SPREAD_BOTH) own = three_and_one(own, widened(far + i));
+        _mm256_storeu_si256((__m256i *)(sums + i), own);
+    }
+    sums[-1] = sums[0];
+    sums[n] = sums[n - 1];
+    if (s->kind == SPREAD_BOTH) double_row(sums, n, 8, 7, 4, out);
+    else double_row(sums, n, 1, 2, 2, out);
 }
 
 /* A sample times a factor between -0.5 and 0.5, rounded: twice the sample leaves one more bit to round with. */
@@ -103,39 +132,52 @@ WIDE_INLINE colours converted(const uint8_t *y, const uint8_t *cb, const uint8_t
     return (colours){_mm256_add_epi16(light, red), _mm256_add_epi16(light, green), _mm256_add_epi16(light, blue)};
 }
 
-WIDE_INLINE __m128i bytes_of(__m256i values) {
-    return _mm_packus_epi16(_mm256_castsi256_si128(values), _mm256_extracti128_si256(values, 1));
+WIDE_INLINE __m256i bytes_of(__m256i first, __m256i second) {
+    return _mm256_permute4x64_epi64(_mm256_packus_epi16(first, second), 0xD8);
 }
 
-/* Sixteen pixels: 48 bytes. Each third takes its bytes from the three colours. */
-WIDE_INLINE void put_pixels(colours c, uint8_t *out) {
-    __m128i red = bytes_of(c.red), green = bytes_of(c.green), blue = bytes_of(c.blue);
-#define PICK(from, ...) _mm_shuffle_epi8(from, _mm_setr_epi8(__VA_ARGS__))
-    __m128i first = _mm_or_si128(PICK(red, 0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4, -1, -1, 5),
-                                 PICK(green, -1, 0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4, -1, -1));
-    first = _mm_or_si128(first, PICK(blue, -1, -1, 0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4, -1));
-    __m128i second = _mm_or_si128(PICK(red, -1, -1, 6, -1, -1, 7, -1, -1, 8, -1, -1, 9, -1, -1, 10, -1),
-                                  PICK(green, 5, -1, -1, 6, -1, -1, 7, -1, -1, 8, -1, -1, 9, -1, -1, 10));
-    second = _mm_or_si128(second, PICK(blue, -1, 5, -1, -1, 6, -1, -1, 7, -1, -1, 8, -1, -1, 9, -1, -1));
-    __m128i third = _mm_or_si128(PICK(red, -1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15, -1, -1),
-                                 PICK(green, -1, -1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15, -1));
-    third = _mm_or_si128(third, PICK(blue, 10, -1, -1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15));
-#undef PICK
-    _mm_storeu_si128((__m128i *)out, first);
-    _mm_storeu_si128((__m128i *)(out + 16), second);
-    _mm_storeu_si128((__m128i *)(out + 32), third);
+WIDE_INLINE __m256i picked(__m256i from, __m128i places) {
+    return _mm256_shuffle_epi8(from, _mm256_broadcastsi128_si256(places));
+}
+
+/* Thirty-two pixels: two times 48 bytes. Each third of those takes its bytes from the three colours. */
+WIDE_INLINE void put_pixels(colours a, colours b, uint8_t *out) {
+    __m256i red = bytes_of(a.red, b.red), green = bytes_of(a.green, b.green), blue = bytes_of(a.blue, b.blue);
+    for (int third = 0; third < 3; third++) {
+        static const int8_t places[3][3][16] = {
+            {{0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4, -1, -1, 5},
+             {-1, 0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4, -1, -1},
+             {-1, -1, 0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4, -1}},
+            {{-1, -1, 6, -1, -1, 7, -1, -1, 8, -1, -1, 9, -1, -1, 10, -1},
+             {5, -1, -1, 6, -1, -1, 7, -1, -1, 8, -1, -1, 9, -1, -1, 10},
+             {-1, 5, -1, -1, 6, -1, -1, 7, -1, -1, 8, -1, -1, 9, -1, -1}},
+            {{-1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15, -1, -1},
+             {-1, -1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15, -1},
+             {10, -1, -1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15}},
+        };
+        const __m128i *from = (const __m128i *)places[third];
+        __m256i bytes = _mm256_or_si256(picked(red, _mm_loadu_si128(from)), picked(green, _mm_loadu_si128(from + 1)));
+        bytes = _mm256_or_si256(bytes, picked(blue, _mm_loadu_si128(from + 2)));
+        _mm_storeu_si128((__m128i *)(out + 16 * third), _mm256_castsi256_si128(bytes));
+        _mm_storeu_si128((__m128i *)(out + 48 + 16 * third), _mm256_extracti128_si256(bytes, 1));
+    }
 }
 
 WIDE void jpeg_to_rgb_wide(const uint8_t *y, const uint8_t *cb, const uint8_t *cr, int64_t pixels, uint8_t *out) {
     int64_t i = 0;
-    for (; i + 16 <= pixels; i += 16) put_pixels(converted(y + i, cb + i, cr + i), out + 3 * i);
+    for (; i + 32 <= pixels; i += 32)
+        put_pixels(converted(y + i, cb + i, cr + i), converted(y + i + 16, cb + i + 16, cr + i + 16), out + 3 * i);
     if (i < pixels) {
-        uint8_t rest[48];
-        put_pixels(converted(y + i, cb + i, cr + i), rest); /* rows of samples have slack */
+        uint8_t rest[96]; /* rows of samples have slack, rows of pixels need not */
+        put_pixels(converted(y + i, cb + i, cr + i), converted(y + i + 16, cb + i + 16, cr + i + 16), rest);
         memcpy(out + 3 * i, rest, (size_t)(3 * (pixels - i)));
     }
 }
 #else
+void jpeg_spread_wide(const jpeg_spread *s, const uint8_t *near, const uint8_t *far, int is_lower, uint8_t *out) {
+    spread(s, near, far, is_lower, out);
+}
+
 void jpeg_to_rgb_wide(const uint8_t *y, const uint8_t *cb, const uint8_t *cr, int64_t pixels, uint8_t *out) {
     jpeg_to_rgb_plain(y, cb, cr, pixels, out);
 }

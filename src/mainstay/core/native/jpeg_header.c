@@ -30,14 +30,17 @@ static int read_codes(jpeg_header *header, const uint8_t *p, const uint8_t *end)
         if (end - p < 17 || (*p & 15) > 3 || *p >> 4 > 1) return JPEG_UNUSUAL;
         jpeg_code *code = (*p >> 4 ? header->ac_codes : header->dc_codes) + (*p & 15);
         int64_t count = 0;
-        for (int i = 1; i <= 16; i++) count += code->counts[i] = p[i];
-        p += 17;
-        if (count > 256 || count > end - p) return JPEG_UNUSUAL;
-        memset(code->symbols, 0, sizeof code->symbols);
-        memcpy(code->symbols, p, (size_t)count);
+        for (int i = 1; i <= 16; i++) count += p[i];
+        if (count > 256 || count > end - p - 17) return JPEG_UNUSUAL;
         code->is_there = 1;
-        code->is_built = 0;
-        p += count;
+        /* Most files have the tables of the last one, and there they are built. */
+        if (!code->is_built || memcmp(code->counts, p, 17) || memcmp(code->symbols, p + 17, (size_t)count)) {
+            memcpy(code->counts, p, 17);
+            memset(code->symbols, 0, sizeof code->symbols);
+            memcpy(code->symbols, p + 17, (size_t)count);
+            code->is_built = 0;
+        }
+        p += 17 + count;
     }
     return JPEG_DONE;
 }

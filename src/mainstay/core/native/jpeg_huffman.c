@@ -35,6 +35,25 @@ static int32_t entry_of(int32_t window, int length, int symbol, int is_dc) {
     return (int32_t)((uint32_t)extended(bits, size) << 16) | entry | total;
 }
 
+/* An entry of `pairs`: the bits of both symbols, the step of each, the bits of the first, and the two coefficients. A
+   symbol that has no second is followed by itself and no step, which changes nothing. */
+enum { PAIR_IS_NONE = 128, FIRST_STEP = 8, SECOND_STEP = 16, FIRST_BITS = 24, FIRST_VALUE = 32, SECOND_VALUE = 48 };
+
+static uint64_t pair_of(const int32_t *lookup, int32_t window) {
+    int32_t first = lookup[window], bits = first & ENTRY_BITS, step = first >> 8 & 255;
+    if (first & (ENTRY_HAS_MORE | ENTRY_IS_LONGER)) return PAIR_IS_NONE;
+    uint64_t value = (uint16_t)(first >> 16);
+    uint64_t pair = (uint64_t)step << FIRST_STEP | (uint64_t)bits << FIRST_BITS | value << FIRST_VALUE;
+    if (step != ENTRY_ENDS_BLOCK) {
+        int32_t second = lookup[window << bits & ((1 << JPEG_LOOKUP_BITS) - 1)], total = bits + (second & ENTRY_BITS);
+        if (!(second & (ENTRY_HAS_MORE | ENTRY_IS_LONGER)) && total <= JPEG_LOOKUP_BITS) {
+            uint64_t other = (uint16_t)(second >> 16);
+            return pair | (uint64_t)(second >> 8 & 255) << SECOND_STEP | other << SECOND_VALUE | (uint64_t)total;
+        }
+    }
+    return pair | value << SECOND_VALUE | (uint64_t)bits;
+}
+
 int32_t jpeg_build_code(jpeg_code *code, int is_dc) {
     if (!code->is_there) return JPEG_UNUSUAL;
     if (code->is_built) return JPEG_DONE;
@@ -54,6 +73,9 @@ int32_t jpeg_build_code(jpeg_code *code, int is_dc) {
         code->limit[length] = first << (16 - length);
         first <<= 1;
     }
+    if (!is_dc)
+        for (int32_t window = 0; window < 1 << JPEG_LOOKUP_BITS; window++)
+            code->pairs[window] = pair_of(code->lookup, window);
     code->is_built = 1;
     return JPEG_DONE;
 }
@@ -115,6 +137,33 @@ static __attribute__((noinline)) int64_t read_long(uint64_t bits, const jpeg_cod
         count -= used;                                                                                                 \
     } while (0)
 
+/* Put a coefficient, or two, into the block. */
+#define PUT(step, value)                                                                                               \
+    do {                                                                                                               \
+        place += (step) & 255;                                                                                         \
+        block[places[place - 1]] = (int16_t)(value);                                                                   \
+    } while (0)
+
+#define READ_PAIR(code)                                                                                                \
+    do {                                                                                                               \
+        uint64_t pair = (code)->pairs[bits >> (64 - JPEG_LOOKUP_BITS)];                                                \
+        if (UNLIKELY(pair & PAIR_IS_NONE)) {                                                                           \
+            READ_SYMBOL(code, 0);                                                                                      \
+            PUT(entry >> 8, entry >> 16);                                                                              \
+        } else {                                                                                                       \
+            PUT(pair >> FIRST_STEP, pair >> FIRST_VALUE);                                                              \
+            if (place >= 64) {                                                                                         \
+                bits <<= pair >> FIRST_BITS & 63;                                                                      \
+                count -= pair >> FIRST_BITS & 63;                                                                      \
+                goto done;                                                                                             \
+            }                                                                                                          \
+            PUT(pair >> SECOND_STEP, pair >> SECOND_VALUE);                                                            \
+            bits <<= pair & 63;                                                                                        \
+            count -= pair & 63;                                                                                        \
+        }                                                                                                              \
+        if (place >= 64) goto done;                                                                                    \
+    } while (0)
+
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define BIG_ENDIAN_OF(value) __builtin_bswap64(value)
 #else
@@ -132,16 +181,11 @@ int64_t jpeg_read_block(jpeg_bits *from, const jpeg_code *dc, const jpeg_code *a
     block[0] = (int16_t)*last;
     uint64_t place = 1;
     for (;;) {
-        READ_SYMBOL(ac, 0);
-        place += entry >> 8 & 255;
-        block[places[place - 1]] = (int16_t)(entry >> 16);
-        if (place >= 64) break;
+        READ_PAIR(ac);
         REFILL;
-        READ_SYMBOL(ac, 0);
-        place += entry >> 8 & 255;
-        block[places[place - 1]] = (int16_t)(entry >> 16);
-        if (place >= 64) break;
+        READ_PAIR(ac);
     }
+done:
     from->bits = bits;
     from->count = (int64_t)count;
     from->next = next;

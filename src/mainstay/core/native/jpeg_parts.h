@@ -24,6 +24,8 @@ typedef struct {
     int32_t offset[17]; /* what leads from a code of a length to its symbol */
     uint8_t counts[17], symbols[256];
     int is_there, is_built;
+    /* Of coefficients that follow each other two at once, where the bits hold them: see jpeg_huffman.c. */
+    uint64_t pairs[1 << JPEG_LOOKUP_BITS];
 } jpeg_code;
 
 typedef struct {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from mainstay.io.images.contents import Pixels
 from mainstay.io.images.resizing import native_axis
 
 _DONE, _NO_MEMORY = 0, 2  # what the C function returns
+_kept = threading.local()
 
 
 class _Request(ctypes.Structure):
@@ -26,6 +28,7 @@ class _Request(ctypes.Structure):
         ("out", ctypes.c_void_p),
         ("bytes", ctypes.c_int32),
         ("plain", ctypes.c_int32),
+        ("state", ctypes.c_void_p),
     )
 
 
@@ -93,8 +96,13 @@ def decode_resized(
 
 def _decode(contents: bytes, request: _Request) -> bool:
     decode = native_function("mainstay_decode_jpeg", ctypes.c_int32, ctypes.c_char_p, ctypes.c_int64, ADDRESS)
-    if decode is None:
+    state_size = native_function("mainstay_jpeg_state_size", ctypes.c_int64)
+    if decode is None or state_size is None:
         return False
+    # What the calls of a thread keep for each other, such as tables that most files share.
+    if not hasattr(_kept, "state"):
+        _kept.state = np.zeros(state_size(), np.uint8)
+    request.state = _kept.state.ctypes.data
     status = decode(contents, len(contents), ctypes.addressof(request))
     if status == _NO_MEMORY:
         raise MemoryError("no memory to decode a JPEG")
