@@ -151,7 +151,9 @@ def test_a_tensor_beyond_the_end_of_the_file_is_refused() -> None:
         read_tensor("w", index["w"], memoryview(bytes(64)))
 
 
-@pytest.mark.parametrize("header", [b"", b"\x08\xc0\x9a\x0c", b"\x08\x01\x10\x01", b"\x08\x01\x1a\x02\x10\x09", b"\xff"])
+@pytest.mark.parametrize(
+    "header", [b"", b"\x08\xc0\x9a\x0c", b"\x08\x01\x10\x01", b"\x08\x01\x1a\x02\x10\x09", b"\xff"]
+)
 def test_a_header_of_another_kind_of_bundle_is_refused(header: bytes) -> None:
     with pytest.raises(FormatError):
         read_index(bundle(entry(shape=[1], size=4), header))

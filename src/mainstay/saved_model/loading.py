@@ -50,14 +50,16 @@ def load(
     """Load a saved model, of Mainstay or of TensorFlow.
 
     A SavedModel that TensorFlow wrote has no digests and no golden requests: it is read, checked for ops that are not
-    read here, and compiled for each set of shapes when a request brings it. The weights are mapped, not copied: do not write into the artifact's files while a process has it loaded.
+    read here, and compiled for each set of shapes when a request brings it.
+
+    The weights are mapped, not copied: do not write into the files of a model while a process has it loaded.
 
     Args:
         path: The artifact's folder.
         replay: Whether the golden requests are replayed before the model is handed out.
         buckets: The batch sizes to compile for, each at the first batch that needs it; the default is the powers
-            of two from 8 to 1024. With smaller ones small batches are faster in large models, and a row's answer
-            may differ in its last bits from batch to batch. A mapping gives some signatures their own.
+            of two from 8 to 1024, and from 1 for a large model. With smaller ones small batches are faster, and a row's
+            answer may differ in its last bits from batch to batch. A mapping gives some signatures their own.
         engine: What runs the programs, such as ``xla``; None takes the fastest of those that are registered and
             reproduce the golden answers.
         trust: Whose signature the artifact must have, which is checked before anything else is read; None asks for
@@ -78,9 +80,9 @@ def load(
         StorageError: A file cannot be read.
     """
     folder = Path(path)
+    start_compilation_cache()
     if is_foreign(folder):
         return _load_foreign(folder, trust, tags)
-    start_compilation_cache()
     reading, model, golden = open_artifact(folder, options=_options(buckets, engine), trust=trust)
     for name, signature in model.signatures.items():
         signature.remember(golden[name])

@@ -46,7 +46,7 @@ def _follow(jaxpr: Any, axes: Sequence[Axis]) -> list[Axis]:
         rule = _RULES.get(equation.primitive.name)
         if rule is not None:
             made = rule(equation, found)
-        elif all(axis is None for axis in found) and not any(_has_batch(v.aval) for v in equation.outvars):
+        elif all(axis is None for axis in found) and not _counts_rows(equation):
             made = None
         else:
             raise _Mixed(equation.primitive.name)
@@ -55,6 +55,12 @@ def _follow(jaxpr: Any, axes: Sequence[Axis]) -> list[Axis]:
             _need(_filled(_shape(value)) in (None, axis) if hasattr(value.aval, "shape") else axis is None)
         known.update(zip(equation.outvars, many, strict=True))
     return [axis_of(value) for value in jaxpr.outvars]
+
+
+def _counts_rows(equation: Any) -> bool:
+    """Return whether an operation that takes nothing of the batch depends on how many rows there are."""
+    made = any(_has_batch(value.aval) for value in equation.outvars)
+    return made or any(BATCH in str(value) for value in equation.params.values())
 
 
 def _has_batch(aval: Any) -> bool:

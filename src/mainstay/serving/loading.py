@@ -115,6 +115,10 @@ def make_servable(
     started = time.perf_counter()
     endpoints = {}
     for name, signature in model.signatures.items():
+        if not getattr(signature, "rows", True):
+            # Requests are batched by rows; a function of whole arrays has none.
+            logger.info("signature %s of model %s is not served: it does not work on rows", name, source.name)
+            continue
         decoder = RequestDecoder(signature.inputs)
         execution = _Execution(signature, decoder.plans)
         most = min(options.max_batch_size, max(signature.buckets, default=options.max_batch_size))
