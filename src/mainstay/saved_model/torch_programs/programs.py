@@ -63,11 +63,11 @@ def from_torch(
     specs, weights, placeholders = _inputs(program)
     names = _output_names(program, output_names)
 
-    def call(given_weights: Arrays, inputs: Arrays) -> dict[str, Any]:
+    def _call(given_weights: Arrays, inputs: Arrays) -> dict[str, Any]:
         by_name = {name: given_weights[key] if weight else inputs[key] for name, (key, weight) in placeholders.items()}
         return dict(zip(names, run_graph(program.graph, by_name), strict=True))
 
-    function = ServingFunction(call, specs, weights, tolerance=tolerance)
+    function = ServingFunction(_call, specs, weights, tolerance=tolerance)
     if check:
         _compare(exported, function, names)
     return function
