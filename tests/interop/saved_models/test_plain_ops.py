@@ -1,0 +1,97 @@
+"""Real TensorFlow computes what JAX computes, from programs that Mainstay wrote as plain ops."""
+
+import sys
+from pathlib import Path
+
+import graphs
+import interop_env
+import jax
+import plain_cases
+import plain_models
+import pytest
+from graphs import Case
+from jax.extend import core
+
+from mainstay.saved_model.plain_ops.programs import supported_primitives
+
+UNTRIED = frozenset(
+    "add_any approx_top_k call closed_call copy_p core_call custom_vmap_call device_put empty empty2 expand_dims"
+    " layout_constraint name pvary sharding_constraint broadcast_to scatter-sub tile unstack".split()
+)
+"""Primitives that are other names of some that are tried, or that only programs for several devices have."""
+
+SIZE = 24
+
+
+def batches() -> list[Case]:
+    """The cases of single primitives, some at a time."""
+    plain = [case for case in plain_cases.cases() if not case.x64]
+    wide = [case for case in plain_cases.cases() if case.x64]
+    made = [graphs.together(f"cases_{k // SIZE}", plain[k : k + SIZE]) for k in range(0, len(plain), SIZE)]
+    return [*made, graphs.together("cases_wide", wide)]
+
+
+@pytest.fixture(scope="session")
+def cases() -> dict[str, Case]:
+    """All cases by name."""
+    every = [*batches(), *plain_models.layer_cases(), *plain_models.application_cases()]
+    return {case.name: case for case in every}
+
+
+@pytest.fixture(scope="session")
+def folder(cases: dict[str, Case], tmp_path_factory: pytest.TempPathFactory, missing) -> Path:
+    """A folder in which TensorFlow has run all of them."""
+    if sys.version_info >= (3, 14):
+        pytest.skip("TensorFlow has no build for this Python")
+    if not interop_env.is_current("tensorflow"):
+        missing(".interop/tensorflow", "python tools/interop_env.py tensorflow")
+    found = tmp_path_factory.mktemp("plain_ops")
+    for case in cases.values():
+        graphs.write(found, case)
+        case.evaluate()
+    graphs.run(interop_env.python_of("tensorflow"), found)
+    return found
+
+
+COUNT = -(-len([case for case in plain_cases.cases() if not case.x64]) // SIZE)
+
+
+@pytest.mark.parametrize("name", [*(f"cases_{k}" for k in range(COUNT)), "cases_wide"])
+def test_single_primitives_give_what_jax_gives(name: str, cases: dict[str, Case], folder: Path) -> None:
+    assert graphs.beyond(folder, cases[name]) == {}
+
+
+@pytest.mark.parametrize("name", sorted(plain_models.groups()))
+def test_layers_of_keras_give_what_they_give_on_jax(name: str, cases: dict[str, Case], folder: Path) -> None:
+    assert graphs.beyond(folder, cases[f"layers_{name}"]) == {}
+
+
+@pytest.mark.parametrize("name", plain_models.APPLICATIONS)
+def test_whole_models_give_what_they_give_on_jax(name: str, cases: dict[str, Case], folder: Path) -> None:
+    assert graphs.beyond(folder, cases[f"model_{name}"]) == {}
+
+
+def test_every_primitive_that_is_supported_is_tried(cases: dict[str, Case]) -> None:
+    seen: set[str] = set()
+    for case in cases.values():
+        _collect(case.trace().jaxpr, seen)
+    assert set(supported_primitives()) - seen == UNTRIED
+
+
+def test_every_layer_of_keras_is_tried_or_has_a_reason() -> None:
+    layers = plain_models.L
+    by_class = {}
+    for name in dir(layers):
+        found = getattr(layers, name)
+        if isinstance(found, type) and issubclass(found, layers.Layer):
+            by_class.setdefault(found, set()).add(name)
+    tried = {word.rstrip(",") for group in plain_models.groups().values() for text in group[0] for word in text.split()}
+    tried |= plain_models.WITHOUT_TENSORS | plain_models.NOT_TRACEABLE
+    assert [names for names in by_class.values() if not names & tried] == []
+
+
+def _collect(jaxpr: core.Jaxpr, seen: set[str]) -> None:
+    for equation in jaxpr.eqns:
+        seen.add(equation.primitive.name)
+        for inner in jax.core.jaxprs_in_params(equation.params):
+            _collect(inner, seen)
