@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mainstay.core import ModelError
+from mainstay.hostops import HostGraph
 from mainstay.saved_model.bundle import INDEX_FILE, add_strings
 from mainstay.saved_model.graph_writing.checkpointing import Variable
 from mainstay.saved_model.graph_writing.cores import Core, Part, make_core
@@ -100,9 +101,8 @@ class _Writing:
         notes = [form.reason] if form.reason else []
         if entry.method == "predict":
             add_signature(self.model, name, by_columns(core))
-            beside = _beside(name, "examples")
-            if entry.prefix and entry.program is not None and why_no_examples(core.inputs) is None:
-                self._further(beside, by_examples(core, "examples"))
+            if entry.program is not None and _are_features(self._plan.graphs.get(name, (None, None))[0], core):
+                self._further(_beside(name, "examples"), by_examples(core, "examples"))
         else:
             notes.append(self._served(name, entry.method, core))
         unseen = [i.spec.name for i in entry.inputs if i.optional and i.spec.dtype not in _SHOWS_MISSING]
@@ -205,6 +205,13 @@ class _Writing:
         trainable = [number for name, number in numbers.items() if self._trainable[name]]
         self.model.objects.list_of("variables", list(numbers.values()))
         self.model.objects.list_of("trainable_variables", trainable)
+
+
+def _are_features(prefix: HostGraph | None, core: Core) -> bool:
+    """Return whether the inputs of a signature are columns of data, which a tf.Example may hold."""
+    if prefix is None or any(node.op == "ParseExample" for node in prefix.nodes):
+        return False
+    return why_no_examples(core.inputs) is None
 
 
 def _beside(name: str, kind: str) -> str:
