@@ -163,7 +163,12 @@ def _fold(
         part = FunctionBody(f"{name}/{_BRANCHES[side]}", {**places, **indices, **found}, names, results)
         library.add(library.prepared(part, everything=True))
     outputs = (*(nodes[merge.name].op.outputs[0] for merge in group), *(np.dtype(np.int32) for _ in group))
-    attrs = {branch: FunctionAttr(f"{name}/{branch}") for branch in _BRANCHES}
+    attrs = {
+        **{branch: FunctionAttr(f"{name}/{branch}") for branch in _BRANCHES},
+        "Tcond": nodes[predicate[0]].op.outputs[predicate[1]],
+        "Tin": kinds,
+        "Tout": outputs,
+    }
     nodes[name] = NamedNode(OpNode(name, "If", attrs, outputs), (predicate, *arguments), ())
     contexts[name] = group[0].outer
     for position, merge in enumerate(group):

@@ -64,7 +64,7 @@ def _truth(value: Value) -> Any:
     return jnp.reshape(value, ()).astype(bool)
 
 
-def _array(value: Value, kind: Any) -> Value:
+def as_carried(value: Value, kind: Any) -> Value:
     """Return a value as what XLA carries: an array of its dtype, or a list of arrays."""
     if isinstance(value, TensorListValue):
         return value
@@ -104,7 +104,7 @@ def _switch(
 ) -> tuple[Value, ...]:
     def branch(name: str) -> Callable[[], tuple[Value, ...]]:
         return lambda: tuple(
-            _array(value, kind) for value, kind in zip(caller.call(name, arguments), node.outputs, strict=True)
+            as_carried(value, kind) for value, kind in zip(caller.call(name, arguments), node.outputs, strict=True)
         )
 
     try:
@@ -157,12 +157,12 @@ def _traced_loop(node: OpNode, inputs: Sequence[Value], condition: str, body: st
 
     def turn(carry: tuple[Value, ...]) -> tuple[Value, ...]:
         results = caller.call(body, whole(carry))
-        return tuple(_array(results[index], kinds[index]) for index in carried)
+        return tuple(as_carried(results[index], kinds[index]) for index in carried)
 
     def goes_on(carry: tuple[Value, ...]) -> Any:
         return jnp.asarray(_truth(caller.call(condition, whole(carry))[0]), bool)
 
-    start = tuple(_array(inputs[index], kinds[index]) for index in carried)
+    start = tuple(as_carried(inputs[index], kinds[index]) for index in carried)
     start = _with_element_shapes(start, turn)
     try:
         results = lax.while_loop(goes_on, turn, start)

@@ -95,6 +95,11 @@ class Program:
         return self._plan.partition
 
     @property
+    def evaluation(self) -> Evaluation:
+        """Computes single nodes."""
+        return self._programs.eager
+
+    @property
     def device_stages(self) -> Mapping[Stage, DeviceStage]:
         """The stages that XLA compiles."""
         return self._plan.devices
@@ -164,6 +169,10 @@ class Program:
         Raises:
             MainstayError: A node cannot be computed; `where` names it.
         """
+        return self.run_and_keep(arguments)[0]
+
+    def run_and_keep(self, arguments: Sequence[Value]) -> tuple[list[Value], dict[Source, Value]]:
+        """Return the results of the graph as `run` does, and every value that a stage handed to another."""
         with jax.enable_x64(True):
             while True:
                 before = self._programs.resources.snapshot() if self.graph.effects else None
@@ -174,7 +183,7 @@ class Program:
                         self._programs.resources.restore(before)
                     self.need_value(error.index)
 
-    def _run(self, plan: _Plan, arguments: Sequence[Value]) -> list[Value]:
+    def _run(self, plan: _Plan, arguments: Sequence[Value]) -> tuple[list[Value], dict[Source, Value]]:
         values: dict[Source, Value] = {}
         for index, argument in zip(self.graph.arguments, arguments, strict=True):
             values[index, 0] = argument
@@ -188,7 +197,7 @@ class Program:
             else:
                 for index in stage.nodes:
                     self._run_node(index, values)
-        return [self._value(source, values) for source in self.graph.results]
+        return [self._value(source, values) for source in self.graph.results], values
 
     def _run_node(self, index: int, values: dict[Source, Value]) -> None:
         node = self.graph.nodes[index]

@@ -30,7 +30,7 @@ from mainstay.saved_model.graph_reading.graph import (
     value_name,
 )
 from mainstay.saved_model.graph_reading.graph_ops.registry import OpNode
-from mainstay.saved_model.graph_reading.library import FunctionBody
+from mainstay.saved_model.graph_reading.library import FunctionBody, Library
 from mainstay.saved_model.graph_reading.meta_graphs import MetaGraph
 from mainstay.saved_model.graph_reading.programs import Program, Programs
 from mainstay.saved_model.graphs.dtypes import Kind, kind_of_number
@@ -182,6 +182,11 @@ class ForeignSignature:
         if self._program is None:
             self._program = Program(self.graph, self._programs)
         return self._program
+
+    @property
+    def library(self) -> Library:
+        """The functions that its graph calls."""
+        return self._programs.library
 
     @property
     def max_bucket(self) -> int:
