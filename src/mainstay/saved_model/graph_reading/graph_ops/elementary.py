@@ -35,7 +35,7 @@ def _sign(xp: Any, x: Any) -> Any:
 
 
 def _round(xp: Any, x: Any) -> Any:
-    """Round to the nearest integer, halves to the even one."""
+    """Round to the nearest integer, halves to the even one; integers stay what they are."""
     return x if jnp.issubdtype(x.dtype, jnp.integer) else xp.round(x)
 
 

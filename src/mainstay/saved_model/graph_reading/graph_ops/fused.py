@@ -11,7 +11,7 @@ from mainstay.core import ModelError
 from mainstay.saved_model.graph_reading.graph_ops.activations import ACTIVATIONS
 from mainstay.saved_model.graph_reading.graph_ops.convolutions import bias_add, conv, depthwise_conv
 from mainstay.saved_model.graph_reading.graph_ops.images import resize_bilinear
-from mainstay.saved_model.graph_reading.graph_ops.linear_algebra import batch_mat_mul, mat_mul
+from mainstay.saved_model.graph_reading.graph_ops.linear_algebra import mat_mul
 from mainstay.saved_model.graph_reading.graph_ops.normalization import batch_norm
 from mainstay.saved_model.graph_reading.graph_ops.registry import OpNode, graph_op
 from mainstay.saved_model.graph_reading.graph_ops.shapes import mirror_pad
@@ -63,12 +63,6 @@ def fused_depthwise_conv(node: OpNode, image: Value, kernel: Value, *arguments: 
 def fused_mat_mul(node: OpNode, x: Value, y: Value, *arguments: Value) -> Value:
     """Multiply two matrices, and apply what was fused with that."""
     return _finished(node, mat_mul(node, x, y), arguments)
-
-
-@graph_op("_FusedBatchMatMulV2")
-def fused_batch_mat_mul(node: OpNode, x: Value, y: Value, *arguments: Value) -> Value:
-    """Multiply matrices pairwise, and apply what was fused with that."""
-    return _finished(node, batch_mat_mul(node, x, y), arguments)
 
 
 @graph_op("_FusedBatchNormEx")

@@ -59,7 +59,8 @@ def check_indices(indices: np.ndarray[Any, Any], length: Any) -> None:
 @graph_op("GatherV2")
 def gather_v2(node: OpNode, x: Value, indices: Value, axis: Value) -> Value:
     """Gather slices along an axis, for each element of some batch axes."""
-    batch_axes = node.attr("batch_dims", 0) % (np.ndim(indices) + 1) if node.attr("batch_dims", 0) else 0
+    batch_axes = node.attr("batch_dims", 0)
+    batch_axes += np.ndim(indices) if batch_axes < 0 else 0
     position = integer(axis) % np.ndim(x)
     if x.dtype == object and not is_known(indices):
         x = on_device(x, node.attr("Tparams"))

@@ -188,12 +188,6 @@ def matrix_solve_ls(_node: OpNode, x: Value, y: Value, regularizer: Value) -> Va
     return adjoint(x) @ jnp.linalg.solve(gram + penalty * jnp.eye(x.shape[-2], dtype=x.dtype), y)
 
 
-@graph_op("MatrixExponential")
-def matrix_exponential(_node: OpNode, x: Value) -> Value:
-    """Return the exponential of each matrix."""
-    return linalg.expm(jnp.asarray(x))
-
-
 @graph_op("MatrixSquareRoot")
 def matrix_square_root(_node: OpNode, x: Value) -> Value:
     """Return the principal square root of each matrix."""

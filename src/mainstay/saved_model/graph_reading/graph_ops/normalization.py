@@ -61,16 +61,6 @@ def fused_batch_norm(node: OpNode, x: Value, *parameters: Value) -> Value:
     return (*results, jnp.zeros((), results[1].dtype)) if node.op == "FusedBatchNormV3" else results
 
 
-@graph_op("BatchNormWithGlobalNormalization")
-def batch_norm_with_global_normalization(node: OpNode, x: Value, *parameters: Value) -> Value:
-    """Normalise channels by given statistics."""
-    mean, variance, beta, gamma = map(jnp.asarray, parameters)
-    factor = lax.rsqrt(variance + jnp.asarray(node.attr("variance_epsilon"), variance.dtype))
-    if node.attr("scale_after_normalization"):
-        factor = factor * gamma
-    return (jnp.asarray(x) - mean) * factor + beta
-
-
 @graph_op("LRN")
 def local_response_normalization(node: OpNode, x: Value) -> Value:
     """Divide each element by a power of the squares of its neighbours in the channels."""

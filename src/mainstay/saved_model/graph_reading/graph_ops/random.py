@@ -92,7 +92,7 @@ def _unit(words: Any, dtype: Any) -> Any:
     """Return numbers from 0 up to 1 of random words: one word for each, or two for float64."""
     if dtype == np.float64:
         pairs = words.reshape(-1, 2).astype(jnp.uint64)
-        fraction = (pairs[:, 1] & jnp.asarray(0xFFFFF, jnp.uint64)) << jnp.asarray(32, jnp.uint64) | pairs[:, 0]
+        fraction = (pairs[:, 0] & jnp.asarray(0xFFFFF, jnp.uint64)) << jnp.asarray(32, jnp.uint64) | pairs[:, 1]
         bits = fraction | jnp.asarray(1023 << 52, jnp.uint64)
         return lax.bitcast_convert_type(bits, jnp.float64) - 1
     if dtype == np.float32:

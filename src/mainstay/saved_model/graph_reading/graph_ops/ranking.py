@@ -82,7 +82,7 @@ def in_top_k(node: OpNode, predictions: Value, targets: Value, count: Value | No
     inside = (targets >= 0) & (targets < classes)
     own = jnp.take_along_axis(predictions, jnp.where(inside, targets, 0)[:, None], 1)
     larger = jnp.sum(predictions > own, axis=1)
-    finite = jnp.all(jnp.isfinite(predictions) | ~(predictions >= own), axis=1) & jnp.isfinite(own[:, 0])
+    finite = jnp.all(jnp.isfinite(predictions), axis=1)
     return inside & finite & (larger < jnp.asarray(wanted))
 
 

@@ -122,7 +122,7 @@ def non_max_suppression_with_overlaps(_node: OpNode, overlaps: Value, scores: Va
     overlaps, scores = jnp.asarray(overlaps), jnp.asarray(scores)
     number = integer(_at_most(count, scores))
     indices, _, found = suppress(
-        lambda index: overlaps[index], scores, number, most=jnp.asarray(most), least_score=jnp.asarray(least)
+        lambda index: overlaps[:, index], scores, number, most=jnp.asarray(most), least_score=jnp.asarray(least)
     )
     return _cut(indices, found)
 

@@ -1,0 +1,49 @@
+"""Computes every case of this folder with the real TensorFlow: `python run.py OUT.npz`.
+
+Results are arrays under ``number/output``; a case that TensorFlow refuses has its message under ``number/error``.
+"""
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+
+
+def load():
+    """Return all cases, in the order of the files' names."""
+    import case
+
+    for path in sorted(Path(__file__).parent.glob("cases_*.py")):
+        importlib.import_module(path.stem)
+    return case.CASES
+
+
+def main(out):
+    import tensorflow as tf
+
+    def convert(value):
+        if isinstance(value, np.ndarray):
+            return tf.constant(value)
+        if isinstance(value, list) and value and isinstance(value[0], np.ndarray):
+            return [tf.constant(each) for each in value]
+        return value
+
+    found = {}
+    for number, each in enumerate(load()):
+        try:
+            values = {name: convert(value) for name, value in each.values.items()}
+            results = getattr(tf.raw_ops, each.op)(**values)
+        except Exception as error:
+            found[f"{number}/error"] = np.array(f"{type(error).__name__}: {error}"[:500])
+            continue
+        results = results if isinstance(results, list | tuple) else [results]
+        for output, result in enumerate(results):
+            array = result.numpy()
+            found[f"{number}/{output}"] = array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+            found[f"{number}/{output}/dtype"] = np.array(array.dtype.name)
+    np.savez(out, **found)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
