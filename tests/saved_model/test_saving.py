@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 
 from mainstay.core import ArgumentError, ModelError, ParityError, StorageError, TensorSpec
 from mainstay.hostops import Column, HostGraph, HostInput, HostNode
-from mainstay.saved_model import ServingFunction, load, save, verify
+from mainstay.saved_model import ServingFunction, load, read_contents, save, verify
 from mainstay.saved_model.bundle import DATA_FILE, INDEX_FILE, read_index
 from mainstay.saved_model.tensor_names import by_name
 
@@ -226,3 +227,124 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "m")], capture_output=True, text=True)
     assert "File too large" in done.stdout, done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_two_writers_to_one_path_one_wins_whole(linear: Make, tmp_path: Path) -> None:
+    barrier = threading.Barrier(2)
+    results: list[object] = []
+
+    def write(weight: float) -> None:
+        function = linear(weight=np.float32(weight))
+        barrier.wait()
+        try:
+            results.append(save(function, tmp_path / "m", tensorflow=None))
+        except StorageError as error:
+            results.append(error)
+
+    threads = [threading.Thread(target=write, args=(weight,)) for weight in (2.0, 3.0)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (failure,) = [result for result in results if isinstance(result, StorageError)]
+    assert failure.where == str(tmp_path / "m")
+    assert failure.fix == "choose a path that is not taken"
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+    assert float(load(tmp_path / "m", buckets=[4]).signatures["serving_default"]([1.0])["y"][0]) in (2.0, 3.0)
+
+
+def test_a_process_that_is_killed_while_it_writes_leaves_no_artifact(tmp_path: Path) -> None:
+    program = """if True:
+        import os, signal, sys
+        import numpy as np
+        from mainstay.core import TensorSpec
+        from mainstay.saved_model import ServingFunction, save
+        real, calls = os.fsync, iter(range(1000))
+        def killed(handle):
+            if next(calls) == 3:
+                os.kill(os.getpid(), signal.SIGKILL)
+            real(handle)
+        os.fsync = killed
+        x = TensorSpec([None], "float32", "x")
+        save(ServingFunction(lambda w, x: {"y": x["x"] * w["w"]}, (x,), {"w": np.float32(2)}), sys.argv[1])
+    """
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "m")], capture_output=True, text=True)
+    assert done.returncode == -9, done.stderr
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_model_is_for_the_platforms_that_it_was_saved_for(linear: Make, tmp_path: Path) -> None:
+    save(linear(), tmp_path / "m", platforms=("cpu",))
+    loaded = load(tmp_path / "m", buckets=[4])
+    assert loaded.manifest.platforms == ("cpu",)
+    assert loaded.signatures["serving_default"]([1.0])["y"] == 2.0
+    with pytest.raises(ArgumentError, match="'cpu' among them"):
+        save(linear(), tmp_path / "n", platforms=("tpu",))
+
+
+def test_the_form_for_tensorflow_is_reported_and_in_the_manifest(linear: Make, tmp_path: Path) -> None:
+    report = save(linear(), tmp_path / "m")
+    assert report.signatures["serving_default"].form == "ops"
+    assert load(tmp_path / "m", buckets=[4]).manifest.tensorflow == report
+    assert (tmp_path / "m" / "saved_model.pb").is_file()
+    assert save(linear(), tmp_path / "x", tensorflow="xla").signatures["serving_default"].form == "xla"
+    assert not save(linear(), tmp_path / "n", tensorflow=None).signatures
+    assert not (tmp_path / "n" / "saved_model.pb").exists()
+    with pytest.raises(ArgumentError, match="unknown form for TensorFlow"):
+        save(linear(), tmp_path / "o", tensorflow="lite")
+
+
+def test_a_method_is_kept_and_another_one_refused(linear: Make, tmp_path: Path) -> None:
+    save(linear(method="regress"), tmp_path / "m")
+    assert load(tmp_path / "m", buckets=[4]).signatures["serving_default"].method == "regress"
+    with pytest.raises(ArgumentError, match="unknown method"):
+        linear(method="guess")
+
+
+def test_a_module_gives_the_same_files_every_time(tmp_path: Path) -> None:
+    import mainstay as tf
+
+    class Model(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = tf.Variable([1.0, 2.0])
+
+        @tf.function(input_signature=[TensorSpec([None, 2])])
+        def serve(self, x: Any) -> Any:
+            return {"b": x * self.weight, "a": x}
+
+    for name in ("one", "two"):
+        save(Model(), tmp_path / name)
+    files = [sorted(path for path in (tmp_path / name).rglob("*") if path.is_file()) for name in ("one", "two")]
+    assert [file.read_bytes() for file in files[0]] == [file.read_bytes() for file in files[1]]
+
+
+def test_weights_in_several_files_are_read_where_they_lie(
+    linear: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mainstay.saved_model import plan
+
+    real = plan.write_bundle
+    monkeypatch.setattr(plan, "write_bundle", lambda folder, tensors: real(folder, tensors, most=64))
+    tensors = {"further": np.arange(64, dtype=np.float32)}
+    save(linear(), tmp_path / "m", tensors=tensors)
+    assert len(list((tmp_path / "m" / "variables").glob("*.data-*"))) == 2
+    assert load(tmp_path / "m", buckets=[4]).signatures["serving_default"]([1.0])["y"] == 2.0
+    np.testing.assert_array_equal(read_contents(tmp_path / "m").tensors["further"], tensors["further"])
+
+
+def test_a_signature_has_buckets_of_its_own(linear: Make, tmp_path: Path) -> None:
+    save({"a": linear(), "b": linear()}, tmp_path / "m", tensorflow=None)
+    signatures = load(tmp_path / "m", buckets={"a": [3, 1]}).signatures
+    assert signatures["a"].buckets == (1, 3)
+    assert signatures["b"].buckets[0] == 8
+    with pytest.raises(ArgumentError, match="a signature that is not there"):
+        load(tmp_path / "m", buckets={"c": [1]})
+
+
+def test_rows_that_are_dear_are_not_padded(tmp_path: Path) -> None:
+    weight = np.ones((8192, 2560), np.float32)
+    inputs = (TensorSpec([None, 8192], "float32", "x"),)
+    function = ServingFunction(lambda w, x: {"y": (x["x"] @ w["w"])[:, :1]}, inputs, {"w": weight}, tolerance=1e-3)
+    save(function, tmp_path / "m", tensorflow=None)
+    assert load(tmp_path / "m", replay=False).signatures["serving_default"].buckets[0] == 1

@@ -30,8 +30,9 @@ def module_subject(module: Any, signatures: Any) -> Subject:
 
     Args:
         module: The module.
-        signatures: A function or concrete function for ``serving_default``, or a mapping of them by signature; None
-            takes the only function of the module that could be a signature, and none where there are several.
+        signatures: A function, concrete function or serving function for ``serving_default``, or a mapping of them by
+            signature; None takes the only function of the module that could be a signature, and none where there are
+            several.
 
     Raises:
         ArgumentError: A signature is no function for one kind of arguments.
@@ -52,12 +53,9 @@ def module_subject(module: Any, signatures: Any) -> Subject:
             if kept:
                 functions[path] = tuple(kept)
     given = _only(functions) if signatures is None else _given(signatures)
-    entries = {
-        name: value if isinstance(value, Restorable) else _signature(name, value, names, by_form)
-        for name, value in given.items()
-    }
+    entries = {name: _entry(name, value, names, by_form) for name, value in given.items()}
     return Subject(
-        {name: entry.function for name, entry in entries.items()},
+        entries,
         functions,
         tuple(VariableEntry(name, bool(getattr(v, "trainable", True))) for name, v in variables.items()),
         {name: np.asarray(variable.value) for name, variable in variables.items()},
@@ -70,6 +68,12 @@ def _restored(form: Any, names: Mapping[int, str], by_form: dict[int, Restorable
     if id(form) not in by_form:
         by_form[id(form)] = restorable(form, names, flat=False)
     return by_form[id(form)]
+
+
+def _entry(name: str, value: Any, names: Mapping[int, str], by_form: Mapping[int, Restorable]) -> ServingFunction:
+    if isinstance(value, ServingFunction):
+        return value
+    return value.function if isinstance(value, Restorable) else _signature(name, value, names, by_form).function
 
 
 def _signature(name: str, function: Any, names: Mapping[int, str], by_form: Mapping[int, Restorable]) -> Restorable:
@@ -216,8 +220,4 @@ def as_signatures(obj: Any, signatures: Any) -> Subject:
             expected="a Keras 3 model, a Module, a function, a ServingFunction, or a mapping of functions by signature",
             received=", ".join(sorted({type(value).__name__ for value in given.values()})) or "nothing",
         )
-    entries = {
-        name: value if isinstance(value, ServingFunction) else _signature(str(name), value, {}, {}).function
-        for name, value in given.items()
-    }
-    return Subject(entries)
+    return Subject({name: _entry(str(name), value, {}, {}) for name, value in given.items()})

@@ -106,7 +106,8 @@ def check_module(program: Program) -> None:
                 received="; ".join(messages) or error,
             ) from error
         _refuse_unstable(module, FormatError)
-        extra = ["tensor<i32>"] if len(program.platforms) > 1 else []
+        index = "tensor<i64>" if program.x64 else "tensor<i32>"
+        extra = [index] if len(program.platforms) > 1 else []
         expected = extra + [_mlir_type(tensor) for tensor in program.arguments]
         results = [_mlir_type(tensor) for tensor in program.results]
         found = [str(kind) for kind in main.type.inputs], [str(kind) for kind in main.type.results]

@@ -43,7 +43,7 @@ class Program:
         arguments: Its arguments in order, after the platform index.
         results: Its results in order.
         platforms: The platforms it runs on; with more than one, the module's first argument is the index of the
-            platform in this tuple, an int32.
+            platform in this tuple, an int32, or an int64 with `x64`.
         calling_convention: The version of the calling convention of `jax.export`.
         x64: Whether it is traced and run with 64-bit numbers; without it, device inputs of 64 bits are narrowed to 32.
         jaxpr: The traced function itself while it is being saved, closed and without constants: it takes the arguments

@@ -72,9 +72,9 @@ def save(
             module's functions that were traced for known arguments, and its variables, are attributes of the loaded
             model again.
         path: Where the artifact goes; nothing may be there yet.
-        signatures: For a Keras model or a module, the functions to serve: one for ``serving_default``, or a mapping by
-            name. The default is what a Keras model does at inference, and the only function of a module that can be
-            served; a module with several has none.
+        signatures: For a Keras model or a module, the functions to serve, of any of these kinds: one for
+            ``serving_default``, or a mapping by name. The default is what a Keras model does at inference, and the only
+            function of a module that can be served; a module with several has none.
         preprocessing: What is in front of a Keras model, or of a single function: a host graph, or what
             `Dataset.preprocessing` gives. Its outputs are matched with the inputs by name. It also becomes a signature
             of its own, ``transform_features``.
