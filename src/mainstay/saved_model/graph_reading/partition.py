@@ -119,7 +119,9 @@ def partition(graph: Graph, host: set[int], constants: Mapping[int, tuple[Value,
             levels[index] = 0
         elif index in host:
             levels[index] = level + level % 2
-        elif _goes_along(node) or (index in wanted and level % 2 == 0 and not _is_heavy(node)):
+        elif (_goes_along(node) and any(graph.nodes[each].op.op != ARGUMENT for each in before)) or (
+            index in wanted and level % 2 == 0 and not _is_heavy(node)
+        ):
             levels[index] = level
         else:
             levels[index] = level + 1 - level % 2
