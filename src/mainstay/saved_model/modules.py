@@ -119,8 +119,18 @@ def check_module(program: Program) -> None:
             )
 
 
+_MLIR_DTYPES = {
+    "bool": "i1",
+    "bfloat16": "bf16",
+    "float8_e5m2": "f8E5M2",
+    "float8_e4m3fn": "f8E4M3FN",
+    "complex64": "complex<f32>",
+    "complex128": "complex<f64>",
+}
+
+
 def _mlir_type(tensor: ProgramTensor) -> str:
-    dtype = {"bool": "i1", "bfloat16": "bf16", "float8_e5m2": "f8E5M2", "float8_e4m3fn": "f8E4M3FN"}.get(tensor.dtype)
+    dtype = _MLIR_DTYPES.get(tensor.dtype)
     dtype = dtype or re.sub(
         r"^(?:float|(u)?int)", lambda m: "f" if m[0] == "float" else (m[1] or "") + "i", tensor.dtype
     )
