@@ -118,3 +118,14 @@ def test_the_content_changes_with_a_file(paths):
     with open(paths[0], "ab") as file:
         file.write(b"more")
     assert source.content() != before
+
+
+def test_batches_that_are_kept_stay_as_they_were(paths):
+    form = ImageForm(3, (400, 300), dtype="float32")
+    dataset = Dataset.from_image_files(paths * 4, form).batch(4)
+    kept = list(dataset.as_numpy_iterator())
+    copies = [batch.copy() for batch in dataset.as_numpy_iterator()]
+    for _ in dataset:
+        pass
+    assert len(kept) == 10
+    assert all(np.array_equal(batch, copy) for batch, copy in zip(kept, copies, strict=True))

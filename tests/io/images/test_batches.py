@@ -80,3 +80,14 @@ def test_an_image_thinner_than_a_pixel_after_padding_still_shows():
 def test_a_form_that_cannot_be_is_refused(arguments):
     with pytest.raises(ArgumentError):
         ImageForm(**{"channels": 3, "size": (4, 4), **arguments})
+
+
+def test_an_array_of_ones_own_is_written_and_returned(files):
+    contents = [encode_png(files.pixels()), encode_jpeg(files.smooth())]
+    form = ImageForm(3, (5, 7))
+    out = np.empty((2, 5, 7, 3), np.float32)
+    assert decode_images(contents, form, out=out) is out
+    assert np.array_equal(out, decode_images(contents, form))
+    for wrong in (np.empty((1, 5, 7, 3), np.float32), np.empty((2, 5, 7, 3), np.uint8), out[::-1]):
+        with pytest.raises(ArgumentError, match=r"do not go into this array"):
+            decode_images(contents, form, out=wrong)

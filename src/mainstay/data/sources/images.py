@@ -12,6 +12,7 @@ import numpy as np
 from mainstay.core import ArgumentError, TensorSpec, storage_errors
 from mainstay.data.chunks import Chunk, Origin
 from mainstay.data.columns import Array
+from mainstay.data.sources.reused_memory import ReusedMemory
 from mainstay.data.sources.source import RandomAccess
 from mainstay.data.structures import Structure
 from mainstay.io import ImageForm, decode_images
@@ -51,6 +52,7 @@ class ImageFiles(RandomAccess):
             _check_classes(labels, num_classes)
         self._paths, self._form, self._labels, self._num_classes = paths, form, labels, num_classes
         self._channels_first = channels_first
+        self._memory = ReusedMemory()
 
     @property
     def spec(self) -> Structure:
@@ -80,7 +82,8 @@ class ImageFiles(RandomAccess):
             StorageError: One cannot be read.
         """
         paths = [self._paths[index] for index in indices]
-        images = decode_images(list(map(_read, paths)), self._form, name=paths.__getitem__)
+        out = self._memory.array((len(paths), *self._form.shape), self._form.dtype)
+        images = decode_images(list(map(_read, paths)), self._form, name=paths.__getitem__, out=out)
         if self._channels_first:
             images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
         labels = self._labels_at(indices)

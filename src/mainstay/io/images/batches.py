@@ -57,7 +57,11 @@ class ImageForm:
 
 
 def decode_images(
-    contents: Sequence[Any] | Any, form: ImageForm, *, name: Callable[[int], str] | None = None
+    contents: Sequence[Any] | Any,
+    form: ImageForm,
+    *,
+    name: Callable[[int], str] | None = None,
+    out: Pixels | None = None,
 ) -> Pixels:
     """Decode and resize image files into one array; of an animation, the first frame.
 
@@ -65,11 +69,13 @@ def decode_images(
         contents: The bytes of each file: a list, an Arrow array of binary values, an array of objects.
         form: What they are decoded to.
         name: Names the file at an index, for messages.
+        out: The array that is written and returned; None for a new one.
 
     Returns:
         ``[len(contents), height, width, channels]`` of the form.
 
     Raises:
+        ArgumentError: `out` is not such an array, or has gaps.
         DataError: One cannot be decoded; the message names it.
 
     >>> from mainstay.io import encode_png
@@ -77,17 +83,29 @@ def decode_images(
     >>> decode_images([encode_png(gray)], ImageForm(3, (2, 2)))[0, 0, 0].tolist()
     [7.0, 7.0, 7.0]
     """
-    batch = np.empty((len(contents), *form.shape), form.dtype)
-    for index, out in enumerate(batch):
+    shape = (len(contents), *form.shape)
+    batch = np.empty(shape, form.dtype) if out is None else _checked(out, shape, form)
+    for index, row in enumerate(batch):
         item = contents[index]
         try:
-            decode_into(out, image_bytes(item.as_py() if hasattr(item, "as_py") else item), form)
+            decode_into(row, image_bytes(item.as_py() if hasattr(item, "as_py") else item), form)
         except DataError as error:
             where = name(index) if name else f"image {index}"
             raise DataError(
                 error.summary, where=where, expected=error.expected, received=error.received, fix=error.fix
             ) from error
     return batch
+
+
+def _checked(out: Pixels, shape: tuple[int, ...], form: ImageForm) -> Pixels:
+    if out.shape != shape or out.dtype != form.dtype or not out.flags.c_contiguous:
+        raise ArgumentError(
+            "the images do not go into this array",
+            where="out",
+            expected=f"{list(shape)} {form.dtype}, contiguous",
+            received=f"{list(out.shape)} {out.dtype}",
+        )
+    return out
 
 
 def decode_into(out: Pixels, contents: bytes, form: ImageForm) -> None:
