@@ -88,6 +88,11 @@ def _elementwise(equation: Any, found: list[Axis]) -> Axis:  # noqa: ARG001  (as
     return _one(found)
 
 
+def _bitcast(equation: Any, found: list[Axis]) -> Axis:
+    _need(len(_shape(equation.invars[0])) == len(_shape(equation.outvars[0])))
+    return found[0]
+
+
 def _outside(name: str) -> Callable[[Any, list[Axis]], Axis]:
     """Return the rule of an operation along an axis, or axes, of which the batch must not be one."""
 
@@ -333,6 +338,7 @@ _RULES: dict[str, Callable[[Any, list[Axis]], Any]] = {
         ("pjit", "jit", "closed_call", "core_call", "remat", "checkpoint", "custom_jvp_call", "custom_vjp_call"), _call
     ),
     **dict.fromkeys([f"reduce_window{name}" for name in ("", "_max", "_min", "_sum")], _window),
+    "bitcast_convert_type": _bitcast,
     "broadcast_in_dim": _broadcast,
     "concatenate": _concatenate,
     "cond": _cond,
