@@ -32,7 +32,7 @@ from mainstay.saved_model.graph_reading.graph_text import (
 )
 from mainstay.saved_model.graph_reading.model import ForeignModel, load_foreign
 from mainstay.saved_model.graph_reading.partition import Stage
-from mainstay.saved_model.graph_reading.probing import Probe, axes, probe
+from mainstay.saved_model.graph_reading.probing import Probe, axes, probe, rows_seem_independent
 from mainstay.saved_model.graph_reading.signatures import ForeignSignature, Port
 from mainstay.saved_model.imports import GraphStage, ImportedModel, ImportedSignature, ProgramStage, save_imported
 from mainstay.saved_model.modules import portable
@@ -163,17 +163,18 @@ class _Import:
     def _converted(self, probes: Sequence[Probe]) -> ImportedSignature:
         names = self._names(probes)
         stages: list[ProgramStage | GraphStage] = []
-        rows = all(port.shape is None or port.shape[:1] == (None,) for port in self._signature.ports)
+        proven = True
         for stage in self._program.partition.stages:
             if stage.on_device:
                 made, row_wise = self._device_stage(self._program.device_stages[stage], names)
                 stages.append(made)
-                rows = rows and row_wise
+                proven = proven and row_wise
             else:
                 stages.append(self._host_stage(stage, names))
         last = self._last_stage(names)
         stages += [last] if last else []
         outputs, batched = self._outputs(probes)
+        batched = batched and all(port.shape and port.shape[0] is None for port in self._signature.ports)
         inputs = tuple(
             TensorSpec(self._input_shape(port, probes, index), str(port.kind), port.name)
             for index, port in enumerate(self._signature.ports)
@@ -183,7 +184,7 @@ class _Import:
             inputs,
             outputs,
             stages,
-            rows=rows and batched,
+            rows=batched and (proven or rows_seem_independent(self._signature, self._golden, probes[0])),
             method=method if method in ("classify", "regress") else "predict",
         )
 

@@ -16,8 +16,16 @@ from mainstay.saved_model.graph_reading.signatures import ForeignSignature, Port
 
 Array = np.ndarray[Any, Any]
 
-SIZES = ((2, 3), (5, 7))
-"""The batch and the length of the other open axes of each probe; no two are equal."""
+LENGTHS = (5, 7)
+"""The lengths of the open axes, but for the batch, of the probes; no two are equal, and none is a batch."""
+
+_ROWS = ((0, 1), (0, 1, 2))
+"""Which rows the probes have."""
+
+_OTHER_ROWS = (1, 2)
+"""Rows to ask for once more, one of them together with another one than before."""
+
+_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -44,44 +52,93 @@ def probe(signature: ForeignSignature, golden: Mapping[str, Any] | None) -> tupl
 
     Args:
         signature: The signature.
-        golden: Requests by input name, which the inputs are made of; without them they are zeros and empty strings.
+        golden: Requests by input name, whose rows are taken; without them numbers are made up, and strings are empty.
 
     Raises:
         ModelError: The signature refuses them.
     """
-    found = []
-    for rows, length in SIZES:
-        arguments = [_argument(port, rows, length, golden) for port in signature.ports]
+    failure: MainstayError | None = None
+    for made_up in (True, False):
         try:
-            results, values = signature.program.run_and_keep(arguments)
+            return tuple(
+                _probe(signature, golden, rows, length, made_up=made_up)
+                for rows, length in zip(_ROWS, LENGTHS, strict=True)
+            )
         except MainstayError as error:
-            raise ModelError(
-                "a signature does not answer the requests that it is tried with",
-                where=signature.name,
-                received=error.one_line(),
-                fix="give golden requests that it answers",
-            ) from error
-        arrays = tuple(np.asarray(result) for result in results)
-        found.append(Probe(rows, length, tuple(map(np.asarray, arguments)), values, arrays))
-    return tuple(found)
+            failure = failure or error
+    raise ModelError(
+        "a signature does not answer the requests that it is tried with",
+        where=signature.name,
+        received=failure and failure.one_line(),
+        fix="give golden requests that it answers",
+    ) from failure
 
 
-def _argument(port: Port, rows: int, length: int, golden: Mapping[str, Any] | None) -> Any:
+def _probe(
+    signature: ForeignSignature,
+    golden: Mapping[str, Any] | None,
+    rows: Sequence[int],
+    length: int,
+    *,
+    made_up: bool,
+) -> Probe:
+    arguments = [_argument(port, rows, length, golden, made_up) for port in signature.ports]
+    results, values = signature.program.run_and_keep(arguments)
+    arrays = tuple(np.asarray(result) for result in results)
+    return Probe(len(rows), length, tuple(map(np.asarray, arguments)), values, arrays)
+
+
+def rows_seem_independent(signature: ForeignSignature, golden: Mapping[str, Any] | None, first: Probe) -> bool:
+    """Return whether a row has the same answer beside another row: for models of which no proof is found.
+
+    Args:
+        signature: The signature, whose inputs and outputs all have the batch as their first axis.
+        golden: As for `probe`.
+        first: The first of the probes.
+    """
+    try:
+        other = _probe(signature, golden, _OTHER_ROWS, LENGTHS[0], made_up=True)
+    except MainstayError:
+        return False
+    if all(np.array_equal(one, two) for one, two in zip(first.arguments, other.arguments, strict=True)):
+        return False
+    for one, two in zip(first.results, other.results, strict=True):
+        if one.shape[:1] != (2,) or one.shape != two.shape:
+            return False
+        if one.dtype == object or one.dtype.kind in "iub":
+            if not np.array_equal(one[1], two[0]):
+                return False
+        elif not np.allclose(one[1].astype(np.float64), two[0].astype(np.float64), _TOLERANCE, _TOLERANCE):
+            return False
+    return True
+
+
+def _argument(port: Port, rows: Sequence[int], length: int, golden: Mapping[str, Any] | None, made_up: bool) -> Any:
     shape = port.shape if port.shape is not None else (None,)
+    batched = bool(shape) and shape[0] is None
     if golden is not None and port.name in golden:
         given = np.asarray(feed(golden[port.name], port.kind, f"$.{port.name}"))
-        if shape and shape[0] is None and given.ndim and len(given):
-            given = np.take(given, np.arange(rows) % len(given), axis=0)
-        return given
+        return np.take(given, np.array(rows) % len(given), axis=0) if batched and given.ndim and len(given) else given
     if port.default is not None:
         return port.default
     sizes = [length if axis is None else axis for axis in shape]
-    if shape and shape[0] is None:
-        sizes[0] = rows
-    filler = np.zeros(sizes, port.kind if isinstance(port.kind, np.dtype) else object)
-    if port.kind == "string":
+    if batched:
+        sizes[0] = 1 + max(max(rows), max(_OTHER_ROWS))
+    values = _values(port, sizes, made_up)
+    return values[list(rows)] if batched else values
+
+
+def _values(port: Port, sizes: Sequence[int], made_up: bool) -> Array:
+    if not isinstance(port.kind, np.dtype):
+        filler = np.zeros(sizes, object)
         filler[...] = b""
-    return filler
+        return filler
+    if not made_up:
+        return np.zeros(sizes, port.kind)
+    random = np.random.default_rng(len(port.name))
+    if port.kind.kind in "iub":
+        return random.integers(0, 2, sizes).astype(port.kind)
+    return random.normal(size=sizes).astype(port.kind)
 
 
 def axes(probes: Sequence[Probe], shapes: Sequence[tuple[int, ...]]) -> tuple[int | str | None, ...]:
