@@ -8,7 +8,7 @@ from mainstay.hostops import tables as _tables  # noqa: F401
 from mainstay.hostops import times as _times  # noqa: F401
 from mainstay.hostops.attributes import decode_constant
 from mainstay.hostops.columns import Column, Values, as_column, column_from_arrow, columns_from_batch
-from mainstay.hostops.farmhash import fingerprint64
+from mainstay.hostops.farmhash import fingerprint64, fingerprints64
 from mainstay.hostops.graph import HostGraph
 from mainstay.hostops.graph_json import GRAPH_VERSION
 from mainstay.hostops.program import HostInput, HostNode, Program
@@ -28,6 +28,7 @@ __all__ = [
     "columns_from_batch",
     "decode_constant",
     "fingerprint64",
+    "fingerprints64",
     "missing_rule",
     "op_names",
     "op_version",

@@ -74,3 +74,10 @@ def uneven(width: int, dtype: Any = np.float32) -> np.ndarray:
     """Numbers with all that is special: zeros of both signs, halves, infinities and NaN."""
     special = [0.0, -0.0, 0.5, -0.5, 1.5, 2.5, -2.5, 1e-30, 1e30, np.inf, -np.inf, np.nan]
     return np.resize(np.array(special, dtype), width)
+
+
+def words(*texts: str | bytes) -> np.ndarray:
+    """A vector of strings."""
+    array = np.empty(len(texts), object)
+    array[:] = [text.encode() if isinstance(text, str) else text for text in texts]
+    return array

@@ -19,6 +19,13 @@ def load():
     return case.CASES
 
 
+def stored(array):
+    """Return an array as one that needs no pickle: strings in hexadecimal, bfloat16 as float32."""
+    if array.dtype == object:
+        return np.array([text.hex() for text in array.ravel().tolist()], "U").reshape(array.shape)
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+
+
 def main(out):
     import tensorflow as tf
 
@@ -39,8 +46,8 @@ def main(out):
             continue
         results = results if isinstance(results, list | tuple) else [results]
         for output, result in enumerate(results):
-            array = result.numpy()
-            found[f"{number}/{output}"] = array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+            array = np.asarray(result.numpy(), object if result.dtype == tf.string else None)
+            found[f"{number}/{output}"] = stored(array)
             found[f"{number}/{output}/dtype"] = np.array(array.dtype.name)
     np.savez(out, **found)
 
