@@ -51,6 +51,7 @@ static void decode(const uint8_t *file, int64_t size, jpeg_header *header, const
     uint8_t *pixels = exactly(bytes), *again = exactly(bytes);
     mainstay_jpeg_request whole = {.channels = channels, .height = height, .width = width, .out = pixels, .bytes = 1};
     whole.state = zeros((size_t)mainstay_jpeg_state_size());
+    whole.plain = !jpeg_has_wide();
     int32_t status = mainstay_decode_jpeg(file, size, &whole);
     whole.out = again;
     whole.plain = 1;
@@ -70,7 +71,7 @@ static void decode(const uint8_t *file, int64_t size, jpeg_header *header, const
     part.columns = &across;
     part.out = result;
     part.bytes = sample == 1;
-    for (part.plain = 0; part.plain < 2; part.plain++) {
+    for (part.plain = !jpeg_has_wide(); part.plain < 2; part.plain++) {
         CHECK(mainstay_decode_jpeg(file, size, &part) == status);
         if (status) continue;
         const uint8_t *corner = pixels + (top * width + left) * channels;

@@ -92,9 +92,18 @@ static void plan_spread(decoder *d) {
     if (across == 4 || (across == 2 && s->samples <= 2)) s->kind = SPREAD_COPIES;
 }
 
+int jpeg_has_wide(void) {
+#if JPEG_WIDE
+    return __builtin_cpu_supports("avx2");
+#else
+    return 0;
+#endif
+}
+
 static int32_t plan(decoder *d) {
     const mainstay_jpeg_request *r = d->request;
     jpeg_header *h = &d->header;
+    if (!r->plain && !jpeg_has_wide()) return JPEG_UNUSUAL;
     if (r->height != h->height || r->width != h->width || (r->channels != 1 && r->channels != 3)) return JPEG_UNUSUAL;
     if (!r->rows != !r->columns || (r->rows && !has_fair_axes(r))) return JPEG_UNUSUAL;
     d->num_made = r->channels == 3 ? h->num_components : 1;
@@ -106,11 +115,8 @@ static int32_t plan(decoder *d) {
     d->mcus_down = (h->height + d->band - 1) / d->band;
     plan_spread(d);
     d->has_context = d->num_made == 3 && d->header.components[0].blocks_down == 2;
-    d->kernels = (jpeg_kernels){jpeg_inverse_plain, jpeg_spread_plain, jpeg_to_rgb_plain};
-#if JPEG_WIDE
-    if (!r->plain && __builtin_cpu_supports("avx2"))
-        d->kernels = (jpeg_kernels){jpeg_inverse_wide, jpeg_spread_wide, jpeg_to_rgb_wide};
-#endif
+    if (r->plain) d->kernels = (jpeg_kernels){jpeg_inverse_plain, jpeg_spread_plain, jpeg_to_rgb_plain};
+    else d->kernels = (jpeg_kernels){jpeg_inverse_wide, jpeg_spread_wide, jpeg_to_rgb_wide};
     d->next_row = d->next_result = 0;
     d->resize = (resize_task){.channels = r->channels, .height = r->rows, .width = r->columns, .out = r->out};
     d->resize.bytes = r->bytes;

@@ -4,7 +4,8 @@
 
 #include "resize.h"
 
-/* JPEG_UNUSUAL: a file that libjpeg-turbo is to decode or to refuse; what `out` holds then means nothing. */
+/* JPEG_UNUSUAL: a file that libjpeg-turbo is to decode or to refuse, or a processor on which that is faster; what `out`
+   holds then means nothing. */
 enum { JPEG_DONE = 0, JPEG_UNUSUAL = 1, JPEG_NO_MEMORY = 2 };
 
 /* What a file is decoded to. Without axes, all its pixels as bytes. With axes, the window whose corner is at `top` and
@@ -16,7 +17,7 @@ typedef struct {
     const mainstay_axis *rows, *columns; /* both or none */
     void *out;                           /* packed: bytes, or floats where `bytes` is 0 and there are axes */
     int32_t bytes;
-    int32_t plain; /* do without the instructions that only some processors have: the same result */
+    int32_t plain; /* do without AVX2, which is slow and gives the same result: for tests */
     void *state;   /* mainstay_jpeg_state_size() bytes, zeros at first and then left alone: what one call keeps for the
                       next, and so not for two at a time */
 } mainstay_jpeg_request;

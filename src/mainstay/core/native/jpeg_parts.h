@@ -87,6 +87,7 @@ typedef struct {
     void (*to_rgb)(const uint8_t *y, const uint8_t *cb, const uint8_t *cr, int64_t pixels, uint8_t *out);
 } jpeg_kernels;
 
+int jpeg_has_wide(void); /* whether the processor has the instructions of the wide kernels */
 void jpeg_multipliers(const uint8_t quantisation[64], int16_t multipliers[64]);
 void jpeg_inverse_plain(const jpeg_block *first, const jpeg_block *second);
 void jpeg_inverse_wide(const jpeg_block *first, const jpeg_block *second);

@@ -49,11 +49,12 @@ def decode_native(contents: bytes, shape: tuple[int, int], out: Pixels, *, plain
         contents: The file.
         shape: Its height and width.
         out: ``[height, width, 1 or 3] uint8``, contiguous.
-        plain: Whether to do without the instructions that only some processors have, with the same result.
+        plain: Whether to do without AVX2, which is slow and gives the same result: for tests.
 
     Returns:
-        Whether `out` holds the pixels. It does not where the library is not there, and for a file that is damaged or
-        rare: libjpeg-turbo is to decode or to refuse it.
+        Whether `out` holds the pixels. It does not where the library is not there, where the processor has no AVX2
+        (libjpeg-turbo is faster there), and for a file that is damaged or rare: libjpeg-turbo is to decode or to refuse
+        it.
     """
     return _decode(contents, _Request(out.shape[2], *shape, 0, 0, None, None, out.ctypes.data, 1, plain))
 
@@ -79,7 +80,7 @@ def decode_resized(
         window: The part that is resized, within the picture.
         method: A method of `resize_images`.
         antialias: Whether every pixel counts where the picture shrinks.
-        plain: Whether to do without the instructions that only some processors have, with the same result.
+        plain: Whether to do without AVX2, which is slow and gives the same result: for tests.
 
     Returns:
         Whether `out` holds the result, as in `decode_native`.
