@@ -123,3 +123,21 @@ def test_a_model_without_weights_has_the_files_that_tensorflow_looks_for(write, 
     assert problems(model) == []
     assert (folder / INDEX_FILE).is_file()
     assert (folder / DATA_FILE).is_file()
+
+
+def test_inputs_lie_in_the_order_of_the_names_that_tensorflow_binds(write, problems) -> None:
+    names = ["class", "1st", "a-b", "a/b", "z"]
+    specs = tuple(TensorSpec([None], "float32", name) for name in names)
+    _, model, _ = write({"f": ServingFunction(lambda w, x: {"y": x["z"] + x["class"]}, specs)})
+    (meta,) = model.meta_graphs
+    (bare,) = (
+        node.bare_concrete_function for node in meta.object_graph_def.nodes if node.HasField("bare_concrete_function")
+    )
+    assert list(bare.argument_keywords) == ["a-b", "a/b", "1st", "class", "z"]
+    concrete = meta.object_graph_def.concrete_functions[bare.concrete_function_name]
+    fields = concrete.canonicalized_input_signature.tuple_value.values[1].dict_value.fields
+    assert {key: value.tensor_spec_value.name for key, value in fields.items()} == {
+        "a_b": "a-b", "a_b_": "a/b", "arg_1st": "1st", "class_": "class", "z": "z",
+    }  # fmt: skip
+    assert set(meta.signature_def["f"].inputs) == set(names)
+    assert problems(model) == []

@@ -142,13 +142,19 @@ class ObjectGraph:
         node.function.function_spec.CopyFrom(function_spec(parameters))
         self._link(self.at(path[:-1]), path[-1], number)
 
-    def signature(self, name: str, function: str, inputs: Sequence[str]) -> None:
-        """Add a signature, a function of the library that takes its inputs by name."""
+    def signature(self, name: str, function: str, *, keywords: Sequence[Parameter], names: Sequence[str]) -> None:
+        """Add a signature, a function of the library that takes its inputs by name.
+
+        Args:
+            name: Its name.
+            function: The function.
+            keywords: Its parameters in order.
+            names: What the inputs are called otherwise, in order.
+        """
         number, node = self._add()
         bare = node.bare_concrete_function
         bare.concrete_function_name = function
-        bare.argument_keywords.extend(inputs)
-        keywords = [Parameter(each, {"tensor": each}, keyword_only=True) for each in inputs]
+        bare.argument_keywords.extend(names)
         bare.function_spec.CopyFrom(function_spec(keywords))
         self._link(self._signatures, name, number)
 

@@ -22,6 +22,7 @@ from mainstay.saved_model.graph_writing.signatures import (
     as_served,
     by_columns,
     by_examples,
+    safe_names,
 )
 from mainstay.saved_model.manifest import SignatureEntry
 from mainstay.saved_model.plan import Plan
@@ -130,7 +131,8 @@ class _Writing:
         way = by_columns(core)
         structures = [{spec.name: {"tensor": spec.name} for spec in specs} for specs in (way.inputs, way.outputs)]
         given, made = (next(iter(s.values())) if len(s) == 1 else {"dict": s} for s in structures)
-        parameter = Parameter(way.inputs[0].name if len(way.inputs) == 1 else "inputs", given)
+        only = way.inputs[0].name if len(way.inputs) == 1 else "inputs"
+        parameter = Parameter(safe_names([only])[only], given)
         add_function(self.model, _ENDPOINT, [RestoredForm(way, [parameter], made)])
 
     def _served(self, name: str, method: str, core: Core) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import TypeAlias
 
 import numpy as np
@@ -115,12 +116,34 @@ def add_signature(model: ModelGraph, name: str, way: Way, *, method: str = "pred
         way: What it takes and gives.
         method: What it is for.
     """
-    keywords = [Parameter(spec.name, {"tensor": spec.name}, keyword_only=True) for spec in way.inputs]
+    safe = safe_names([spec.name for spec in way.inputs])
+    inputs = sorted(way.inputs, key=lambda spec: safe[spec.name])
+    keywords = [Parameter(safe[spec.name], {"tensor": spec.name}, keyword_only=True) for spec in inputs]
     answers: Structure = {"dict": {spec.name: {"tensor": spec.name} for spec in way.outputs}}
     function, resources = _function(model, f"signature_wrapper_{name}", way, Form(way, keywords, answers))
-    model.objects.signature(name, function, [spec.name for spec in way.inputs])
+    model.objects.signature(name, function, keywords=keywords, names=[spec.name for spec in inputs])
     handles = [resource.handle for resource in resources]
-    model.graph.signature(name, function, inputs=way.inputs, bound=handles, outputs=way.outputs, method=method)
+    model.graph.signature(name, function, inputs=inputs, bound=handles, outputs=way.outputs, method=method)
+
+
+def safe_names(names: Sequence[str]) -> dict[str, str]:
+    """Return names of parameters for the names of inputs: TensorFlow binds and sorts inputs by the former.
+
+    A loaded signature may be called by the names of the inputs all the same; `tf.compat.v1` and TF Serving know no
+    others.
+
+    Example:
+        >>> safe_names(["age (years)", "class", "fare"])
+        {'age (years)': 'age__years_', 'class': 'class_', 'fare': 'fare'}
+    """
+    found: dict[str, str] = {}
+    for name in sorted(names, key=lambda name: (not name.isidentifier() or iskeyword(name), name)):
+        safe = "".join(letter if letter.isalnum() else "_" for letter in name)
+        safe = safe if safe[:1].isalpha() else f"arg_{safe}"
+        while iskeyword(safe) or safe in found.values():
+            safe += "_"
+        found[name] = safe
+    return {name: found[name] for name in names}
 
 
 @dataclass(frozen=True, slots=True)
