@@ -3,20 +3,37 @@
 import sys
 from pathlib import Path
 
-import graphs
 import interop_env
-import jax
-import plain_cases
-import plain_models
 import pytest
-from graphs import Case
 from jax.extend import core
 
 from mainstay.saved_model.plain_ops.programs import supported_primitives
+from tests.interop.saved_models.plain import graphs, models
+from tests.interop.saved_models.plain.cases import cases as every_case
+from tests.interop.saved_models.plain.graphs import Case
 
 UNTRIED = frozenset(
-    "add_any approx_top_k call closed_call copy_p core_call custom_vmap_call device_put empty empty2 expand_dims"
-    " layout_constraint name pvary sharding_constraint broadcast_to scatter-sub tile unstack".split()
+    [
+        "add_any",
+        "approx_top_k",
+        "call",
+        "closed_call",
+        "copy_p",
+        "core_call",
+        "custom_vmap_call",
+        "device_put",
+        "empty",
+        "empty2",
+        "expand_dims",
+        "layout_constraint",
+        "name",
+        "pvary",
+        "sharding_constraint",
+        "broadcast_to",
+        "scatter-sub",
+        "tile",
+        "unstack",
+    ]
 )
 """Primitives that are other names of some that are tried, or that only programs for several devices have."""
 
@@ -25,8 +42,8 @@ SIZE = 24
 
 def batches() -> list[Case]:
     """The cases of single primitives, some at a time."""
-    plain = [case for case in plain_cases.cases() if not case.x64]
-    wide = [case for case in plain_cases.cases() if case.x64]
+    plain = [case for case in every_case() if not case.x64]
+    wide = [case for case in every_case() if case.x64]
     made = [graphs.together(f"cases_{k // SIZE}", plain[k : k + SIZE]) for k in range(0, len(plain), SIZE)]
     return [*made, graphs.together("cases_wide", wide)]
 
@@ -34,7 +51,7 @@ def batches() -> list[Case]:
 @pytest.fixture(scope="session")
 def cases() -> dict[str, Case]:
     """All cases by name."""
-    every = [*batches(), *plain_models.layer_cases(), *plain_models.application_cases()]
+    every = [*batches(), *models.layer_cases(), *models.application_cases()]
     return {case.name: case for case in every}
 
 
@@ -53,7 +70,7 @@ def folder(cases: dict[str, Case], tmp_path_factory: pytest.TempPathFactory, mis
     return found
 
 
-COUNT = -(-len([case for case in plain_cases.cases() if not case.x64]) // SIZE)
+COUNT = -(-len([case for case in every_case() if not case.x64]) // SIZE)
 
 
 @pytest.mark.parametrize("name", [*(f"cases_{k}" for k in range(COUNT)), "cases_wide"])
@@ -61,12 +78,12 @@ def test_single_primitives_give_what_jax_gives(name: str, cases: dict[str, Case]
     assert graphs.beyond(folder, cases[name]) == {}
 
 
-@pytest.mark.parametrize("name", sorted(plain_models.groups()))
+@pytest.mark.parametrize("name", sorted(models.groups()))
 def test_layers_of_keras_give_what_they_give_on_jax(name: str, cases: dict[str, Case], folder: Path) -> None:
     assert graphs.beyond(folder, cases[f"layers_{name}"]) == {}
 
 
-@pytest.mark.parametrize("name", plain_models.APPLICATIONS)
+@pytest.mark.parametrize("name", models.APPLICATIONS)
 def test_whole_models_give_what_they_give_on_jax(name: str, cases: dict[str, Case], folder: Path) -> None:
     assert graphs.beyond(folder, cases[f"model_{name}"]) == {}
 
@@ -79,19 +96,19 @@ def test_every_primitive_that_is_supported_is_tried(cases: dict[str, Case]) -> N
 
 
 def test_every_layer_of_keras_is_tried_or_has_a_reason() -> None:
-    layers = plain_models.L
+    layers = models.L
     by_class = {}
     for name in dir(layers):
         found = getattr(layers, name)
         if isinstance(found, type) and issubclass(found, layers.Layer):
             by_class.setdefault(found, set()).add(name)
-    tried = {word.rstrip(",") for group in plain_models.groups().values() for text in group[0] for word in text.split()}
-    tried |= plain_models.WITHOUT_TENSORS | plain_models.NOT_TRACEABLE
+    tried = {word.rstrip(",") for group in models.groups().values() for text in group[0] for word in text.split()}
+    tried |= models.WITHOUT_TENSORS | models.NOT_TRACEABLE
     assert [names for names in by_class.values() if not names & tried] == []
 
 
 def _collect(jaxpr: core.Jaxpr, seen: set[str]) -> None:
     for equation in jaxpr.eqns:
         seen.add(equation.primitive.name)
-        for inner in jax.core.jaxprs_in_params(equation.params):
+        for inner in core.jaxprs_in_params(equation.params):
             _collect(inner, seen)

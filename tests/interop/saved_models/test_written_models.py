@@ -173,6 +173,7 @@ def test_a_restored_module_has_its_functions_and_variables_as_attributes(answers
     assert facts["scaled"] == [[3.0, 4.0]]
     assert facts["assigned"] == [[5.0, 6.0]]
     assert facts["combined"] == [[11.5, 22.5], [[1.0, 2.0], [10.0, 20.0]]]
+    assert facts["switched"] == [[1.0], [3.0]]
     assert facts["shift"] == [0.0, 1.0]
     assert facts["trainable"] == ["factor"]
 

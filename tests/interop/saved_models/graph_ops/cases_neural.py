@@ -351,14 +351,16 @@ for narrow in (False, True):
             narrow_range=narrow,
         )
         case(
-            "QuantizeAndDequantizeV2",
+            "QuantizeAndDequantizeV3",
+            "num_bits",
             input=floats(4, 3),
             input_min=f32(-5, -1, -2),
             input_max=f32(4, 2, 3),
+            num_bits=i32(8),
             range_given=given,
             narrow_range=narrow,
             axis=1,
-            round_mode="HALF_UP",
+            _rtol=1e-5,
         )
         case("QuantizeAndDequantizeV4", input=RANGE, input_min=f32(-5.1), input_max=f32(4.0), range_given=given)
 case(
@@ -369,3 +371,5 @@ case(
     range_given=True,
     signed_input=False,
 )
+case("QuantizeAndDequantizeV2", input=RANGE, input_min=f32(-5.1), input_max=f32(4.0), round_mode="HALF_UP")
+case("QuantizeAndDequantizeV2", input=floats(4, 3), input_min=f32(0.0), input_max=f32(0.0), axis=1)

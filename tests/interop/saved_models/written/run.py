@@ -37,7 +37,7 @@ def plain(value: Any) -> dict[str, Any]:
 
 
 def call(function: Any, request: dict[str, Any]) -> dict[str, Any]:
-    specs = function.structured_input_signature[1]
+    specs = {spec.name: spec for spec in function.structured_input_signature[1].values()}
     given = {name: tf.constant(array(value, specs[name].dtype)) for name, value in request.items()}
     return {name: plain(value.numpy()) for name, value in function(**given).items()}
 
@@ -83,6 +83,7 @@ def facts(path: str, loaded: Any) -> dict[str, Any]:
         found["combined"] = [result["sum"].numpy().tolist(), [part.numpy().tolist() for part in result["parts"]]]
         found["scaled"] = loaded.scale(tf.ones((1, 2)))["scaled"].numpy().tolist()
         found["shift"] = loaded.inner.shift.numpy().tolist()
+        found["switched"] = [loaded.switch(tf.ones(1), training).numpy().tolist() for training in (False, True)]
         loaded.factor.assign(5.0)
         found["assigned"] = loaded.scale(tf.ones((1, 2)))["scaled"].numpy().tolist()
     return found

@@ -131,6 +131,34 @@ def short_weights() -> Written:
     return Written(served, {"serving_default": batches("x", 4)}, options=options)
 
 
+@model
+def rare_weights() -> Written:
+    """Weights that plain operations cannot take."""
+    dtypes = {
+        "f8": ml_dtypes.float8_e4m3fn, "other_f8": ml_dtypes.float8_e5m2, "u32": np.uint32, "complex": np.complex64,
+    }  # fmt: skip
+    weights = {name: np.arange(3).astype(dtype) for name, dtype in dtypes.items()}
+
+    def serve(w: Mapping[str, jax.Array], x: Mapping[str, jax.Array]) -> Mapping[str, jax.Array]:
+        return {"y": x["x"] + sum(w[name].real.astype(jnp.float32) for name in weights)}
+
+    served = ServingFunction(serve, (TensorSpec([None, 3], "float32", "x"),), weights)
+    return Written(served, {"serving_default": batches("x", 3)}, "xla")
+
+
+@model
+def odd_names() -> Written:
+    """Inputs whose names are no names of parameters, or sort otherwise than those that they get."""
+    names = ["age (years)", "größe", "1st", "a-b", "x y", "age_years"]
+
+    def serve(w: Mapping[str, jax.Array], x: Mapping[str, jax.Array]) -> Mapping[str, jax.Array]:
+        return {f"out {name}": x[name] * (place + 1.0) for place, name in enumerate(names)}
+
+    served = ServingFunction(serve, tuple(TensorSpec([None], "float32", name) for name in names))
+    requests = [{name: normal(rows) for name in names} for rows in (1, 2)]
+    return Written(served, {"serving_default": requests})
+
+
 def _text_graphs() -> tuple[HostGraph, HostGraph]:
     def column(name: str, dtype: str, *, optional: bool = False) -> HostInput:
         return HostInput(TensorSpec([None], dtype, name), optional)
@@ -315,6 +343,10 @@ class Calculator(Module):
         return {"scaled": x * self.factor + self.inner.shift}
 
     @function
+    def switch(self, x: Any, training: bool = False) -> Any:
+        return x * self.factor if training else x
+
+    @function
     def combine(self, pair: Any, *, bias: Any) -> Any:
         return {"sum": pair[0] + pair[1]["b"] + bias, "parts": (pair[0], pair[1]["b"])}
 
@@ -324,5 +356,7 @@ def module() -> Written:
     calculator = Calculator()
     spec = TensorSpec([None], "float32")
     calculator.combine.get_concrete_function((spec, {"b": spec}), bias=TensorSpec([], "float32"))
+    calculator.switch.get_concrete_function(spec)
+    calculator.switch.get_concrete_function(spec, training=True)
     requests = [{"x": normal(rows, 2)} for rows in (1, 4)]
     return Written(calculator, {"scale": requests}, options={"signatures": {"scale": calculator.scale}})

@@ -1,217 +1,15 @@
-"""Functions of every primitive that becomes plain TensorFlow ops, with inputs that reach its edges."""
+"""Shapes, indices, reductions, contractions, windows, sorting and control flow, as cases for real TensorFlow."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
-from graphs import Case
 from jax import lax
 
-RNG = np.random.default_rng(7)
-EDGES = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 1e-8, 1e8, 3.4e38], np.float32)
-INTEGERS = {
-    "int8": np.int8,
-    "int16": np.int16,
-    "int32": np.int32,
-    "uint8": np.uint8,
-    "uint16": np.uint16,
-    "uint32": np.uint32,
-}
-FLOATS = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
-
-
-def normal(*shape: int, dtype: Any = np.float32) -> np.ndarray:
-    return RNG.normal(size=shape).astype(dtype)
-
-
-def integers(low: int, high: int, *shape: int, dtype: Any = np.int32) -> np.ndarray:
-    return RNG.integers(low, high, shape).astype(dtype)
-
-
-def cases() -> list[Case]:
-    """All of them."""
-    found = [
-        *unary(), *binary(), *integer_arithmetic(), *conversions(), *shapes(), *indexing(), *scatters(), *reductions(),
-        *contractions(), *convolutions(), *pooling(), *sorting(), *control(), *calls(), *wide(), *images(),
-    ]  # fmt: skip
-    names = [case.name for case in found]
-    assert len(set(names)) == len(names), sorted({name for name in names if names.count(name) > 1})
-    return found
-
-
-def rows(
-    name: str, function: Callable[..., Any], *arrays: np.ndarray, tolerance: float = 1e-5, x64: bool = False
-) -> Case:
-    """A case whose arrays have a symbolic first axis, also run with an empty batch."""
-    texts = [", ".join(["batch", *map(str, array.shape[1:])]) + "," for array in arrays]
-    return Case(name, function, [list(arrays), [array[:0] for array in arrays]], texts, tolerance, x64)
-
-
-def free(name: str, function: Callable[..., Any], *arrays: np.ndarray, tolerance: float = 1e-5) -> Case:
-    """A case whose arrays have symbolic first and second axes, run at two sizes."""
-    texts = [", ".join(["batch", "n1", *map(str, array.shape[2:])]) for array in arrays]
-    return Case(
-        name, function, [list(arrays), [array[:2, : (array.shape[1] + 1) // 2] for array in arrays]], texts, tolerance
-    )
-
-
-def unary() -> list[Case]:
-    names = "abs ceil cos cosh erf erf_inv erfc exp exp2 expm1 floor is_finite log log1p logistic neg rsqrt sign sin sinh sqrt square tan tanh asinh acosh atanh asin acos atan cbrt".split()
-    found = [rows(f"unary_{name}", getattr(lax, name), np.concatenate([EDGES, normal(20)])) for name in names]
-    for name in ("lgamma", "digamma", "bessel_i0e", "bessel_i1e"):
-        found.append(rows(f"unary_{name}", getattr(lax, name), np.abs(normal(20)) + 0.2))
-    for label, dtype in FLOATS.items():
-        if label == "float32":
-            continue
-        tolerance = {"float16": 4e-3, "bfloat16": 2e-2}[label]
-        for name in "abs ceil cos erf exp expm1 floor log log1p logistic neg rsqrt sign sin sqrt square tanh".split():
-            found.append(
-                rows(f"unary_{name}_{label}", getattr(lax, name), np.abs(normal(16)).astype(dtype), tolerance=tolerance)
-            )
-    for method in (lax.RoundingMethod.TO_NEAREST_EVEN, lax.RoundingMethod.AWAY_FROM_ZERO):
-        halves = np.array([0.5, 1.5, -0.5, -2.5, 0.49999997, 7.3, np.inf, np.nan, -0.0], np.float32)
-        found.append(rows(f"round_{method.name.lower()}", lambda x, m=method: lax.round(x, m), halves))
-    for exponent in (-3, -1, 0, 1, 2, 3, 7):
-        found.append(
-            rows(f"integer_pow_{exponent}", lambda x, e=exponent: lax.integer_pow(x, e), EDGES[[3, 5, 6, 7, 8]])
-        )
-    found.append(rows("relu", jax.nn.relu, EDGES))
-    found.append(rows("relu6", jax.nn.relu6, EDGES))
-    found.append(rows("gelu", lambda x: jax.nn.gelu(x, approximate=False), normal(64) * 4))
-    found.append(rows("gelu_tanh", jax.nn.gelu, normal(64) * 4))
-    found.append(rows("erfc_of_large", lambda x: jnp.log(lax.erfc(x)), np.linspace(0, 8, 40, dtype=np.float32)))
-    found.append(rows("softmax", lambda x: jax.nn.softmax(x), normal(5, 9)))
-    found.append(rows("log_softmax", lambda x: jax.nn.log_softmax(x), normal(5, 9)))
-    found.append(rows("logsumexp", lambda x: jax.nn.logsumexp(x, axis=-1), normal(5, 9)))
-    found.append(rows("reduce_precision", lambda x: lax.reduce_precision(x, 8, 7), normal(9)))
-    return found
-
-
-def binary() -> list[Case]:
-    found = []
-    left, right = (each.ravel() for each in np.meshgrid(EDGES, EDGES))
-    for name in "add sub mul div max min rem pow atan2 nextafter eq ne lt le gt ge".split():
-        x, y = left, right
-        if name == "pow":
-            x, y = (np.clip(each, -30, 30) for each in (left, right))
-        found.append(rows(f"binary_{name}", getattr(lax, name), x, y))
-    for label, dtype in FLOATS.items():
-        if label != "float32":
-            for name in "add sub mul div max min rem pow atan2 lt eq".split():
-                x, y = np.abs(normal(9)).astype(dtype), np.abs(normal(9)).astype(dtype)
-                tolerance = {"float16": 4e-3, "bfloat16": 2e-2}[label]
-                found.append(rows(f"binary_{name}_{label}", getattr(lax, name), x, y, tolerance=tolerance))
-    found.append(rows("clamp", lambda x: lax.clamp(-1.0, x, 1.0), EDGES))
-    found.append(rows("clip", lambda x, low: jnp.clip(x, low, low + 1), EDGES, normal(12)))
-    found.append(rows("pow_of_integer_exponent", lambda x, y: lax.pow(x, y), normal(6), integers(0, 4, 6)))
-    found.append(rows("floor_divide", lambda x, y: x // y, normal(20), normal(20)))
-    found.append(rows("remainder", lambda x, y: x % y, normal(20), normal(20)))
-    found.append(rows("select", lambda c, x, y: jnp.where(c > 0, x, y), normal(8), EDGES[:8], normal(8)))
-    found.append(rows("select_many", lambda i, x: lax.select_n(i, x, x * 2, -x), integers(0, 3, 6), normal(6)))
-    found.append(rows("igamma", lax.igamma, np.abs(normal(9)) + 0.1, np.abs(normal(9)) + 0.1, tolerance=1e-4))
-    found.append(rows("igammac", lax.igammac, np.abs(normal(9)) + 0.1, np.abs(normal(9)) + 0.1, tolerance=1e-4))
-    found.append(
-        rows(
-            "betainc",
-            lax.betainc,
-            np.abs(normal(9)) + 0.1,
-            np.abs(normal(9)) + 0.1,
-            RNG.random(9).astype(np.float32),
-            tolerance=1e-4,
-        )
-    )
-    found.append(
-        rows("zeta", lambda x, q: lax.zeta(x + 1.5, q), np.abs(normal(9)), np.abs(normal(9)) + 1, tolerance=1e-4)
-    )
-    found.append(
-        rows(
-            "complex",
-            lambda x, y: (lambda z: (jnp.abs(z), jnp.real(z * z), jnp.imag(jnp.conj(z))))(lax.complex(x, y)),
-            normal(9),
-            normal(9),
-        )
-    )
-    return found
-
-
-def integer_arithmetic() -> list[Case]:
-    found = []
-    for label, dtype in INTEGERS.items():
-        limits = np.iinfo(dtype)
-        values = np.array([0, 1, 2, 3, 7, 100, limits.max, limits.max - 1, limits.min, limits.min + 1, 5, 64]).astype(
-            dtype
-        )
-        x, y = (each.ravel() for each in np.meshgrid(values, values))
-        for name in "add sub mul div rem max min bitwise_and bitwise_or bitwise_xor eq lt ge".split():
-            if name == "div" and limits.min < 0:
-                keep = ~((x == limits.min) & (y.astype(np.int64) == -1))
-                found.append(rows(f"{label}_{name}", lax.div, x[keep], y[keep]))
-            else:
-                found.append(rows(f"{label}_{name}", getattr(lax, name), x, y))
-        found.append(rows(f"{label}_not", lax.bitwise_not, values))
-        found.append(rows(f"{label}_population", lambda x: (lax.population_count(x), lax.clz(x)), values))
-        found.append(rows(f"{label}_sign", lambda x: (lax.sign(x), jnp.abs(x), lax.neg(x)), values))
-        distance = np.array([0, 1, 3, 7, 8, 15, 16, 31, 32, 40, 2, 5], dtype)
-        for name in ("shift_left", "shift_right_arithmetic", "shift_right_logical"):
-            found.append(rows(f"{label}_{name}", getattr(lax, name), values, distance))
-        found.append(rows(f"{label}_shift_by_two", lambda x: (x << 2, x >> 2), values))
-        found.append(rows(f"{label}_floor_divide", lambda x: (x // 3, x % 3), values))
-    flags = np.array([True, False, True, False]), np.array([True, True, False, False])
-    found.append(
-        rows(
-            "logic",
-            lambda x, y: (x & y, x | y, x ^ y, ~x, x == y, x != y, x < y, x >= y, lax.max(x, y), lax.min(x, y)),
-            *flags,
-        )
-    )
-    found.append(rows("integer_power", lambda x: (lax.integer_pow(x, 3), jnp.power(x, 4)), integers(-5, 5, 9)))
-    return found
-
-
-def conversions() -> list[Case]:
-    found = []
-    dtypes: dict[str, Any] = INTEGERS | FLOATS | {"bool": np.bool_}
-    numbers = np.array(
-        [
-            0,
-            1,
-            -1,
-            3.7,
-            -3.7,
-            100,
-            254.9,
-            300,
-            -200,
-            70000,
-            -70000,
-            2.0**31,
-            -(2.0**31),
-            4.2e9,
-            1e20,
-            -1e20,
-            np.nan,
-            np.inf,
-            -np.inf,
-        ],
-        np.float32,
-    )
-    for label, dtype in dtypes.items():
-        found.append(rows(f"from_float32_to_{label}", lambda x, d=dtype: x.astype(d), numbers))
-        source = integers(0, 100, 9).astype(dtype)
-        found.append(rows(f"from_{label}", lambda x: tuple(x.astype(d) for d in dtypes.values()), source))
-    found.append(
-        rows(
-            "narrow_integers",
-            lambda x: (x.astype(np.int8), x.astype(np.uint16)),
-            np.array([0, 300, -1, 70000, 2**31 - 1], np.int32),
-        )
-    )
-    found.append(rows("bitcast", lambda x: lax.bitcast_convert_type(x, np.int32), EDGES))
-    found.append(rows("bitcast_narrow", lambda x: lax.bitcast_convert_type(x, np.uint8), EDGES))
-    return found
+from tests.interop.saved_models.plain.graphs import Case
+from tests.interop.saved_models.plain.inputs import EDGES, INTEGERS, RNG, free, integers, normal, rows
 
 
 def shapes() -> list[Case]:
@@ -226,7 +24,11 @@ def shapes() -> list[Case]:
         free("merge_axes", lambda x: x.reshape(x.shape[0], x.shape[1] * 3), x),
         free("transpose", lambda x: x.transpose(2, 0, 1), x),
         free("transpose_twice", lambda x: x.transpose(2, 0, 1).transpose(1, 2, 0), x),
-        free("transpose_of_broadcast", lambda x: jnp.broadcast_to(x[:, None, :, :1], (x.shape[0], 2, x.shape[1], 3)).transpose(3, 0, 2, 1), x),
+        free(
+            "transpose_of_broadcast",
+            lambda x: jnp.broadcast_to(x[:, None, :, :1], (x.shape[0], 2, x.shape[1], 3)).transpose(3, 0, 2, 1),
+            x,
+        ),
         free("concatenate", lambda x: jnp.concatenate([x, x * 2, jnp.ones_like(x)], axis=1), x),
         free("stack", lambda x: jnp.stack([x, -x], axis=1), x),
         free("split", lambda x: jnp.split(x, 3, axis=2), x),
@@ -239,7 +41,9 @@ def shapes() -> list[Case]:
         free("pad_negative", lambda x: lax.pad(x, 0.5, ((0, 0, 0), (0, 0, 0), (-1, 1, 0))), x),
         free("pad_edge", lambda x: jnp.pad(x, ((0, 0), (2, 1), (0, 0)), mode="edge"), x),
         rows("pad_reflect", lambda x: jnp.pad(x, ((0, 0), (2, 1), (0, 0)), mode="reflect"), x),
-        free("iota", lambda x: lax.broadcasted_iota(np.int32, x.shape, 1) + lax.broadcasted_iota(np.int32, x.shape, 0), x),
+        free(
+            "iota", lambda x: lax.broadcasted_iota(np.int32, x.shape, 1) + lax.broadcasted_iota(np.int32, x.shape, 0), x
+        ),
         free("arange", lambda x: jnp.arange(x.shape[1], dtype=np.float32)[None] * x[:, :, 0], x),
         free("length_as_number", lambda x: jnp.sum(x) / x.shape[1] + x.shape[0] * x.shape[1] // 2, x),
         free("mean", lambda x: jnp.mean(x, axis=(0, 1)), x),
@@ -254,7 +58,7 @@ def shapes() -> list[Case]:
         free("cumulated_size", lambda x: jnp.zeros((x.shape[0] * 2 + 1, 3)) + jnp.max(x, axis=(0, 1)), x),
         free("triangle", lambda x: jnp.tril(jnp.ones((x.shape[1], x.shape[1])))[None] * x[:, :, :1], x),
         free("roll", lambda x: jnp.roll(x, 1, axis=2), x),
-    ]  # fmt: skip
+    ]
 
 
 def indexing() -> list[Case]:
@@ -271,7 +75,9 @@ def indexing() -> list[Case]:
         free("take_inside", lambda i: jnp.asarray(table)[i], good),
         free("take_axis_one", lambda i: jnp.take(jnp.asarray(table), i, axis=1, mode="clip"), good),
         free("take_bytes", lambda i: jnp.asarray(table)[i], good.astype(np.uint8)),
-        free("take_integers", lambda i: jnp.take(jnp.asarray(table * 10).astype(np.int32), i, axis=0, mode="fill"), ids),
+        free(
+            "take_integers", lambda i: jnp.take(jnp.asarray(table * 10).astype(np.int32), i, axis=0, mode="fill"), ids
+        ),
         free("one_hot", lambda i: jax.nn.one_hot(i, 10), ids),
         rows("take_along", lambda x, i: jnp.take_along_axis(x, i[:, :, None], axis=1), x, along),
         rows("take_along_out_of_bounds", lambda x, i: jnp.take_along_axis(x, i[:, :, None], axis=1), x, along * 4 - 9),
@@ -279,20 +85,58 @@ def indexing() -> list[Case]:
         rows("gather_pairs", lambda x, i: jax.vmap(lambda r, k: r[k[0], k[1] % 3])(x, i), x, along),
         rows("gather_rows_of_rows", lambda x, i: x[jnp.arange(x.shape[0])[:, None], i], x, along),
         rows("gather_points", lambda x, i: x[jnp.arange(x.shape[0])[:, None], i, i % 3], x, along),
-        rows("gather_windows", lambda x, i: jax.vmap(lambda r, s: lax.dynamic_slice(r, (s, 0), (2, 3)))(x, i[:, 0] * 2 - 3), x, along),
-        rows("gather_windows_two", lambda x, i: jax.vmap(lambda r, s: lax.dynamic_slice(r, (s, s), (2, 2)))(x, i[:, 0] * 2 - 3), x, along),
-        rows("gather_many_windows", lambda x, i: jax.vmap(jax.vmap(lambda r, s: lax.dynamic_slice(r, (s, 0), (2, 2)), (None, 0)))(x, i), x, along),
+        rows(
+            "gather_windows",
+            lambda x, i: jax.vmap(lambda r, s: lax.dynamic_slice(r, (s, 0), (2, 3)))(x, i[:, 0] * 2 - 3),
+            x,
+            along,
+        ),
+        rows(
+            "gather_windows_two",
+            lambda x, i: jax.vmap(lambda r, s: lax.dynamic_slice(r, (s, s), (2, 2)))(x, i[:, 0] * 2 - 3),
+            x,
+            along,
+        ),
+        rows(
+            "gather_many_windows",
+            lambda x, i: jax.vmap(jax.vmap(lambda r, s: lax.dynamic_slice(r, (s, 0), (2, 2)), (None, 0)))(x, i),
+            x,
+            along,
+        ),
         rows("boolean_where", lambda x: jnp.where(x > 0, x, 0), x),
-        Case("dynamic_slice", lambda x, s: lax.dynamic_slice(x, (0, s, s), (2, 2, 2)), [[x, np.int32(k)] for k in (-9, 0, 1, 3, 9)]),
-        Case("dynamic_slice_rows", lambda x, s: lax.dynamic_slice_in_dim(x, s, 2, 1), [[x, np.int32(k)] for k in (-9, 3, 9)], ["batch, 6, 3", None]),
-        Case("dynamic_update", lambda x, u, s: lax.dynamic_update_slice(x, u, (0, s, 0)), [[x, normal(4, 2, 3), np.int32(k)] for k in (-9, 3, 9)], ["batch, 6, 3", "batch, 2, 3", None]),
-        Case("dynamic_update_inside", lambda x, u, s: lax.dynamic_update_slice(x, u, (s, s, s)), [[x, normal(2, 2, 2), np.int32(k)] for k in (-9, 1, 9)]),
-        Case("dynamic_index", lambda x, s: lax.dynamic_index_in_dim(x, s, 1, keepdims=False), [[x, np.int32(k)] for k in (0, 5, -1)], ["batch, 6, 3", None]),
+        Case(
+            "dynamic_slice",
+            lambda x, s: lax.dynamic_slice(x, (0, s, s), (2, 2, 2)),
+            [[x, np.int32(k)] for k in (-9, 0, 1, 3, 9)],
+        ),
+        Case(
+            "dynamic_slice_rows",
+            lambda x, s: lax.dynamic_slice_in_dim(x, s, 2, 1),
+            [[x, np.int32(k)] for k in (-9, 3, 9)],
+            ["batch, 6, 3", None],
+        ),
+        Case(
+            "dynamic_update",
+            lambda x, u, s: lax.dynamic_update_slice(x, u, (0, s, 0)),
+            [[x, normal(4, 2, 3), np.int32(k)] for k in (-9, 3, 9)],
+            ["batch, 6, 3", "batch, 2, 3", None],
+        ),
+        Case(
+            "dynamic_update_inside",
+            lambda x, u, s: lax.dynamic_update_slice(x, u, (s, s, s)),
+            [[x, normal(2, 2, 2), np.int32(k)] for k in (-9, 1, 9)],
+        ),
+        Case(
+            "dynamic_index",
+            lambda x, s: lax.dynamic_index_in_dim(x, s, 1, keepdims=False),
+            [[x, np.int32(k)] for k in (0, 5, -1)],
+            ["batch, 6, 3", None],
+        ),
         free("static_list", lambda x: x[:, :, jnp.array([2, 0])], x),
         rows("static_lists", lambda x: x[:, jnp.array([2, 0, 5]), jnp.array([1, 1, 0])], x),
         rows("searchsorted", lambda x: jnp.searchsorted(jnp.array([-1.0, 0.0, 0.5, 2.0]), x), EDGES),
         rows("digitize", lambda x: jnp.digitize(x, jnp.array([-1.0, 0.0, 0.5, 2.0])), EDGES),
-    ]  # fmt: skip
+    ]
     return found
 
 
@@ -315,13 +159,23 @@ def scatters() -> list[Case]:
         free("scatter_last_column", lambda x: x.at[:, -1].set(5.0), x),
         rows("scatter_block", lambda x: x.at[:, 2:4, 1:].add(1.0), x),
         rows("scatter_clip", lambda x, i: x.at[:, i[0, 0]].set(9.0, mode="clip"), x, at),
-        rows("scatter_flags", lambda x, i: jnp.zeros((x.shape[0], 6), bool).at[jnp.arange(x.shape[0])[:, None], i].set(True), x, inside),
+        rows(
+            "scatter_flags",
+            lambda x, i: jnp.zeros((x.shape[0], 6), bool).at[jnp.arange(x.shape[0])[:, None], i].set(True),
+            x,
+            inside,
+        ),
         rows("multi_hot", lambda i: jnp.max(jax.nn.one_hot(i, 6), axis=1), inside),
         Case("segment_sum", lambda x: jax.ops.segment_sum(x, jnp.array([0, 2, 2, 1, 0, 4]), 5), [[normal(6, 3)]]),
         rows("histogram", lambda i: jnp.zeros((i.shape[0], 6)).at[jnp.arange(i.shape[0])[:, None], i].add(1.0), inside),
         rows("vmapped_scatter", lambda x, i: jax.vmap(lambda r, k: r.at[k].add(1.0))(x, i), x, inside),
-        rows("vmapped_block", lambda x, i: jax.vmap(lambda r, k: lax.dynamic_update_slice(r, jnp.ones((2, 3)), (k, 0)))(x, i[:, 0]), x, at),
-    ]  # fmt: skip
+        rows(
+            "vmapped_block",
+            lambda x, i: jax.vmap(lambda r, k: lax.dynamic_update_slice(r, jnp.ones((2, 3)), (k, 0)))(x, i[:, 0]),
+            x,
+            at,
+        ),
+    ]
     # With an empty batch there is no first index to read.
     return [
         Case(c.name, c.function, c.inputs[:1], c.shapes, c.tolerance)
@@ -349,16 +203,28 @@ def reductions() -> list[Case]:
     found += [
         free("reduce_all", lambda x: (jnp.all(x > 0, axis=1), jnp.any(x > 1, axis=2)), x),
         free("reduce_bool_max", lambda x: jnp.max(x > 0, axis=1), x),
-        rows("reduce_empty", lambda x: (lax.reduce_max(x[:, :0], (1,)), lax.reduce_min(x[:, :0], (1,)), lax.reduce_sum(x[:, :0], (1,))), x),
+        rows(
+            "reduce_empty",
+            lambda x: (lax.reduce_max(x[:, :0], (1,)), lax.reduce_min(x[:, :0], (1,)), lax.reduce_sum(x[:, :0], (1,))),
+            x,
+        ),
         rows("reduce_by_function", lambda x: lax.reduce(x, np.float32(0.5), lambda a, b: jnp.maximum(a, b), (1,)), x),
         rows("argmax", lambda x: (jnp.argmax(x, axis=1), jnp.argmin(x, axis=2)), special),
         rows("argmax_of_ties", lambda x: jnp.argmax(jnp.round(x), axis=1), x),
-        rows("argmax_integers", lambda x: (jnp.argmax(x, axis=1), jnp.argmin(x.astype(np.uint32), axis=1), jnp.argmax(x > 0, axis=1)), integers(-3, 4, 4, 6)),
+        rows(
+            "argmax_integers",
+            lambda x: (jnp.argmax(x, axis=1), jnp.argmin(x.astype(np.uint32), axis=1), jnp.argmax(x > 0, axis=1)),
+            integers(-3, 4, 4, 6),
+        ),
         free("variance", lambda x: (jnp.var(x, axis=-1), jnp.std(x, axis=-1)), x),
-        rows("layer_norm", lambda x: (x - jnp.mean(x, -1, keepdims=True)) * lax.rsqrt(jnp.var(x, -1, keepdims=True) + 1e-3), x),
+        rows(
+            "layer_norm",
+            lambda x: (x - jnp.mean(x, -1, keepdims=True)) * lax.rsqrt(jnp.var(x, -1, keepdims=True) + 1e-3),
+            x,
+        ),
         rows("norm", lambda x: jnp.linalg.norm(x, axis=-1), x),
         rows("median_by_sort", lambda x: jnp.median(x, axis=1), x),
-    ]  # fmt: skip
+    ]
     for name in ("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp"):
         for backward in (False, True):
             maker = rows if name in ("cummax", "cummin") else free
@@ -374,26 +240,43 @@ def contractions() -> list[Case]:
     x, w = normal(4, 6, 3), normal(3, 5)
     cube, block = normal(6, 3, 2), normal(3, 2, 4)
     small, bytes_ = integers(-50, 50, 3, 4, dtype=np.int8), integers(0, 50, 3, 4, dtype=np.uint8)
-    found = [
+    return [
         free("dense", lambda x: x @ jnp.asarray(w), x),
         rows("dense_rows", lambda x: x @ jnp.asarray(w) + 1, normal(4, 3)),
         rows("dense_turned", lambda x: jnp.asarray(w).T @ x.T, normal(4, 3)),
         rows("vector", lambda x: x @ jnp.asarray(w[:, 0]), normal(4, 3)),
         free("attention_scores", lambda x: jnp.einsum("bqd,bkd->bqk", x, x), x),
         free("attention_values", lambda x: jnp.einsum("bqk,bkd->bqd", jnp.einsum("bqd,bkd->bqk", x, x), x), x),
-        free("heads", lambda x: jnp.einsum("btnh,bsnh->bnts", x.reshape(*x.shape[:2], 3, 1), x.reshape(*x.shape[:2], 3, 1)), x),
+        free(
+            "heads",
+            lambda x: jnp.einsum("btnh,bsnh->bnts", x.reshape(*x.shape[:2], 3, 1), x.reshape(*x.shape[:2], 3, 1)),
+            x,
+        ),
         rows("two_sums", lambda x: jnp.einsum("bij,ijk->bk", x, jnp.asarray(cube)), x),
         rows("two_free", lambda x: jnp.einsum("bij,jkl->bikl", x, jnp.asarray(block)), x),
         rows("batch_behind", lambda x: jnp.einsum("bij,bkj->ikb", x, x), x),
         rows("outer_product", lambda x: jnp.einsum("bi,bj->bij", x[:, 0], x[:, 1]), x),
         rows("inner_product", lambda x: jnp.einsum("bi,bi->b", x[:, 0], x[:, 1]), x),
         free("gram", lambda x: jnp.einsum("bij,bik->jk", x, x), x),
-        rows("integers_product", lambda x: lax.dot(x, jnp.asarray(small), preferred_element_type=np.int32), integers(-50, 50, 4, 3, dtype=np.int8)),
+        rows(
+            "integers_product",
+            lambda x: lax.dot(x, jnp.asarray(small), preferred_element_type=np.int32),
+            integers(-50, 50, 4, 3, dtype=np.int8),
+        ),
         rows("bytes_product", lambda x: lax.dot(x, jnp.asarray(bytes_)), integers(0, 50, 4, 3, dtype=np.uint8)),
-        rows("bfloat16_product", lambda x: lax.dot(x, jnp.asarray(w).astype(jnp.bfloat16), preferred_element_type=np.float32), normal(4, 3).astype(ml_dtypes.bfloat16), tolerance=2e-2),
-        rows("float16_product", lambda x: x @ jnp.asarray(w).astype(np.float16), normal(4, 3).astype(np.float16), tolerance=4e-3),
-    ]  # fmt: skip
-    return found
+        rows(
+            "bfloat16_product",
+            lambda x: lax.dot(x, jnp.asarray(w).astype(jnp.bfloat16), preferred_element_type=np.float32),
+            normal(4, 3).astype(ml_dtypes.bfloat16),
+            tolerance=2e-2,
+        ),
+        rows(
+            "float16_product",
+            lambda x: x @ jnp.asarray(w).astype(np.float16),
+            normal(4, 3).astype(np.float16),
+            tolerance=4e-3,
+        ),
+    ]
 
 
 def convolutions() -> list[Case]:
@@ -521,7 +404,11 @@ def convolutions() -> list[Case]:
 
 def pooling() -> list[Case]:
     found = []
-    operators: dict[str, tuple[Any, Any]] = {"max": (-np.inf, lax.max), "min": (np.inf, lax.min), "sum": (0.0, lax.add)}
+    operators: dict[str, tuple[Any, Any]] = {
+        "max": (np.float32(-np.inf), lax.max),
+        "min": (np.float32(np.inf), lax.min),
+        "sum": (np.float32(0.0), lax.add),
+    }
     for name, (start, function) in operators.items():
         for rank in (1, 2, 3):
             for label, step, padding in (("valid", 1, "VALID"), ("same", 2, "SAME"), ("padded", 2, None)):
@@ -531,25 +418,21 @@ def pooling() -> list[Case]:
                 found.append(
                     rows(
                         f"pool{rank}_{name}_{label}",
-                        lambda x, s=np.float32(start), f=function, w=size, t=strides, p=pads: lax.reduce_window(
-                            x, s, f, w, t, p
-                        ),
+                        lambda x, s=start, f=function, w=size, t=strides, p=pads: lax.reduce_window(x, s, f, w, t, p),
                         normal(2, *((7, 6, 5)[:rank]), 3),
                     )
                 )
         found.append(
             rows(
                 f"pool_channels_first_{name}",
-                lambda x, s=np.float32(start), f=function: lax.reduce_window(
-                    x, s, f, (1, 1, 2, 3), (1, 1, 2, 1), "SAME"
-                ),
+                lambda x, s=start, f=function: lax.reduce_window(x, s, f, (1, 1, 2, 3), (1, 1, 2, 1), "SAME"),
                 normal(2, 3, 7, 6),
             )
         )
         found.append(
             rows(
                 f"pool_holes_{name}",
-                lambda x, s=np.float32(start), f=function: lax.reduce_window(
+                lambda x, s=start, f=function: lax.reduce_window(
                     x, s, f, (1, 2, 2, 1), (1, 2, 1, 1), "VALID", window_dilation=(1, 2, 1, 1)
                 ),
                 normal(2, 7, 6, 3),
@@ -558,22 +441,58 @@ def pooling() -> list[Case]:
         found.append(
             rows(
                 f"pool_spread_{name}",
-                lambda x, s=np.float32(start), f=function: lax.reduce_window(
+                lambda x, s=start, f=function: lax.reduce_window(
                     x, s, f, (1, 2, 2, 1), (1, 2, 1, 1), "VALID", base_dilation=(1, 2, 1, 1)
                 ),
                 normal(2, 7, 6, 3),
             )
         )
     found += [
-        rows("pool_integers", lambda x: lax.reduce_window(x, np.int32(0), lax.add, (1, 3), (1, 1), "SAME"), integers(-9, 9, 4, 6)),
-        rows("pool_integers_max", lambda x: lax.reduce_window(x, np.int32(-(2**31)), lax.max, (1, 3), (1, 2), "SAME"), integers(-9, 9, 4, 6)),
-        rows("pool_product", lambda x: lax.reduce_window(x, np.float32(1), lax.mul, (1, 3), (1, 1), "SAME"), normal(4, 6)),
-        rows("pool_flags", lambda x: lax.reduce_window(x > 0, False, lax.bitwise_or, (1, 3), (1, 1), "SAME"), normal(4, 6)),
-        rows("pool_mean", lambda x: lax.reduce_window(x, np.float32(0), lax.add, (1, 2, 2, 1), (1, 2, 2, 1), "VALID") / 4.0, normal(2, 8, 6, 3)),
-        rows("pool_mean_same", lambda x: lax.reduce_window(x, np.float32(0), lax.add, (1, 2, 2, 1), (1, 2, 2, 1), "SAME") / lax.reduce_window(jnp.ones((1, *x.shape[1:])), np.float32(0), lax.add, (1, 2, 2, 1), (1, 2, 2, 1), "SAME"), normal(2, 7, 5, 3)),
-        rows("pool_all_axes", lambda x: lax.reduce_window(x, np.float32(-np.inf), lax.max, (1, 2, 2, 2), (1, 1, 1, 1), "VALID"), normal(2, 7, 5, 3)),
-        Case("pool_free_size", lambda x: lax.reduce_window(x, np.float32(-np.inf), lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID"), [[normal(2, 8, 7, 4)], [normal(1, 5, 6, 4)]], ["b, h, w, 4"]),
-    ]  # fmt: skip
+        rows(
+            "pool_integers",
+            lambda x: lax.reduce_window(x, np.int32(0), lax.add, (1, 3), (1, 1), "SAME"),
+            integers(-9, 9, 4, 6),
+        ),
+        rows(
+            "pool_integers_max",
+            lambda x: lax.reduce_window(x, np.int32(-(2**31)), lax.max, (1, 3), (1, 2), "SAME"),
+            integers(-9, 9, 4, 6),
+        ),
+        rows(
+            "pool_product", lambda x: lax.reduce_window(x, np.float32(1), lax.mul, (1, 3), (1, 1), "SAME"), normal(4, 6)
+        ),
+        rows(
+            "pool_flags",
+            lambda x: lax.reduce_window(x > 0, False, lax.bitwise_or, (1, 3), (1, 1), "SAME"),
+            normal(4, 6),
+        ),
+        rows(
+            "pool_mean",
+            lambda x: lax.reduce_window(x, np.float32(0), lax.add, (1, 2, 2, 1), (1, 2, 2, 1), "VALID") / 4.0,
+            normal(2, 8, 6, 3),
+        ),
+        rows(
+            "pool_mean_same",
+            lambda x: (
+                lax.reduce_window(x, np.float32(0), lax.add, (1, 2, 2, 1), (1, 2, 2, 1), "SAME")
+                / lax.reduce_window(
+                    jnp.ones((1, *x.shape[1:])), np.float32(0), lax.add, (1, 2, 2, 1), (1, 2, 2, 1), "SAME"
+                )
+            ),
+            normal(2, 7, 5, 3),
+        ),
+        rows(
+            "pool_all_axes",
+            lambda x: lax.reduce_window(x, np.float32(-np.inf), lax.max, (1, 2, 2, 2), (1, 1, 1, 1), "VALID"),
+            normal(2, 7, 5, 3),
+        ),
+        Case(
+            "pool_free_size",
+            lambda x: lax.reduce_window(x, np.float32(-np.inf), lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID"),
+            [[normal(2, 8, 7, 4)], [normal(1, 5, 6, 4)]],
+            ["b, h, w, 4"],
+        ),
+    ]
     return found
 
 
@@ -589,14 +508,20 @@ def sorting() -> list[Case]:
         Case("sort_first_axis", lambda x: jnp.sort(x, axis=0), [[x]], ["batch, 9"]),
         free("sort_free", lambda x: jnp.sort(x, axis=1), x),
         rows("sort_pairs", lambda x, y: lax.sort((x, y), dimension=1, num_keys=1), np.round(x), x),
-        rows("sort_two_keys", lambda x, y, z: lax.sort((x, y, z), dimension=1, num_keys=2), integers(0, 3, 4, 9), np.round(x), x),
+        rows(
+            "sort_two_keys",
+            lambda x, y, z: lax.sort((x, y, z), dimension=1, num_keys=2),
+            integers(0, 3, 4, 9),
+            np.round(x),
+            x,
+        ),
         rows("top_k", lambda x: lax.top_k(x, 3), x),
         rows("top_k_of_ties", lambda x: lax.top_k(x, 5), integers(0, 3, 4, 9).astype(np.float32)),
         rows("top_k_infinite", lambda x: lax.top_k(x, 4), np.where(np.isnan(special), -np.inf, special)),
         rows("top_k_integers", lambda x: lax.top_k(x, 3), integers(-9, 9, 4, 6)),
         rows("top_k_bytes", lambda x: lax.top_k(x, 3), integers(0, 255, 4, 6, dtype=np.uint8)),
         rows("ranks", lambda x: jnp.argsort(jnp.argsort(x, axis=-1), axis=-1), x),
-    ]  # fmt: skip
+    ]
     for label, dtype in {**INTEGERS, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16, "bool": np.bool_}.items():
         values = (
             (RNG.integers(0, 2**31, (4, 9)) * RNG.choice([1, -1], (4, 9))).astype(dtype)
@@ -608,7 +533,7 @@ def sorting() -> list[Case]:
 
 
 def control() -> list[Case]:
-    x = normal(4, 6, 3)
+    x, square = normal(4, 6, 3), normal(3, 3)
 
     def step(state: Any, row: Any) -> Any:
         state = jnp.tanh(state + row)
@@ -622,23 +547,63 @@ def control() -> list[Case]:
 
     return [
         free("scan", lambda x: lax.scan(step, jnp.zeros((x.shape[0], 3)), x.transpose(1, 0, 2)), x),
-        free("scan_backwards", lambda x: lax.scan(step, jnp.zeros((x.shape[0], 3)), x.transpose(1, 0, 2), reverse=True), x),
+        free(
+            "scan_backwards",
+            lambda x: lax.scan(step, jnp.zeros((x.shape[0], 3)), x.transpose(1, 0, 2), reverse=True),
+            x,
+        ),
         free("scan_last_only", lambda x: lax.scan(step, jnp.zeros((x.shape[0], 3)), x.transpose(1, 0, 2))[0], x),
-        rows("scan_with_weights", lambda x, w=normal(3, 3): lax.scan(lambda c, r: (jnp.tanh(r + c @ jnp.asarray(w)),) * 2, jnp.zeros((x.shape[0], 3)), x.transpose(1, 0, 2)), x),
+        rows(
+            "scan_with_weights",
+            lambda x, w=square: lax.scan(
+                lambda c, r: (jnp.tanh(r + c @ jnp.asarray(w)),) * 2, jnp.zeros((x.shape[0], 3)), x.transpose(1, 0, 2)
+            ),
+            x,
+        ),
         rows("scan_of_nothing", lambda x: lax.scan(step, x[:, 0], x[:, :0].transpose(1, 0, 2)), x),
         rows("scan_numbers", lambda x: lax.scan(lambda c, i: (c + x * i, i), x, jnp.arange(5.0)), x),
-        rows("scan_nested", lambda x: lax.scan(lambda c, r: lax.scan(lambda d, s: (d + s, d), c, r), jnp.zeros(x.shape[0]), jnp.transpose(x, (1, 2, 0))), x),
+        rows(
+            "scan_nested",
+            lambda x: lax.scan(
+                lambda c, r: lax.scan(lambda d, s: (d + s, d), c, r), jnp.zeros(x.shape[0]), jnp.transpose(x, (1, 2, 0))
+            ),
+            x,
+        ),
         rows("scan_without_inputs", lambda x: lax.scan(lambda c, _: (c * 0.5, c), x, None, length=4), x),
         rows("map", lambda x: lax.map(lambda r: r * 2 + 1, x.transpose(1, 0, 2)), x),
         rows("fori", lambda x: lax.fori_loop(0, 5, lambda i, c: c * 0.5 + i, x), x),
         Case("while", doubling, [[x], [x[:2]]], ["batch, 6, 3"]),
-        Case("cond", lambda x: lax.cond(jnp.sum(x) > 0, lambda x: x * 2, lambda x: -x, x), [[np.abs(x)], [-np.abs(x)]], ["batch, n1, 3"]),
-        Case("cond_of_lengths", lambda x: lax.cond(jnp.sum(x) > 0, lambda x: x * x.shape[1], lambda x: x - x.shape[0], x), [[np.abs(x)], [-np.abs(x)]], ["batch, n1, 3"]),
+        Case(
+            "cond",
+            lambda x: lax.cond(jnp.sum(x) > 0, lambda x: x * 2, lambda x: -x, x),
+            [[np.abs(x)], [-np.abs(x)]],
+            ["batch, n1, 3"],
+        ),
+        Case(
+            "cond_of_lengths",
+            lambda x: lax.cond(jnp.sum(x) > 0, lambda x: x * x.shape[1], lambda x: x - x.shape[0], x),
+            [[np.abs(x)], [-np.abs(x)]],
+            ["batch, n1, 3"],
+        ),
         Case("switch", many, [[x, np.int32(k)] for k in (-4, 0, 1, 2, 9)], ["batch, n1, 3", None]),
-        rows("scan_with_cond", lambda x: lax.scan(lambda c, r: (lax.cond(jnp.sum(r) > 0, lambda: c + 1, lambda: c - 1), c), jnp.float32(0), x.transpose(1, 0, 2)), x),
+        rows(
+            "scan_with_cond",
+            lambda x: lax.scan(
+                lambda c, r: (lax.cond(jnp.sum(r) > 0, lambda: c + 1, lambda: c - 1), c),
+                jnp.float32(0),
+                x.transpose(1, 0, 2),
+            ),
+            x,
+        ),
         rows("associative_scan", lambda x: lax.associative_scan(jnp.add, x, axis=1), x),
-        rows("vmapped_while", lambda x: jax.vmap(lambda r: lax.while_loop(lambda s: s < 3, lambda s: s * 1.5 + 0.1, r))(jnp.abs(x[:, 0, 0])), x),
-    ]  # fmt: skip
+        rows(
+            "vmapped_while",
+            lambda x: jax.vmap(lambda r: lax.while_loop(lambda s: s < 3, lambda s: s * 1.5 + 0.1, r))(
+                jnp.abs(x[:, 0, 0])
+            ),
+            x,
+        ),
+    ]
 
 
 def calls() -> list[Case]:

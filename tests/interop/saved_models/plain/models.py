@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from graphs import Case
 
 from mainstay import keras
 from mainstay.framework import plain_kernels
+from tests.interop.saved_models.plain.graphs import Case
 
 L = keras.layers
 RNG = np.random.default_rng(11)
@@ -92,11 +92,37 @@ def groups() -> dict[str, tuple[Layers, list[tuple[tuple[Any, ...], str]], list[
         "ReLU": lambda x: L.ReLU(2.0, 0.1, 0.2)(x),
         "Softmax": lambda x: L.Softmax()(x),
     }
-    activations = (
-        "relu relu6 elu selu gelu silu softplus softsign sigmoid hard_sigmoid hard_silu tanh mish leaky_relu softmax"
-        " log_softmax exponential linear celu glu hard_shrink hard_tanh log_sigmoid soft_shrink sparse_plus sparsemax"
-        " squareplus tanh_shrink sparse_sigmoid"
-    ).split()
+    activations = [
+        "relu",
+        "relu6",
+        "elu",
+        "selu",
+        "gelu",
+        "silu",
+        "softplus",
+        "softsign",
+        "sigmoid",
+        "hard_sigmoid",
+        "hard_silu",
+        "tanh",
+        "mish",
+        "leaky_relu",
+        "softmax",
+        "log_softmax",
+        "exponential",
+        "linear",
+        "celu",
+        "glu",
+        "hard_shrink",
+        "hard_tanh",
+        "log_sigmoid",
+        "soft_shrink",
+        "sparse_plus",
+        "sparsemax",
+        "squareplus",
+        "tanh_shrink",
+        "sparse_sigmoid",
+    ]
     for word in activations:
         flat[f"Activation {word}"] = lambda x, word=word: L.Activation(word)(x)
     merging: Layers = {
@@ -233,16 +259,43 @@ def groups() -> dict[str, tuple[Layers, list[tuple[tuple[Any, ...], str]], list[
         )(x[..., None]),
     }
     random = [
-        "AugMix", "AutoContrast", "ContrastLimitedAdaptiveHistogramEqualization", "CutMix", "RandAugment", "RandomBrightness",
-        "RandomColorDegeneration", "RandomColorJitter", "RandomContrast", "RandomElasticTransform", "RandomErasing",
-        "RandomFlip", "RandomGaussianBlur", "RandomGrayscale", "RandomHue", "RandomInvert", "RandomPerspective", "RandomPosterization",
-        "RandomRotation", "RandomSaturation", "RandomSharpness", "RandomShear", "RandomTranslation", "RandomZoom",
-    ]  # fmt: skip
+        "AugMix",
+        "AutoContrast",
+        "ContrastLimitedAdaptiveHistogramEqualization",
+        "CutMix",
+        "RandAugment",
+        "RandomBrightness",
+        "RandomColorDegeneration",
+        "RandomColorJitter",
+        "RandomContrast",
+        "RandomElasticTransform",
+        "RandomErasing",
+        "RandomFlip",
+        "RandomGaussianBlur",
+        "RandomGrayscale",
+        "RandomHue",
+        "RandomInvert",
+        "RandomPerspective",
+        "RandomPosterization",
+        "RandomRotation",
+        "RandomSaturation",
+        "RandomSharpness",
+        "RandomShear",
+        "RandomTranslation",
+        "RandomZoom",
+    ]
     arguments: dict[str, Any] = {
-        "RandomBrightness": (0.2,), "RandomColorDegeneration": (0.2,), "RandomContrast": (0.2,), "RandomHue": (0.2,),
-        "RandomPosterization": (4,), "RandomRotation": (0.2,), "RandomSaturation": (0.2,), "RandomSharpness": (0.2,),
-        "RandomTranslation": (0.2, 0.2), "RandomZoom": (0.2,),
-    }  # fmt: skip
+        "RandomBrightness": (0.2,),
+        "RandomColorDegeneration": (0.2,),
+        "RandomContrast": (0.2,),
+        "RandomHue": (0.2,),
+        "RandomPosterization": (4,),
+        "RandomRotation": (0.2,),
+        "RandomSaturation": (0.2,),
+        "RandomSharpness": (0.2,),
+        "RandomTranslation": (0.2, 0.2),
+        "RandomZoom": (0.2,),
+    }
     augmenting: Layers = {
         name: lambda x, name=name: getattr(L, name)(*arguments.get(name, ()))(x) for name in random if hasattr(L, name)
     }
@@ -272,10 +325,23 @@ def layer_cases() -> list[Case]:
 
 
 WITHOUT_TENSORS = frozenset(
-    "FlaxLayer HashedCrossing Hashing InputLayer IntegerLookup JaxLayer Layer MaxNumBoundingBoxes StringLookup TFSMLayer"
-    " TextVectorization TorchModuleWrapper Wrapper".split()
+    [
+        "FlaxLayer",
+        "HashedCrossing",
+        "Hashing",
+        "InputLayer",
+        "IntegerLookup",
+        "JaxLayer",
+        "Layer",
+        "MaxNumBoundingBoxes",
+        "StringLookup",
+        "TFSMLayer",
+        "TextVectorization",
+        "TorchModuleWrapper",
+        "Wrapper",
+    ]
 )
-"""Layers that wrap other frameworks, that are bases of layers, or that take strings and tables, which host graphs do."""
+"""Layers that wrap other frameworks, are bases of layers, or take strings and tables, which is for host graphs."""
 
 NOT_TRACEABLE = frozenset(["MixUp", "Equalization"])
 """Keras cannot trace the one for a symbolic batch, nor use the other in a Functional model."""
