@@ -9,13 +9,30 @@ from typing import Any
 import numpy as np
 
 from mainstay.core import message_class
-from mainstay.saved_model.bundle import write_bundle
-from mainstay.saved_model.graphs.attributes import FunctionAttr, TypeAttr, write_attribute
+from mainstay.saved_model.bundle import add_strings, write_bundle
+from mainstay.saved_model.graphs.attributes import FunctionAttr, ShapeAttr, TypeAttr, write_attribute
 from mainstay.saved_model.graphs.dtypes import number_of_kind
-from mainstay.saved_model.graphs.tensors import write_shape
+from mainstay.saved_model.graphs.tensors import write_shape, write_tensor_proto
 
-__all__ = ["BOOL", "FLOAT", "INT", "LONG", "RESOURCE", "STRING", "FunctionAttr", "TypeAttr", "const", "function"]
-__all__ += ["meta_graph", "node", "signature", "write"]
+__all__ = [
+    "BOOL",
+    "FLOAT",
+    "INT",
+    "LONG",
+    "RESOURCE",
+    "STRING",
+    "FunctionAttr",
+    "ShapeAttr",
+    "TypeAttr",
+    "const",
+    "function",
+    "meta_graph",
+    "node",
+    "signature",
+    "write",
+    "write_shape",
+    "write_tensor_proto",
+]
 
 FLOAT = TypeAttr(np.float32)
 INT = TypeAttr(np.int32)
@@ -93,11 +110,12 @@ def meta_graph(
 
 
 def write(folder: Path, *graphs: Any, tensors: Mapping[str, np.ndarray[Any, Any]] | None = None) -> Path:
-    """Write a SavedModel, and return its folder."""
+    """Write a SavedModel, and return its folder; a tensor of strings is a single one."""
     folder.mkdir(parents=True, exist_ok=True)
     model = message_class("tensorflow.SavedModel")(saved_model_schema_version=1)
     model.meta_graphs.extend(graphs)
     (folder / "saved_model.pb").write_bytes(model.SerializeToString(deterministic=True))
     if tensors:
-        write_bundle(folder, tensors)
+        write_bundle(folder, {name: array for name, array in tensors.items() if array.dtype != object})
+        add_strings(folder, {name: array.item() for name, array in tensors.items() if array.dtype == object})
     return folder
