@@ -147,3 +147,60 @@ def test_images_and_sequences_answer_as_the_model_does(keras: Any, tmp_path: Pat
         save(model, tmp_path / str(index))
         answers = load(tmp_path / str(index), buckets=[4]).signatures["serving_default"](values)
         np.testing.assert_allclose(answers["output_0"], model.predict(values, verbose=0), atol=1e-6)
+
+
+def test_a_model_of_its_own_class_is_saved_once_it_was_called(tmp_path: Path) -> None:
+    import mainstay as tf
+
+    class Own(tf.keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = tf.keras.layers.Dense(2)
+
+        def call(self, x: Any) -> Any:
+            return self.dense(x)
+
+    own = Own()
+    x = np.ones((3, 4), np.float32)
+    want = np.asarray(own(x))
+    save(own, tmp_path / "m", tensorflow=None)
+    np.testing.assert_allclose(load(tmp_path / "m").signatures["serving_default"](x)["output_0"], want, atol=1e-6)
+
+
+def test_a_keras_model_has_signatures_of_ones_own(tmp_path: Path) -> None:
+    import mainstay as tf
+
+    model = tf.keras.Sequential([tf.keras.Input((4,)), tf.keras.layers.Dense(3, activation="softmax")])
+
+    @tf.function(input_signature=[TensorSpec([None, 4], name="rows")])
+    def best(rows: Any) -> Any:
+        scores = model(rows, training=False)
+        return {"class": tf.ops.argmax(scores, axis=1), "score": tf.ops.max(scores, axis=1)}
+
+    save(model, tmp_path / "m", signatures={"best": best}, tensorflow=None)
+    loaded = load(tmp_path / "m")
+    x = np.eye(4, dtype=np.float32)
+    want = np.asarray(model(x))
+    answer = loaded.signatures["best"](x)
+    assert loaded.signatures["best"].rows
+    assert answer["class"].tolist() == want.argmax(1).tolist()
+    np.testing.assert_allclose(answer["score"], want.max(1), atol=1e-6)
+    assert [v.shape for v in loaded.variables] == [(4, 3), (3,)]
+
+
+def test_the_layer_that_cannot_be_exported_is_named(tmp_path: Path) -> None:
+    import jax.numpy as jnp
+
+    import mainstay as tf
+
+    class Filter(tf.keras.layers.Layer):
+        is_on = False
+
+        def call(self, x: Any) -> Any:
+            return x[jnp.nonzero(x[:, 0])[0]] if self.is_on else x
+
+    layer = Filter(name="filter_of_mine")
+    model = tf.keras.Sequential([tf.keras.Input((4,)), tf.keras.layers.Dense(3), layer])
+    layer.is_on = True
+    with pytest.raises(ModelError, match=r"filter_of_mine, .*test_keras_models\.py:\d+, in \S+: `return x\[jnp"):
+        save(model, tmp_path / "m")

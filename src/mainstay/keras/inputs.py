@@ -30,8 +30,9 @@ def _spec(tensor: Any) -> keras.InputSpec | None:
 
 
 def install() -> None:
-    """Let every model remember its first call."""
+    """Let every model remember its first call, and `saved_model` find the model with inputs that follows from it."""
     keras.Model._maybe_build = _build
+    keras.Model._mainstay_functional_form = functional_form
 
 
 def functional_form(model: keras.Model, input_signature: Any = None) -> keras.Model:

@@ -35,7 +35,7 @@ def from_keras_model(
     model's author gave them; names that Keras counted up by itself become ``inputs``, or ``inputs_0``, ``inputs_1``.
 
     Args:
-        model: A built model with a known form of inputs, Functional or Sequential, on the JAX backend.
+        model: A built model on the JAX backend: Functional, Sequential, or one of its own class that was called once.
         output_names: A name for each output, in order. The default is the keys of a dict of outputs, the name that
             the author gave to an output's layer, or ``output_0``, ``output_1``.
         prefix: Turns raw columns into the model's inputs, matched by name; what else it makes is left out.
@@ -44,6 +44,10 @@ def from_keras_model(
     Raises:
         ModelError: The model is not built, or its inputs or outputs are of a form that signatures cannot name.
     """
+    form = getattr(model, "_mainstay_functional_form", None)
+    if form is not None and getattr(model, "built", False) and not getattr(model, "inputs", None):
+        # The keras room knows what a model was called with that has no inputs of its own.
+        model = form()
     if not is_keras_model(model) or not getattr(model, "built", False) or not getattr(model, "inputs", None):
         raise ModelError(
             "the inputs of this model are not known",
