@@ -148,7 +148,8 @@ def golden_requests(
         if value is not None and not rows:
             value = np.asarray(value)[None]
         if value is not None:
-            plain = isinstance(value, np.ndarray) and value.dtype.kind in "biufcV"
+            # A column of the host has one axis; what has more of them, strings as well, is an array of the device.
+            plain = isinstance(value, np.ndarray) and (value.dtype.kind in "biufcV" or value.ndim > 1)
             columns[item.spec.name] = _round_trip(Column(value) if plain else as_column(value, _wanted(item)))
         elif not item.optional:
             raise ArgumentError(
