@@ -350,8 +350,10 @@ def test_an_exported_model_is_loaded_elsewhere(tmp_path: Path, model) -> None:
 def test_a_saved_model_of_tensorflow_is_named_as_such(tmp_path: Path) -> None:
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "saved_model.pb").write_bytes(b"\x08\x01")
-    with pytest.raises(ArtifactError, match="a SavedModel of TensorFlow, which cannot be read yet"):
+    with pytest.raises(ArtifactError, match="no Keras configuration") as failure:
         load(tmp_path / "m")
+    assert failure.value.received == "what TensorFlow wrote"
+    assert failure.value.fix == "load it with mainstay.saved_model.load and call its signatures"
 
 
 @pytest.mark.parametrize("name", ["absent", "absent.keras", "absent.h5"])

@@ -119,15 +119,11 @@ def load_artifact(
     """
     from mainstay.saved_model import read_contents
 
+    if not (Path(path) / "assets.extra" / "mainstay").is_dir():
+        raise _for_inference(path, "what TensorFlow wrote")
     contents = read_contents(path)
     if SIDECAR not in contents.sidecars:
-        raise ArtifactError(
-            "this saved model has no Keras configuration",
-            where=path,
-            expected="what model.save wrote",
-            received="what model.export or saved_model.save wrote, which is for inference",
-            fix="load it with mainstay.saved_model.load and call its signatures",
-        )
+        raise _for_inference(path, "what model.export or saved_model.save wrote, which is for inference")
     description = _description(path, contents.sidecars[SIDECAR])
     config = description["config"]
     if not compile:
@@ -166,6 +162,16 @@ def load_artifact(
             f"{description['keras_version']}; this is {keras.__version__}",
         )
     return model
+
+
+def _for_inference(path: str | os.PathLike[str], received: str) -> ArtifactError:
+    return ArtifactError(
+        "this saved model has no Keras configuration",
+        where=path,
+        expected="what model.save wrote",
+        received=received,
+        fix="load it with mainstay.saved_model.load and call its signatures",
+    )
 
 
 def _restore(variables: list[Any], names: list[str | None], tensors: Mapping[str, Array]) -> list[str]:
