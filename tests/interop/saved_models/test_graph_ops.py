@@ -17,6 +17,7 @@ import pytest
 from mainstay.core import MainstayError
 from mainstay.saved_model.graph_reading.graph_ops.registry import OpNode, implementation
 from mainstay.saved_model.graphs.definitions import definition
+from mainstay.saved_model.graphs.dtypes import kind_of_name
 
 FOLDER = Path(__file__).parent / "graph_ops"
 
@@ -92,6 +93,8 @@ def node_and_inputs(case: Any) -> tuple[OpNode, list[tuple[str, Any]]]:
 
 
 def _attribute(value: Any) -> Any:
+    if isinstance(value, str) and value in ("qint8", "quint8", "qint32"):
+        return kind_of_name(value)
     if isinstance(value, str):
         return value.encode()
     if isinstance(value, list):

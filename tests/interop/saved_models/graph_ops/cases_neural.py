@@ -373,3 +373,38 @@ case(
 )
 case("QuantizeAndDequantizeV2", input=RANGE, input_min=f32(-5.1), input_max=f32(4.0), round_mode="HALF_UP")
 case("QuantizeAndDequantizeV2", input=floats(4, 3), input_min=f32(0.0), input_max=f32(0.0), axis=1)
+for dtype in (np.int8, np.uint8):
+    levels = integers(9, dtype=dtype, low=0, high=100)
+    kind = f"q{np.dtype(dtype).name}"
+    for mode in ("MIN_COMBINED", "MIN_FIRST", "SCALED"):
+        case("Dequantize", input=levels, min_range=f32(-1.5), max_range=f32(3.0), mode=mode, _rtol=1e-4, _atol=1e-4)
+        rounding = "HALF_AWAY_FROM_ZERO" if mode != "SCALED" else "HALF_TO_EVEN"
+        case("QuantizeV2", input=RANGE, min_range=f32(-5.1), max_range=f32(4.0), T=kind, mode=mode, round_mode=rounding)
+case(
+    "UniformDequantize",
+    input=integers(9, dtype=np.int8),
+    scales=f32(0.5),
+    zero_points=i32(3),
+    Tout=np.float32,
+    quantization_min_val=-128,
+    quantization_max_val=127,
+)
+case(
+    "UniformQuantize",
+    input=RANGE,
+    scales=f32(0.1),
+    zero_points=i32(3),
+    Tout="qint8",
+    quantization_min_val=-128,
+    quantization_max_val=127,
+)
+case(
+    "UniformQuantize",
+    input=floats(4, 3),
+    scales=f32(0.1, 0.05, 1.0),
+    zero_points=i32(3, 0, -2),
+    Tout="qint8",
+    quantization_axis=1,
+    quantization_min_val=-128,
+    quantization_max_val=127,
+)

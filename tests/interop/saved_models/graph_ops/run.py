@@ -9,6 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+QUANTIZED = {("Dequantize", "input"), ("UniformDequantize", "input")}
+"""Inputs that are integers here and quantised integers there."""
+
 
 def load():
     """Return all cases, in the order of the files' names."""
@@ -29,9 +32,13 @@ def stored(array):
 def main(out):
     import tensorflow as tf
 
-    def convert(value):
+    quantized = {np.dtype(np.uint8): tf.quint8, np.dtype(np.int8): tf.qint8, np.dtype(np.int32): tf.qint32}
+    plain = {kind: dtype.name for dtype, kind in quantized.items()}
+
+    def convert(value, is_quantized):
         if isinstance(value, np.ndarray):
-            return tf.constant(value)
+            tensor = tf.constant(value)
+            return tf.bitcast(tensor, quantized[value.dtype]) if is_quantized else tensor
         if isinstance(value, list) and value and isinstance(value[0], np.ndarray):
             return [tf.constant(each) for each in value]
         return value
@@ -39,13 +46,14 @@ def main(out):
     found = {}
     for number, each in enumerate(load()):
         try:
-            values = {name: convert(value) for name, value in each.values.items()}
+            values = {name: convert(value, (each.op, name) in QUANTIZED) for name, value in each.values.items()}
             results = getattr(tf.raw_ops, each.op)(**values)
         except Exception as error:
             found[f"{number}/error"] = np.array(f"{type(error).__name__}: {error}"[:500])
             continue
         results = results if isinstance(results, list | tuple) else [results]
         for output, result in enumerate(results):
+            result = tf.bitcast(result, plain[result.dtype]) if result.dtype in plain else result
             array = np.asarray(result.numpy(), object if result.dtype == tf.string else None)
             found[f"{number}/{output}"] = stored(array)
             found[f"{number}/{output}/dtype"] = np.array(array.dtype.name)
