@@ -28,7 +28,7 @@ def inline(graph: Graph, equation: Equation, *inputs: Value) -> list[Value]:
     "copy", "copy_p", "stop_gradient", "optimization_barrier", "name", "device_put", "sharding_constraint", "pvary",
     "layout_constraint",
 )  # fmt: skip
-def identity(graph: Graph, equation: Equation, *inputs: Value) -> list[Value]:
+def identity(_graph: Graph, _equation: Equation, *inputs: Value) -> list[Value]:
     """Pass values on: what the equation says is for differentiation, for compilers or for several devices."""
     return list(inputs)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from mainstay.saved_model.plain_ops.graph import Graph
 from mainstay.saved_model.plain_ops.registry import Equation, lowering
-from mainstay.saved_model.plain_ops.values import Dimension, Value, is_float, product
+from mainstay.saved_model.plain_ops.values import Dimension, Value, product
 
 _KERNELS = {"float32", "float64", "float16", "bfloat16", "int32", "int64", "complex64", "complex128"}
 
@@ -46,7 +46,7 @@ def contract(graph: Graph, left: Value, right: Value, numbers: Any) -> Value:
         *(left.shape[axis] for axis in (*left_batch, *left_free)),
         *(right.shape[axis] for axis in right_free),
     )
-    left_sums, right_sums = _best_order(left_sums, right_sums, len(left.shape) - 1)
+    left_sums, right_sums = _best_order(left_sums, right_sums)
     one, one_turned = _matrix(graph, left, (left_batch, left_free, left_sums))
     other, other_turned = _matrix(graph, right, (right_batch, right_sums, right_free))
     made_shape = (*one.shape[: len(left_batch)], product([left.shape[a] for a in left_free]),
@@ -64,7 +64,7 @@ def _others(value: Value, taken: Sequence[int]) -> tuple[int, ...]:
     return tuple(axis for axis in range(len(value.shape)) if axis not in taken)
 
 
-def _best_order(left: Sequence[int], right: Sequence[int], last: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _best_order(left: Sequence[int], right: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the pairs of axes in the order in which the left side has them, which need not be turned then."""
     pairs = sorted(zip(left, right, strict=True))
     return tuple(a for a, _ in pairs), tuple(b for _, b in pairs)
@@ -88,8 +88,3 @@ def _matrix(
 
 def _in_order(axes: Sequence[int]) -> bool:
     return list(axes) == sorted(axes)
-
-
-def precise(dtype: np.dtype[Any]) -> bool:
-    """Return whether products of a dtype are summed without rounding each one."""
-    return not is_float(dtype) or dtype.itemsize > 2

@@ -115,8 +115,8 @@ def cond(graph: Graph, equation: Equation, which: Value, *operands: Value) -> li
             chosen = graph.elementwise("Greater", which, graph.scalar(0, which.dtype), dtype=np.bool_)
         attrs: dict[str, Any] = {"then_branch": names[1], "else_branch": names[0], "output_shapes": shapes, **_LOWERED}
         return list(graph.ops("StatelessIf", [chosen, *inputs], kinds, **attrs))
-    index = graph.elementwise("Maximum", graph.cast(which, np.int32), graph.scalar(0, np.int32))
-    return list(graph.ops("StatelessCase", [index, *inputs], kinds, branches=names, output_shapes=shapes, **_LOWERED))
+    chosen = graph.elementwise("Maximum", graph.cast(which, np.int32), graph.scalar(0, np.int32))
+    return list(graph.ops("StatelessCase", [chosen, *inputs], kinds, branches=names, output_shapes=shapes, **_LOWERED))
 
 
 @lowering("while")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from mainstay.saved_model.plain_ops.graph import Graph
 from mainstay.saved_model.plain_ops.registry import Equation, lowering
 from mainstay.saved_model.plain_ops.values import NotPlainError, Value, is_float
-
-_EXACT_ENOUGH = {"Floor", "Ceil", "Round", "Relu6", "Cast"}
 
 
 @lowering("convert_element_type")
@@ -27,7 +27,7 @@ def convert(graph: Graph, equation: Equation, x: Value) -> Value:
     return graph.cast(x, dtype)
 
 
-def _to_integer(graph: Graph, x: Value, dtype: np.dtype[np.generic]) -> Value:
+def _to_integer(graph: Graph, x: Value, dtype: np.dtype[Any]) -> Value:
     op, inputs = graph.maker(x)
     if op == "Cast" and inputs[0].dtype.kind in "biu" and inputs[0].dtype.itemsize < dtype.itemsize:
         return graph.cast(x, dtype)

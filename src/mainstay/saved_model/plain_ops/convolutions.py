@@ -10,7 +10,7 @@ import numpy as np
 from mainstay.saved_model.plain_ops.graph import Graph
 from mainstay.saved_model.plain_ops.registry import Equation, lowering
 from mainstay.saved_model.plain_ops.shapes import padded
-from mainstay.saved_model.plain_ops.values import Dimension, NotPlainError, Value, constant, is_float, is_static
+from mainstay.saved_model.plain_ops.values import Dimension, NotPlainError, Value, is_float, is_static
 from mainstay.saved_model.plain_ops.windows import padding_of, reach
 
 
@@ -61,32 +61,68 @@ def _convolved(graph: Graph, x: Value, kernel: Value, how: Convolution) -> Value
     if rank < 2:
         return _of_two_axes(graph, x, kernel, how)
     if any(step != 1 for step in how.spread):
-        if how.groups == 1 and all(step == 1 for step in how.strides) and all(step > 0 for step in how.spread):
+        if how.groups == 1 and all(step == 1 for step in how.strides):
             return _transposed(graph, x, kernel, how)
         edges = [(0, 0, 0), *((0, 0, step - 1) for step in how.spread), (0, 0, 0)]
-        x = padded(graph, x, graph.scalar(0, x.dtype), edges)
-    depthwise = rank == 2 and how.groups > 1 and kernel.shape[2] == 1 and how.groups == x.shape[-1]
+        x, how = padded(graph, x, graph.scalar(0, x.dtype), edges), replace(how, spread=(1,) * rank)
+    depthwise = rank == 2 and how.groups > 1 and kernel.shape[2] == 1
+    if how.groups > 1 and not depthwise:
+        return _by_groups(graph, x, kernel, how)
     if any(step != 1 for step in how.holes) and (depthwise or rank == 3):
-        kernel = _with_holes(graph, kernel, how.holes)
-        how = replace(how, holes=(1,) * rank)
-    if depthwise and len(set(how.strides)) > 1:
-        depthwise = False
-    if rank == 3 and how.groups > 1:
-        kernel, how = _ungrouped(graph, kernel, how), replace(how, groups=1)
+        kernel, how = _with_holes(graph, kernel, how.holes), replace(how, holes=(1,) * rank)
+    x, how, name = _with_padding(graph, x, kernel, how)
+    if not depthwise:
+        op, steps = "Conv2D" if rank == 2 else "Conv3D", [1, *how.strides, 1]
+        shape = _result(x, kernel, how)
+        return graph.whole(op, [x, kernel], x.dtype, shape, strides=steps, padding=name, dilations=[1, *how.holes, 1])
+    return _depthwise(graph, x, kernel, (how, name))
+
+
+def _with_padding(graph: Graph, x: Value, kernel: Value, how: Convolution) -> tuple[Value, Convolution, str]:
+    """Return an input, padded if TensorFlow has no name for its padding, and the name."""
+    rank = len(how.strides)
     widths = [reach(width, hole) for width, hole in zip(kernel.shape[:rank], how.holes, strict=True)]
     name = padding_of(x.shape[1:-1], widths, how.strides, how.pads)
-    if name is None:
-        x = padded(graph, x, graph.scalar(0, x.dtype), [(0, 0, 0), *((a, b, 0) for a, b in how.pads), (0, 0, 0)])
-        name = "VALID"
-        how = replace(how, pads=((0, 0),) * rank)
-    shape = _result(x, kernel, how)
-    steps = [1, *how.strides, 1]
-    if depthwise:
-        sizes = (*kernel.shape[:2], how.groups, kernel.shape[3] // how.groups)
-        kernel = graph.reshape(kernel, sizes)
-        return graph.whole("DepthwiseConv2dNative", [x, kernel], x.dtype, shape, strides=steps, padding=name)
-    op = "Conv2D" if rank == 2 else "Conv3D"
-    return graph.whole(op, [x, kernel], x.dtype, shape, strides=steps, padding=name, dilations=[1, *how.holes, 1])
+    uneven = how.groups > 1 and len(set(how.strides)) > 1
+    if name is not None and not uneven:
+        return x, how, name
+    x = padded(graph, x, graph.scalar(0, x.dtype), [(0, 0, 0), *((a, b, 0) for a, b in how.pads), (0, 0, 0)])
+    return x, replace(how, pads=((0, 0),) * rank), "VALID"
+
+
+def _depthwise(graph: Graph, x: Value, kernel: Value, what: tuple[Convolution, str]) -> Value:
+    """Return a convolution of each channel by itself; where strides differ, of one without them rows are left out."""
+    how, name = what
+    even = len(set(how.strides)) == 1
+    kernel = graph.reshape(kernel, (*kernel.shape[:2], how.groups, kernel.shape[3] // how.groups))
+    moved = how if even else replace(how, strides=(1, 1))
+    shape = (*_result(x, kernel, moved)[:-1], kernel.shape[2] * kernel.shape[3])
+    steps = [1, *moved.strides, 1]
+    made = graph.whole("DepthwiseConv2dNative", [x, kernel], x.dtype, shape, strides=steps, padding=name)
+    if even:
+        return made
+    shape = (*_result(x, kernel, how)[:-1], shape[-1])
+    bounds = [graph.integers([0, 0, 0, 0]), graph.lengths(made.shape), graph.integers([1, *how.strides, 1])]
+    return graph.op("StridedSlice", [made, *bounds], x.dtype, shape)
+
+
+def _by_groups(graph: Graph, x: Value, kernel: Value, how: Convolution) -> Value:
+    """Return a convolution of each group of channels by itself, as more runtimes know it than one with groups.
+
+    TensorFlow's own optimiser joins one with groups to a bias that follows, and then fails.
+    """
+    outer = kernel.shape[-1] // how.groups
+    parts = graph.ops(
+        "Split", [graph.scalar(len(x.shape) - 1, np.int32), graph.full(x)],
+        [(x.dtype, (*x.shape[:-1], x.shape[-1] // how.groups))] * how.groups, num_split=how.groups,
+    )  # fmt: skip
+    kernels = graph.ops(
+        "Split", [graph.scalar(len(x.shape) - 1, np.int32), graph.full(kernel)],
+        [(x.dtype, (*kernel.shape[:-1], outer))] * how.groups, num_split=how.groups,
+    )  # fmt: skip
+    alone = replace(how, groups=1)
+    made = [_convolved(graph, part, each, alone) for part, each in zip(parts, kernels, strict=True)]
+    return graph.concatenate(made, len(x.shape) - 1)
 
 
 def _result(x: Value, kernel: Value, how: Convolution) -> tuple[Dimension, ...]:
@@ -123,15 +159,6 @@ def _with_holes(graph: Graph, kernel: Value, holes: Sequence[int]) -> Value:
     return padded(
         graph, kernel, graph.scalar(0, kernel.dtype), [*((0, 0, step - 1) for step in holes), (0, 0, 0), (0, 0, 0)]
     )
-
-
-def _ungrouped(graph: Graph, kernel: Value, how: Convolution) -> Value:
-    """Return the kernel of one convolution over all channels that does what a grouped one does."""
-    *space, inner, outer = kernel.shape
-    mask = np.kron(np.eye(how.groups), np.ones((inner, outer // how.groups))).astype(kernel.dtype)
-    repeats = graph.integers([*(1 for _ in space), how.groups, 1])
-    tiled = graph.whole("Tile", [kernel, repeats], kernel.dtype, (*space, inner * how.groups, outer))
-    return graph.full(graph.elementwise("Mul", tiled, constant(mask)))
 
 
 def _transposed(graph: Graph, x: Value, kernel: Value, how: Convolution) -> Value:

@@ -104,7 +104,7 @@ def _is_bias(graph: Graph, value: Value, bias: Value) -> bool:
 
 
 @lowering("neg")
-def negative(graph: Graph, equation: Equation, x: Value) -> Value:
+def negative(graph: Graph, _equation: Equation, x: Value) -> Value:
     """Write a negation, which for unsigned integers wraps around."""
     if x.dtype.kind == "u":
         # TensorFlow's own optimiser turns a difference from zero into a Neg that unsigned integers do not have.
@@ -121,7 +121,7 @@ def absolute(graph: Graph, equation: Equation, x: Value) -> Value:
 
 
 @lowering("sign")
-def sign(graph: Graph, equation: Equation, x: Value) -> Value:
+def sign(graph: Graph, _equation: Equation, x: Value) -> Value:
     """Write the sign: NaN stays NaN."""
     if x.dtype.kind == "u":
         return graph.cast(graph.elementwise("NotEqual", x, graph.scalar(0, x.dtype), dtype=np.bool_), x.dtype)
@@ -138,7 +138,7 @@ def erfc(graph: Graph, equation: Equation, x: Value) -> Value:
 
 
 @lowering("exp2")
-def power_of_two(graph: Graph, equation: Equation, x: Value) -> Value:
+def power_of_two(graph: Graph, _equation: Equation, x: Value) -> Value:
     """Write two to the power of a value."""
     return graph.elementwise("Pow", graph.scalar(2, x.dtype), x)
 
@@ -188,24 +188,24 @@ def integer_power(graph: Graph, equation: Equation, x: Value) -> Value:
 
 
 @lowering("pow")
-def power(graph: Graph, equation: Equation, x: Value, y: Value) -> Value:
+def power(graph: Graph, _equation: Equation, x: Value, y: Value) -> Value:
     """Write a power; the exponent may be an integer."""
     if x.dtype.kind in "iu":
         if x.dtype.kind == "u" or x.dtype != y.dtype:
-            wide = graph.elementwise("Pow", graph.cast(x, np.int64), _not_negative(graph, graph.cast(y, np.int64)))
+            wide = graph.elementwise("Pow", graph.cast(x, np.int64), graph.cast(_not_negative(y), np.int64))
             return graph.cast(wide, x.dtype)
-        return graph.elementwise("Pow", x, _not_negative(graph, y))
+        return graph.elementwise("Pow", x, _not_negative(y))
     return graph.elementwise("Pow", x, graph.cast(y, x.dtype))
 
 
-def _not_negative(graph: Graph, y: Value) -> Value:
+def _not_negative(y: Value) -> Value:
     if y.known is not None and bool((y.known >= 0).all()):
         return y
     raise NotPlainError("TensorFlow fails at a negative exponent of an integer, and this one is not known")
 
 
 @lowering("div")
-def quotient(graph: Graph, equation: Equation, x: Value, y: Value) -> Value:
+def quotient(graph: Graph, _equation: Equation, x: Value, y: Value) -> Value:
     """Write a quotient: that of integers is rounded towards zero, and is -1 for a divisor of zero."""
     if x.dtype.kind not in "iu":
         return _average(graph, x, y) or graph.elementwise("RealDiv", x, y)
@@ -233,7 +233,7 @@ def _safe_divisor(graph: Graph, y: Value) -> tuple[Value, Value]:
 
 
 @lowering("rem")
-def remainder(graph: Graph, equation: Equation, x: Value, y: Value) -> Value:
+def remainder(graph: Graph, _equation: Equation, x: Value, y: Value) -> Value:
     """Write a remainder with the sign of the dividend; by an integer zero it is the dividend."""
     wide = np.dtype(np.float32) if is_float(x.dtype) and x.dtype.itemsize < 4 else x.dtype
     if x.dtype.kind in "iu" and x.dtype not in (np.int32, np.int64):
@@ -268,18 +268,18 @@ def extreme(graph: Graph, equation: Equation, x: Value, y: Value) -> Value:
             return graph.elementwise("Relu", value)
         if not larger and limit == 6.0 and graph.maker(value)[0] == "Relu" and value.known is None:
             return replace(graph.elementwise("Relu6", graph.maker(value)[1][0]), shape=value.shape)
-        if limit == (-math.inf if larger else math.inf) and same_or_smaller(bound, value):
+        if limit == (-math.inf if larger else math.inf) and _is_smaller(bound, value):
             return value
     return graph.elementwise("Maximum" if larger else "Minimum", x, y)
 
 
-def same_or_smaller(bound: Value, value: Value) -> bool:
+def _is_smaller(bound: Value, value: Value) -> bool:
     """Return whether a value does not grow when it is combined with another."""
     return len(bound.shape) <= len(value.shape) and all(size == 1 for size in bound.shape)
 
 
 @lowering("clamp")
-def clamped(graph: Graph, equation: Equation, low: Value, x: Value, high: Value) -> Value:
+def clamped(graph: Graph, _equation: Equation, low: Value, x: Value, high: Value) -> Value:
     """Write a value held between two bounds."""
     return graph.elementwise("Minimum", graph.elementwise("Maximum", x, low), high)
 
@@ -329,7 +329,7 @@ def select(graph: Graph, equation: Equation, which: Value, *cases: Value) -> Val
 
 
 @lowering("is_finite")
-def is_finite(graph: Graph, equation: Equation, x: Value) -> Value:
+def is_finite(graph: Graph, _equation: Equation, x: Value) -> Value:
     """Write whether values are neither infinite nor NaN."""
     return graph.elementwise("IsFinite", x, dtype=np.bool_)
 

@@ -43,26 +43,27 @@ def dynamic_slice(graph: Graph, equation: Equation, x: Value, *given: Value) -> 
 
 
 def block(graph: Graph, x: Value, starts: Sequence[Value], sizes: Shape) -> Value:
-    begins = []
-    for start, size, whole in zip(starts, sizes, x.shape, strict=True):
-        inside = (
-            graph.scalar(0, np.int32) if same(size, whole) else clamp_index(graph, as_index(graph, start), whole - size)
-        )
-        begins.append(graph.cast(graph.full(inside), np.int32))
+    """Return a block of a value from computed starts, which are moved so that it lies inside."""
+    begins = _moved_inside(graph, x.shape, starts, sizes)
     if all(begin.known is not None for begin in begins):
         return graph.crop(x, [int(begin.known) for begin in begins if begin.known is not None], sizes)
     return graph.block(x, graph.stack(begins, 0), sizes)
 
 
+def _moved_inside(graph: Graph, shape: Shape, starts: Sequence[Value], sizes: Shape) -> list[Value]:
+    zero = graph.scalar(0, np.int32)
+    return [
+        zero
+        if same(size, whole)
+        else graph.cast(graph.full(clamp_index(graph, as_index(graph, start), whole - size)), np.int32)
+        for start, size, whole in zip(starts, sizes, shape, strict=True)
+    ]
+
+
 @lowering("dynamic_update_slice")
 def dynamic_update_slice(graph: Graph, equation: Equation, x: Value, update: Value, *starts: Value) -> Value:
     """Write a value with a block replaced, whose start is moved so that it lies inside."""
-    begins = []
-    for start, size, whole in zip(starts, update.shape, x.shape, strict=True):
-        inside = (
-            graph.scalar(0, np.int32) if same(size, whole) else clamp_index(graph, as_index(graph, start), whole - size)
-        )
-        begins.append(graph.cast(graph.full(inside), np.int32))
+    begins = _moved_inside(graph, x.shape, starts, update.shape)
     return replace(replaced(graph, x, update, begins, 0), shape=equation.shape)
 
 
@@ -95,7 +96,7 @@ def replaced(graph: Graph, x: Value, update: Value, begins: Sequence[Value], axi
 @lowering("gather")
 def gather(graph: Graph, equation: Equation, x: Value, indices: Value) -> Value:
     """Write a gather, by the simplest op that has the same effect."""
-    plan = Plan.of(equation.params, x.shape, indices.shape)
+    plan = Plan.of(equation.params)
     indices = as_index(graph, indices)
     filled = equation.params["mode"] == GatherScatterMode.FILL_OR_DROP
     starts = [column_of(graph, indices, place) for place in range(len(plan.axes))]
@@ -190,7 +191,7 @@ class Plan:
         self.windows = tuple(windows)
 
     @classmethod
-    def of(cls, params: Any, shape: Shape, indices: Shape) -> Plan:
+    def of(cls, params: Any) -> Plan:
         """Return the plan of a gather."""
         numbers = params["dimension_numbers"]
         batched = dict(zip(numbers.operand_batching_dims, numbers.start_indices_batching_dims, strict=True))
@@ -228,17 +229,20 @@ def _gathered(graph: Graph, x: Value, starts: Sequence[Value], plan: Plan, indic
     if len(single) == 1 and not kept and len(plan.batched) in (0, len(batch)) and _leading(plan.batched):
         made = _one_axis(graph, x, starting[single[0]], plan, single[0])
     else:
-        rest = [axis for axis in range(len(x.shape)) if axis not in indexed]
-        shape = (*batch, *(plan.sizes[axis] for axis in kept))
-        place = _numbered(graph, columns_of(graph, starting, indexed, (kept, plan, batch)), [x.shape[a] for a in indexed])
-        turned = graph.full(graph.transpose(x, [*indexed, *rest]))
-        whole = graph.full(graph.reshape(turned, (product(turned.shape[: len(indexed)]), *turned.shape[len(indexed) :])))
-        full = graph.full(replace(place, shape=shape))
-        sizes = (*shape, *whole.shape[1:])
-        made = graph.op("GatherV2", [whole, full, graph.scalar(0, np.int32)], x.dtype, sizes, batch_dims=0)
-        return _arranged(graph, made, plan, [*kept, *rest], len(batch))
+        made = _by_number(graph, x, columns_of(graph, starting, indexed, (kept, plan, batch)), indexed)
     rest = [axis for axis in range(len(x.shape)) if axis not in indexed]
-    return _arranged(graph, made, plan, rest, len(batch))
+    return _arranged(graph, made, plan, [*kept, *rest], len(batch))
+
+
+def _by_number(graph: Graph, x: Value, columns: Sequence[Value], indexed: Sequence[int]) -> Value:
+    """Return what is at places along several axes, which become one axis in front."""
+    rest = [axis for axis in range(len(x.shape)) if axis not in indexed]
+    number = graph.full(_numbered(graph, columns, [x.shape[axis] for axis in indexed]))
+    turned = graph.full(graph.transpose(x, [*indexed, *rest]))
+    tail = turned.shape[len(indexed) :]
+    flat = graph.full(graph.reshape(turned, (product(turned.shape[: len(indexed)]), *tail)))
+    shape = (*columns[0].shape, *tail)
+    return graph.op("GatherV2", [flat, number, graph.scalar(0, np.int32)], x.dtype, shape, batch_dims=0)
 
 
 def _numbered(graph: Graph, columns: Sequence[Value], sizes: Sequence[Dimension]) -> Value:

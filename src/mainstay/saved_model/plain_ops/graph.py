@@ -233,8 +233,12 @@ class Graph:
             return value
         value = self.full(value)
         op, inputs = self.maker(value)
-        if op == "ReverseV2" and inputs[1].known is not None and inputs[1].known.tolist() == sorted(turned):
-            return inputs[0]
+        if op == "Transpose" and inputs[1].known is not None and self.maker(inputs[0])[0] == "ReverseV2":
+            # A kernel that was turned for JAX is turned back for TensorFlow.
+            order = [int(axis) for axis in inputs[1].known]
+            return self.transpose(self.reverse(inputs[0], [order[axis] for axis in turned]), order)
+        if op == "ReverseV2" and inputs[1].known is not None:
+            return self.reverse(inputs[0], sorted({*turned} ^ {int(axis) for axis in inputs[1].known}))
         return self.op("ReverseV2", [value, self.integers(sorted(turned))], value.dtype, value.shape)
 
     def crop(self, value: Value, starts: Sequence[Dimension], sizes: Sequence[Dimension]) -> Value:

@@ -20,7 +20,7 @@ def logic(graph: Graph, equation: Equation, x: Value, y: Value) -> Value:
 
 
 @lowering("not")
-def negation(graph: Graph, equation: Equation, x: Value) -> Value:
+def negation(graph: Graph, _equation: Equation, x: Value) -> Value:
     """Write the opposite of booleans, or of the bits of integers."""
     return graph.elementwise("LogicalNot" if x.dtype == np.bool_ else "Invert", x)
 
@@ -54,7 +54,7 @@ def _reinterpret(graph: Graph, x: Value, dtype: str | np.dtype[np.generic]) -> V
 
 
 @lowering("population_count")
-def population_count(graph: Graph, equation: Equation, x: Value) -> Value:
+def population_count(graph: Graph, _equation: Equation, x: Value) -> Value:
     """Write how many bits are set."""
     return graph.cast(graph.elementwise("PopulationCount", x, dtype=np.uint8), x.dtype)
 

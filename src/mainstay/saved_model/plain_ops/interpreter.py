@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import numpy as np
 from jax.extend import core
 
 from mainstay.saved_model.graph_writing.functions import Ref
+from mainstay.saved_model.plain_ops.folding import fold
 from mainstay.saved_model.plain_ops.graph import Graph, stored_shape
 from mainstay.saved_model.plain_ops.patterns import gelus
 from mainstay.saved_model.plain_ops.registry import Aval, Equation, find
@@ -18,14 +18,9 @@ from mainstay.saved_model.plain_ops.values import (
     NotPlainError,
     Value,
     constant,
-    is_static,
     plain_shape,
-    product,
     same_shape,
 )
-
-_MOST_FOLDED = 1 << 18
-"""So many elements a constant may have that is computed when a program is written."""
 
 
 def run(
@@ -52,7 +47,7 @@ def run(
 
     def read(atom: Any) -> Value:
         if isinstance(atom, core.Literal):
-            return constant(np.asarray(atom.val, atom.aval.dtype))
+            return constant(np.asarray(atom.val, _dtype(atom.aval)))
         return values[atom] if atom in values else _nothing(atom.aval)
 
     special = gelus(jaxpr)
@@ -63,7 +58,7 @@ def run(
         inputs = [read(atom) for atom in equation.invars]
         name = equation.primitive.name
         try:
-            results = _computed(equation, inputs) or _written(graph, equation, inputs, (wanted, index in special))
+            results = fold(equation, inputs) or _written(graph, equation, inputs, (wanted, index in special))
         except NotPlainError as error:
             if graph.refuse is None:
                 raise NotPlainError(f"{name}: {error}") from error
@@ -71,6 +66,11 @@ def run(
             results = [_nothing(variable.aval) for variable in equation.outvars]
         values.update(zip(equation.outvars, results, strict=True))
     return [read(atom) for atom in jaxpr.outvars]
+
+
+def _dtype(aval: Any) -> np.dtype[Any]:
+    dtype: np.dtype[Any] = np.dtype(aval.dtype)
+    return dtype
 
 
 def _live(jaxpr: Any, needed: Sequence[bool]) -> set[Any]:
@@ -107,37 +107,6 @@ def _aval(aval: Any) -> Aval:
     if not hasattr(aval, "shape") or str(getattr(aval, "dtype", "")) not in DTYPES:
         raise NotPlainError(f"there are no plain ops for values of {getattr(aval, 'dtype', aval)}")
     return Aval(np.dtype(aval.dtype), plain_shape(aval.shape))
-
-
-def _computed(equation: Any, inputs: Sequence[Value]) -> list[Value] | None:
-    """Return the results of an equation whose inputs are known and small, or None."""
-    if any(value.known is None for value in inputs) or _has_programs(equation.params):
-        return None
-    if equation.effects or not all(_is_small(value.shape) for value in inputs):
-        return None
-    if not all(str(getattr(v.aval, "dtype", "")) in DTYPES and _is_small(v.aval.shape) for v in equation.outvars):
-        return None
-    if equation.primitive.name in ("broadcast_in_dim", "dim_as_value") or not is_static(_lengths(equation.params)):
-        return None
-    arrays = [np.broadcast_to(value.known, value.shape) for value in inputs if value.known is not None]
-    with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]), jax.ensure_compile_time_eval():
-        results = equation.primitive.bind(*map(jax.numpy.asarray, arrays), **equation.params)
-    many = results if equation.primitive.multiple_results else [results]
-    return [constant(np.asarray(result)) for result in many]
-
-
-def _has_programs(params: Any) -> bool:
-    each = [item for value in params.values() for item in (value if isinstance(value, tuple) else (value,))]
-    return any(isinstance(item, core.Jaxpr | core.ClosedJaxpr) for item in each)
-
-
-def _lengths(params: Any) -> list[Any]:
-    """Return the symbolic lengths among the parameters of a primitive."""
-    return [size for value in params.values() if isinstance(value, tuple) for size in value if hasattr(size, "scope")]
-
-
-def _is_small(shape: Sequence[Any]) -> bool:
-    return is_static(shape) and product(shape) <= _MOST_FOLDED
 
 
 def _nothing(aval: Any) -> Value:

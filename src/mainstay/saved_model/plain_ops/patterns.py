@@ -41,13 +41,9 @@ def _multiplies(user: Any, erfc: Any, makers: Mapping[Any, Any]) -> bool:
 def _source(atom: Any, makers: Mapping[Any, Any]) -> Any:
     """Return the value of which another is a multiple by a constant."""
     while not isinstance(atom, core.Literal) and atom in makers:
-        equation = makers[atom]
-        free = [each for each in equation.invars if not isinstance(each, core.Literal)]
-        if (
-            equation.primitive.name not in ("mul", "div", "neg")
-            or len(free) != 1
-            or (free[0] is not equation.invars[0] and equation.primitive.name == "div")
-        ):
+        name, operands = makers[atom].primitive.name, makers[atom].invars
+        free = [each for each in operands if not isinstance(each, core.Literal)]
+        if len(free) != 1 or name not in ("mul", "neg", "div") or (name == "div" and free[0] is not operands[0]):
             break
         atom = free[0]
     return atom

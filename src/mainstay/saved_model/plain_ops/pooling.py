@@ -58,8 +58,7 @@ class Windows:
 def reduce_window(graph: Graph, equation: Equation, x: Value) -> Value:
     """Write a reduction over windows by the op of TensorFlow's that pools, where there is one."""
     primitive = {"max": "max", "min": "min", "sum": "add"}[equation.name.rsplit("_", 1)[1]]
-    fill = {"max": lowest, "min": highest, "add": lambda dtype: np.zeros((), dtype)}[primitive](x.dtype)
-    return _pooled(graph, equation, x, (primitive, constant(fill)))
+    return _pooled(graph, equation, x, (primitive, constant(_neutral(primitive, x.dtype))))
 
 
 @lowering("reduce_window")
@@ -96,8 +95,16 @@ def _pooled(graph: Graph, equation: Equation, x: Value, by: tuple[str, Value]) -
 def _is_neutral(primitive: str, fill: Value, dtype: np.dtype[Any]) -> bool:
     if fill.known is None or fill.known.size != 1:
         return False
-    neutral = {"max": lowest, "min": highest}.get(primitive, lambda dtype: np.zeros((), dtype))(dtype)
-    return bool(fill.known.reshape(()) == neutral)
+    return bool(fill.known.reshape(()) == _neutral(primitive, dtype))
+
+
+def _neutral(primitive: str, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """Return what changes no result."""
+    if primitive in ("max", "or"):
+        return lowest(dtype)
+    if primitive in ("min", "and"):
+        return highest(dtype)
+    return np.asarray(1 if primitive == "mul" else 0).astype(dtype)
 
 
 def _by_pool(graph: Graph, x: Value, primitive: str, windows: Windows) -> Value:
@@ -149,7 +156,7 @@ def _pool(graph: Graph, x: Value, primitive: str, windows: Windows) -> Value:
         (size + sum(pads) - width) // step + 1
         for size, pads, width, step in zip(x.shape, windows.pads, windows.sizes, windows.strides, strict=True)
     )
-    op = ("MaxPool" if largest else "AvgPool") + ("3D" if rank == 5 else "")
+    op = {4: "MaxPool", 5: "MaxPool3D"}[rank] if largest else {4: "AvgPool", 5: "AvgPool3D"}[rank]
     made = graph.op(op, [x], dtype, shape, ksize=list(windows.sizes), strides=list(windows.strides), padding=name)
     return made if largest else graph.elementwise("Mul", made, graph.scalar(product(windows.sizes), dtype))
 

@@ -125,7 +125,7 @@ def running_extreme(graph: Graph, equation: Equation, x: Value) -> Value:
     """Write a running extreme: each step joins every element with one twice as far away."""
     axis, size = equation.params["axis"], x.shape[equation.params["axis"]]
     if not isinstance(size, int):
-        raise NotPlainError("there are no plain ops for it along an axis of symbolic length")
+        raise NotPlainError("there are no plain ops for a running extreme along an axis of symbolic length")
     largest = equation.name == "cummax"
     op = "Maximum" if largest else "Minimum"
     fill = constant(lowest(x.dtype) if largest else highest(x.dtype))

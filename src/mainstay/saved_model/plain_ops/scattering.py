@@ -103,7 +103,7 @@ def _places(
 
 def _check(equation: Equation, x: Value) -> None:
     if x.dtype == np.bool_ and equation.name != "scatter":
-        raise NotPlainError("TensorFlow has none for booleans")
+        raise NotPlainError("TensorFlow has no such scatter of booleans")
     program = equation.params.get("update_jaxpr")
     if equation.name == "scatter" and program is not None:
         jaxpr = getattr(program, "jaxpr", program)

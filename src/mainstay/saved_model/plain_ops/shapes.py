@@ -13,7 +13,7 @@ from mainstay.saved_model.plain_ops.values import Dimension, NotPlainError, Valu
 
 
 @lowering("broadcast_in_dim", "broadcast_to")
-def broadcast_in_dim(graph: Graph, equation: Equation, x: Value, *sizes: Value) -> Value:
+def broadcast_in_dim(graph: Graph, equation: Equation, x: Value, *_sizes: Value) -> Value:
     """Write a broadcast."""
     rank = len(equation.shape)
     axes = equation.params.get("broadcast_dimensions", tuple(range(rank - len(x.shape), rank)))
@@ -21,7 +21,7 @@ def broadcast_in_dim(graph: Graph, equation: Equation, x: Value, *sizes: Value) 
 
 
 @lowering("reshape", "squeeze", "expand_dims")
-def reshape(graph: Graph, equation: Equation, x: Value, *sizes: Value) -> Value:
+def reshape(graph: Graph, equation: Equation, x: Value, *_sizes: Value) -> Value:
     """Write the same elements in another shape."""
     if equation.name == "reshape" and equation.params.get("dimensions") is not None:
         x = graph.transpose(x, equation.params["dimensions"])
@@ -78,14 +78,14 @@ def tile(graph: Graph, equation: Equation, x: Value) -> Value:
 
 
 @lowering("iota")
-def iota(graph: Graph, equation: Equation, *sizes: Value) -> Value:
+def iota(graph: Graph, equation: Equation, *_sizes: Value) -> Value:
     """Write the numbers from zero on along an axis."""
     axis = equation.params["dimension"]
     return graph.broadcast(graph.range(equation.shape[axis], equation.dtype), equation.shape, [axis])
 
 
 @lowering("empty", "empty2")
-def empty(graph: Graph, equation: Equation) -> Value:
+def empty(_graph: Graph, equation: Equation) -> Value:
     """Write an array whose content does not matter."""
     return constant(np.zeros((), equation.dtype), equation.shape)
 

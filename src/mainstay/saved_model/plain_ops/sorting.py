@@ -84,7 +84,7 @@ def top_k(graph: Graph, equation: Equation, x: Value) -> Sequence[Value]:
     if equation.name == "approx_top_k" and not equation.params["is_max_k"]:
         raise NotPlainError("there are no plain ops for the smallest elements")
     if axis not in (last, -1):
-        raise NotPlainError("there are no plain ops for it along another axis than the last")
+        raise NotPlainError("there are no plain ops for the largest elements along another axis than the last")
     x = graph.full(x)
     count = equation.shape[-1]
     key = x

@@ -1,16 +1,19 @@
 """Functions of every primitive that becomes plain TensorFlow ops."""
 
-from tests.interop.saved_models.plain import arrays, numbers
+from functools import cache
+
+from tests.interop.saved_models.plain import arithmetic, arrays
 from tests.interop.saved_models.plain.graphs import Case
 
 
-def cases() -> list[Case]:
+@cache
+def cases() -> tuple[Case, ...]:
     """All of them."""
     found = [
-        *numbers.unary(),
-        *numbers.binary(),
-        *numbers.integer_arithmetic(),
-        *numbers.conversions(),
+        *arithmetic.unary(),
+        *arithmetic.binary(),
+        *arithmetic.integer_arithmetic(),
+        *arithmetic.conversions(),
         *arrays.shapes(),
         *arrays.indexing(),
         *arrays.scatters(),
@@ -26,4 +29,4 @@ def cases() -> list[Case]:
     ]
     names = [case.name for case in found]
     assert len(set(names)) == len(names), sorted({name for name in names if names.count(name) > 1})
-    return found
+    return tuple(found)

@@ -35,7 +35,9 @@ class Case:
         tolerance: How far results may differ, relative to the largest of them.
         x64: Whether JAX has 64 bits.
         parts: The cases that it is made of, see `together`.
+        counts: How many results each part has.
         expected: What JAX gives for each of the inputs.
+        traced: The traced function, once it is.
     """
 
     name: str
@@ -45,10 +47,17 @@ class Case:
     tolerance: float = 1e-5
     x64: bool = False
     parts: list["Case"] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
     expected: list[list[np.ndarray]] = field(default_factory=list)
+    traced: Any = None
 
     def trace(self) -> Any:
         """The traced function."""
+        if self.traced is None:
+            self.traced = self._trace()
+        return self.traced
+
+    def _trace(self) -> Any:
         scope = export.SymbolicScope()
         texts = list(self.shapes) or [None] * len(self.inputs[0])
         specs = [
@@ -73,7 +82,11 @@ def together(name: str, cases: Sequence[Case]) -> Case:
 
     def function(*arrays: Any) -> Any:
         given = iter(arrays)
-        return [case.function(*(next(given) for _ in case.inputs[0])) for case in cases]
+        results = [case.function(*(next(given) for _ in case.inputs[0])) for case in cases]
+        counts[:] = [len(jax.tree.leaves(each)) for each in results]
+        return results
+
+    counts: list[int] = []
 
     times = max(len(case.inputs) for case in cases)
     inputs = [[array for case in cases for array in case.inputs[min(k, len(case.inputs) - 1)]] for k in range(times)]
@@ -82,7 +95,7 @@ def together(name: str, cases: Sequence[Case]) -> Case:
         for number, case in enumerate(cases)
         for text in (case.shapes or [None] * len(case.inputs[0]))
     ]
-    return Case(name, function, inputs, shapes, x64=cases[0].x64, parts=list(cases))
+    return Case(name, function, inputs, shapes, x64=cases[0].x64, parts=list(cases), counts=counts)
 
 
 def graph_of(closed: Any) -> Any:
@@ -174,18 +187,14 @@ def beyond(folder: Path, case: Case) -> dict[str, float]:
     found = differences(folder, case)
     if not case.parts:
         return {index: gap for index, gap in found.items() if not gap <= case.tolerance}
-    names = [(part.name, part.tolerance) for part in case.parts for _ in range(count_of(part))]
+    pairs = zip(case.parts, case.counts, strict=True)
+    names = [(part.name, part.tolerance) for part, count in pairs for _ in range(count)]
     assert len(names) == len(found)
     return {
         f"{name} ({index})": gap
         for (name, tolerance), (index, gap) in zip(names, found.items(), strict=True)
         if not gap <= tolerance
     }
-
-
-def count_of(case: Case) -> int:
-    """How many results a case has."""
-    return len(case.trace().out_avals)
 
 
 def _alike(wanted: np.ndarray, made: np.ndarray) -> bool:
