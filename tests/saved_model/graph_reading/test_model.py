@@ -336,3 +336,37 @@ def test_a_model_of_signatures_only_has_no_function(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="signatures only"):
         model(1.0)
     assert "f" in repr(model)
+
+
+def batched(tmp_path: Path, *nodes: Any) -> Any:
+    signature = make.signature(FEED, GIVE)
+    for info in (signature.inputs["x"], signature.outputs["y"]):
+        info.tensor_shape.Clear()
+        make.write_shape(info.tensor_shape, (None, 2))
+    return load(make.write(tmp_path, make.meta_graph([X, *nodes], {"f": signature}))).signatures["f"]
+
+
+def test_a_server_asks_in_batches_of_few_sizes(tmp_path: Path) -> None:
+    run = batched(tmp_path, node("y", "Square", "x", T=FLOAT))
+    assert run.works_on_rows
+    for rows in (1, 3, 64, 131):
+        x = np.arange(rows * 2, dtype=np.float32).reshape(rows, 2)
+        assert np.array_equal(run.run(run.columns({"x": x}))["y"], x * x)
+    compiled = {value[0][0][0] for stage in run.program.device_stages.values() for value in stage._programs}
+    assert compiled <= set(run.buckets) | {2}
+
+
+def test_rows_that_change_each_other_are_not_padded(tmp_path: Path) -> None:
+    mean = node("mean", "Mean", "x", "axis", T=FLOAT, Tidx=make.INT, keep_dims=True)
+    run = batched(tmp_path, const("axis", 0), mean, node("y", "Sub", "x", "mean", T=FLOAT))
+    assert not run.works_on_rows
+    assert run.run(run.columns({"x": [[1.0, 2.0], [3.0, 4.0], [5.0, 0.0]]}))["y"].tolist() == [[-2, 0], [0, 2], [2, -2]]
+
+
+def test_warming_up_compiles_what_a_server_will_ask_for(tmp_path: Path) -> None:
+    run = batched(tmp_path, node("y", "Neg", "x", T=FLOAT))
+    run.warm_up([3])
+    (stage,) = run.program.device_stages.values()
+    before = len(stage._programs)
+    run.run(run.columns({"x": np.zeros((3, 2), np.float32)}))
+    assert len(stage._programs) == before

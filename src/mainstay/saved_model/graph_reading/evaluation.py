@@ -104,8 +104,6 @@ class Evaluation:
                 received=error.received,
                 fix=error.fix,
             ) from error
-        except (RecursionError, MemoryError):
-            raise
         except Exception as error:
             raise ModelError(
                 "a node of the graph cannot be computed",

@@ -184,7 +184,7 @@ class _Import:
             inputs,
             outputs,
             stages,
-            rows=batched and (proven or rows_seem_independent(self._signature, self._golden, probes[0])),
+            rows=batched and (proven or bool(rows_seem_independent(self._signature, self._golden, probes[0]))),
             method=method if method in ("classify", "regress") else "predict",
         )
 

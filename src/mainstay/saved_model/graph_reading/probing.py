@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +12,9 @@ from mainstay.core import MainstayError, ModelError
 from mainstay.saved_model.graph_reading.feeds import feed
 from mainstay.saved_model.graph_reading.graph import Source
 from mainstay.saved_model.graph_reading.graph_ops.values import Value
-from mainstay.saved_model.graph_reading.signatures import ForeignSignature, Port
+
+if TYPE_CHECKING:
+    from mainstay.saved_model.graph_reading.signatures import ForeignSignature, Port
 
 Array = np.ndarray[Any, Any]
 
@@ -88,20 +90,25 @@ def _probe(
     return Probe(len(rows), length, tuple(map(np.asarray, arguments)), values, arrays)
 
 
-def rows_seem_independent(signature: ForeignSignature, golden: Mapping[str, Any] | None, first: Probe) -> bool:
+def rows_seem_independent(
+    signature: ForeignSignature, golden: Mapping[str, Any] | None = None, first: Probe | None = None
+) -> bool | None:
     """Return whether a row has the same answer beside another row: for models of which no proof is found.
+
+    None stands for a signature that cannot be tried: it refuses the rows, or they are all the same.
 
     Args:
         signature: The signature, whose inputs and outputs all have the batch as their first axis.
         golden: As for `probe`.
-        first: The first of the probes.
+        first: The first of the probes, where there is one already.
     """
     try:
+        first = first or _probe(signature, golden, _ROWS[0], LENGTHS[0], made_up=True)
         other = _probe(signature, golden, _OTHER_ROWS, LENGTHS[0], made_up=True)
     except MainstayError:
-        return False
+        return None
     if all(np.array_equal(one, two) for one, two in zip(first.arguments, other.arguments, strict=True)):
-        return False
+        return None
     for one, two in zip(first.results, other.results, strict=True):
         if one.shape[:1] != (2,) or one.shape != two.shape:
             return False

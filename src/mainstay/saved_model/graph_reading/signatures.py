@@ -14,6 +14,7 @@ from mainstay.core import (
     DataError,
     FormatError,
     MainstayError,
+    ModelError,
     RequestError,
     Signature,
     TensorSpec,
@@ -32,14 +33,15 @@ from mainstay.saved_model.graph_reading.graph import (
 from mainstay.saved_model.graph_reading.graph_ops.registry import OpNode
 from mainstay.saved_model.graph_reading.library import FunctionBody, Library
 from mainstay.saved_model.graph_reading.meta_graphs import MetaGraph
+from mainstay.saved_model.graph_reading.probing import rows_seem_independent
 from mainstay.saved_model.graph_reading.programs import Program, Programs
 from mainstay.saved_model.graphs.dtypes import Kind, kind_of_number
 from mainstay.saved_model.graphs.tensors import read_shape, read_tensor_proto
 
 Array = np.ndarray[Any, Any]
 
-BUCKETS = tuple(2**power for power in range(11))
-"""The batch sizes that a server warms up; any other is compiled when it comes."""
+BUCKETS = (1, 4, 16, 64)
+"""The batch sizes that `run` compiles; a batch is padded to the next one, and a larger one than the last is split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,9 @@ class ForeignSignature:
         method: What kind of answer it gives, such as ``tensorflow/serving/predict``.
         inputs: What a request carries, in the order in which `run` takes it.
         signature: The specs of what it takes and gives.
-        buckets: The batch sizes that a server warms up; any other is compiled when it comes.
+        buckets: The batch sizes that `run` compiles, ascending; a batch is padded with its last row to the next one,
+            and a larger one than the last is split. Only where rows are seen to depend on each other, or not all
+            inputs and outputs have the batch, `run` takes them as they are, as a call always does.
     """
 
     def __init__(self, meta: MetaGraph, name: str, programs: Programs) -> None:
@@ -175,6 +179,7 @@ class ForeignSignature:
         self.graph = signature_graph(meta, name, self.ports, self.results)
         self._programs = programs
         self._program: Program | None = None
+        self._works_on_rows: bool | None = None
 
     @property
     def program(self) -> Program:
@@ -271,9 +276,42 @@ class ForeignSignature:
         Raises:
             RequestError: The graph refuses a value.
         """
-        return self._answer(
-            [feed(column, port.kind, f"$.{port.name}") for column, port in zip(columns, self.ports, strict=True)]
-        )
+        fed = [feed(column, port.kind, f"$.{port.name}") for column, port in zip(columns, self.ports, strict=True)]
+        lengths = {len(value) for value in fed if np.ndim(value)}
+        if len(lengths) != 1 or 0 in lengths or not self.works_on_rows:
+            return self._answer(fed)
+        rows, most = lengths.pop(), self.buckets[-1]
+        if rows <= most:
+            return self._padded(fed, rows)
+        parts = [
+            self._padded([value[start : start + most] for value in fed], min(most, rows - start))
+            for start in range(0, rows, most)
+        ]
+        return {port.name: np.concatenate([part[port.name] for part in parts]) for port in self.results}
+
+    def _padded(self, fed: list[Any], rows: int) -> dict[str, Array]:
+        bucket = self.buckets[bisect_left(self.buckets, rows)]
+        order = np.minimum(np.arange(bucket), rows - 1)
+        answers = self._answer(fed if rows == bucket else [np.asarray(value)[order] for value in fed])
+        for name, value in answers.items():
+            if value.shape[:1] != (bucket,):
+                raise ModelError(
+                    "an output does not have a row for each row of the inputs",
+                    where=f"{self.name}.{name}",
+                    expected=f"{bucket} rows",
+                    received=f"shape {list(value.shape)}",
+                    fix="call the signature with the arrays of one request",
+                )
+        return answers if rows == bucket else {name: value[:rows] for name, value in answers.items()}
+
+    @property
+    def works_on_rows(self) -> bool:
+        """Whether all inputs and outputs have the batch as their first axis, and no row is seen to change another."""
+        if self._works_on_rows is None:
+            ports = (*self.ports, *self.results)
+            batched = bool(self.ports) and all(port.shape and port.shape[0] is None for port in ports)
+            self._works_on_rows = batched and rows_seem_independent(self) is not False
+        return self._works_on_rows
 
     def _answer(self, fed: list[Any]) -> dict[str, Array]:
         try:
