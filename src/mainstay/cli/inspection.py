@@ -64,7 +64,8 @@ def _show(found: Inspection) -> None:
         if not rows:
             continue
         table = Table()
-        for title in (kind, "takes", "gives", "Mainstay", "TensorFlow"):
+        table.add_column(kind, no_wrap=True)
+        for title in ("takes", "gives", "Mainstay", "TensorFlow"):
             table.add_column(title, overflow="fold")
         for item in rows:
             method = "" if item.method == "predict" else f" ({item.method})"

@@ -261,7 +261,7 @@ def _unpack(assets: Mapping[str, bytes], folder: Path) -> None:
         (folder / file).write_bytes(content)
 
 
-def _write(path: str | os.PathLike[str], overwrite: bool, write: Callable[[Path], None]) -> None:
+def _write(path: str | os.PathLike[str], overwrite: bool, write: Callable[[Path], object]) -> None:
     """Write a folder beside `path` and move it there."""
     target = Path(path)
     if os.path.lexists(target):

@@ -90,7 +90,11 @@ class ImportedModel:
 
 
 def import_model(
-    path: str | os.PathLike[str], output: str | os.PathLike[str], *, golden: Mapping[str, Any] | None = None
+    path: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    golden: Mapping[str, Any] | None = None,
+    tags: str | Sequence[str] | None = None,
 ) -> None:
     """Make an artifact of a SavedModel that TensorFlow wrote.
 
@@ -98,6 +102,7 @@ def import_model(
         path: The SavedModel.
         output: Where the artifact goes; nothing may be there yet.
         golden: Requests to seal with their answers, needed where a signature takes strings.
+        tags: The tags of its graph; None for the only graph, or the one for serving.
 
     Raises:
         ArtifactError: There is no SavedModel, or it is malformed.
@@ -106,7 +111,7 @@ def import_model(
     """
     from mainstay.saved_model.graph_reading import importing
 
-    importing.import_model(path, output, golden=golden)
+    importing.import_model(path, output, golden=golden, tags=tags)
 
 
 def save_imported(
