@@ -25,7 +25,7 @@ class ReusedMemory:
     """
 
     def __init__(self) -> None:
-        self._spare: deque[Array] = deque()
+        self._spare: deque[Array] = deque(maxlen=_MOST_SPARE)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ReusedMemory, ()
@@ -66,5 +66,4 @@ class _Loan:
         }
 
     def __del__(self) -> None:
-        if len(self._spare) < _MOST_SPARE:
-            self._spare.append(self._memory)
+        self._spare.append(self._memory)  # in place of the oldest, where there are enough
