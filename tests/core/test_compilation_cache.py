@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from mainstay.core import ArgumentError
-from mainstay.framework.compilation_cache import CompilationCache, default_folder, set_compilation_cache
+from mainstay.core.compilation_cache import CompilationCache, default_folder, set_compilation_cache
 
 PROGRAM = """
 import json, warnings
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    import mainstay.framework.compilation_cache
+    from mainstay.core import start_compilation_cache
+    start_compilation_cache()
     import jax, jax.numpy as jnp
     events = []
     jax.monitoring.register_event_listener(lambda event, **_: events.append(event))
@@ -206,3 +207,18 @@ def test_off_is_off(tmp_path: Path) -> None:
     result = run(MAINSTAY_COMPILATION_CACHE="off", XDG_CACHE_HOME=str(tmp_path))
     assert result["folder"] is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_who_chose_no_cache_keeps_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import jax
+
+    from mainstay.core import start_compilation_cache
+
+    before = jax.config.jax_compilation_cache_dir
+    monkeypatch.setenv("MAINSTAY_COMPILATION_CACHE", str(tmp_path))
+    set_compilation_cache(None)
+    try:
+        start_compilation_cache()
+        assert jax.config.jax_compilation_cache_dir is None
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
