@@ -66,7 +66,7 @@ def test_a_table_of_an_odd_file_is_filled_from_constants(write, problems) -> Non
     _, model, _ = write({"f": ServingFunction(None, prefix=prefix)})
     assert problems(model) == []
     assert len(nodes_of(model, "InitializeTableV2")) == 1
-    assert not model.meta_graphs[0].asset_file_def
+    assert nodes_of(model, "InitializeTableFromTextFileV2") == []
 
 
 def test_features_of_the_same_examples_are_parsed_at_once_and_a_key_of_two_kinds_twice(write, problems) -> None:

@@ -141,3 +141,12 @@ def test_inputs_lie_in_the_order_of_the_names_that_tensorflow_binds(write, probl
     }  # fmt: skip
     assert set(meta.signature_def["f"].inputs) == set(names)
     assert problems(model) == []
+
+
+def test_files_that_no_table_reads_are_assets_too(write, linear, problems) -> None:
+    _, model, _ = write({"f": linear()}, assets={"b.txt": b"2", "a.txt": b"1"})
+    (meta,) = model.meta_graphs
+    assert [asset.filename for asset in meta.asset_file_def] == ["a.txt", "b.txt"]
+    indices = [node.asset.asset_file_def_index for node in meta.object_graph_def.nodes if node.HasField("asset")]
+    assert indices == [0, 1]
+    assert problems(model) == []

@@ -65,6 +65,8 @@ def write_tensorflow(folder: Path, plan: Plan, *, mode: str) -> SaveReport:
     for path in plan.manifest.functions:
         writing.function(path)
     writing.serve()
+    for name in sorted(plan.assets):
+        writing.model.asset(name)
     model = writing.model.finish(producer=f"mainstay {plan.manifest.producers['mainstay']}")
     add_strings(folder, {OBJECTS_KEY: writing.model.objects.trackable()})
     if model.ByteSize() > _MOST_BYTES:
