@@ -84,6 +84,65 @@ def module(folder):
 
 
 @model
+def dynamic(folder):
+    """Loops and conditionals whose shapes depend on values, lists that grow, strings in loops, 64-bit numbers."""
+
+    class Module(tf.Module):
+        def __init__(self):
+            super().__init__()
+            self.narrow = tf.Variable(tf.constant([1.5, -2.0, 3.0], tf.bfloat16))
+            self.big = tf.Variable(np.arange(3000, dtype="float32").reshape(1000, 3) / 100)
+            self.wide = tf.Variable(np.float64([1e-9, 1.0, 2.0]))
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, "values")])
+        def collect(self, values):
+            kept = tf.TensorArray(tf.int32, 0, dynamic_size=True, element_shape=[])
+            grown = tf.zeros([0], tf.int32)
+            for value in values:
+                tf.autograph.experimental.set_loop_options(shape_invariants=[(grown, tf.TensorShape([None]))])
+                if value % 2 == 0:
+                    kept = kept.write(kept.size(), value)
+                    grown = tf.concat([grown, [value, value]], 0)
+            return {"kept": kept.stack(), "grown": grown}
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.float32, "x"), tf.TensorSpec([], tf.int32, "branch")])
+        def branches(self, x, branch):
+            chosen = tf.switch_case(branch, [lambda: x * 2, lambda: tf.exp(x), lambda: x - self.big[: tf.shape(x)[0]]])
+            shorter = tf.cond(tf.reduce_sum(x) > 0, lambda: x[:1], lambda: x)
+            mapped = tf.map_fn(lambda row: tf.reduce_sum(row) * row, x)
+            scanned = tf.scan(lambda total, row: total * 0.5 + row, x)
+            return {"chosen": chosen, "shorter": shorter, "mapped": mapped, "scanned": scanned}
+
+        @tf.function(input_signature=[tf.TensorSpec([], tf.string, "text"), tf.TensorSpec([], tf.int64, "times")])
+        def repeat(self, text, times):
+            made, count = tf.constant(""), tf.constant(0, tf.int64)
+            while count < times:
+                made, count = tf.strings.join([made, text], "+"), count + 1
+            return {"made": made, "wide": self.wide * tf.cast(times, tf.float64), "count": count + 2**40}
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.int64, "rows")])
+        def look_up(self, rows):
+            picked = tf.gather(self.big, rows)
+            narrow = tf.cast(tf.cast(picked, tf.bfloat16) * self.narrow, tf.float32)
+            return {"picked": picked, "narrow": narrow, "unique": tf.unique(rows).y, "where": tf.where(rows > 5)}
+
+    made = Module()
+    names = ("collect", "branches", "repeat", "look_up")
+    sharded = tf.saved_model.SaveOptions(
+        experimental_sharding_callback=tf.train.experimental.MaxShardSizePolicy(max_shard_size=6000)
+    )
+    signatures = {name: getattr(made, name).get_concrete_function() for name in names}
+    tf.saved_model.save(made, folder, signatures=signatures, options=sharded)
+    rng = np.random.default_rng(0)
+    yield "collect", {"values": np.array([4, 1, 6, 3, 8], "int32")}
+    yield "collect", {"values": np.array([1, 3], "int32")}
+    for branch in (0, 1, 2, 5):
+        yield "branches", {"x": rng.standard_normal((3, 3)).astype("float32"), "branch": np.int32(branch)}
+    yield "repeat", {"text": np.array("é".encode(), object), "times": np.int64(3)}
+    yield "look_up", {"rows": np.array([7, 0, 999, 7, 6], "int64")}
+
+
+@model
 def mlp(folder):
     rng = seeded()
     from keras import Sequential, layers

@@ -352,7 +352,7 @@ def test_a_server_asks_in_batches_of_few_sizes(tmp_path: Path) -> None:
     for rows in (1, 3, 64, 131):
         x = np.arange(rows * 2, dtype=np.float32).reshape(rows, 2)
         assert np.array_equal(run.run(run.columns({"x": x}))["y"], x * x)
-    compiled = {value[0][0][0] for stage in run.program.device_stages.values() for value in stage._programs}
+    compiled = {value[-1][0][0] for stage in run.program.device_stages.values() for value in stage._programs}
     assert compiled <= set(run.buckets) | {2}
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
+import ml_dtypes
 import numpy as np
 
 from mainstay.saved_model.graph_reading.evaluation import Evaluation, NodeNeedsValueError, take
@@ -21,6 +24,10 @@ from mainstay.saved_model.graph_reading.graph_ops.values import (
 from mainstay.saved_model.graph_reading.partition import Stage
 
 _MOST_PROGRAMS = 256
+_NARROW = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
+_EXACT = {"xla_allow_excess_precision": False}
+"""Rounds to 16 bits wherever the graph says so, as TensorFlow does, instead of where it costs nothing."""
+
 _LARGE = 1 << 16
 """From how many bytes on a constant is an argument of a program like a weight, instead of a part of it."""
 
@@ -54,7 +61,12 @@ class DeviceStage:
         self._shape_only = shape_only
         self._evaluation = evaluation
         self.roots = self._find_roots()
-        self._weights: dict[Source, jax.Array] = {}
+        self.is_narrow = any(kind in _NARROW for index in stage.nodes for kind in graph.nodes[index].op.outputs)
+        self.open_roots = tuple(source for source in self.roots if source[0] not in constants)
+        self._read = (*self.open_roots, *stage.inputs)
+        self._large: dict[Source, jax.Array] = {}
+        self._stored: tuple[int, _Parts] | None = None
+        self._shapes: dict[Any, int] = {}
         self._programs: dict[Any, _Compiled] = {}
         self._lock = threading.Lock()
 
@@ -76,7 +88,7 @@ class DeviceStage:
                 pending += self._graph.nodes[source[0]].inputs
             else:
                 found[source] = None
-        return tuple(sorted(found))
+        return tuple(sorted(found, key=lambda source: (source[0] not in self._constants, source)))
 
     def run(self, values: Mapping[Source, Value]) -> dict[Source, Value]:
         """Return the outputs of the stage.
@@ -87,66 +99,44 @@ class DeviceStage:
         Raises:
             NodeNeedsValueError: A node cannot be traced without the value of an input.
         """
-        arguments: list[Any] = []
-        key: list[Any] = []
-        builders: list[Callable[[Any], Value]] = []
-        for source in (*self.roots, *self.stage.inputs):
-            value = values[source] if source in values else take(self._constants, source)
-            self._take_apart(source, value, arguments, key, builders)
-        found = self._programs.get(tuple(key))
+        parts = self._weights().copy()
+        for source in self._read:
+            parts.add(values[source], is_static=source[0] in self._shape_only)
+        key = tuple(parts.key)
+        found = self._programs.get(key)
         if found is None:
             with self._lock:
-                found = self._programs.get(tuple(key))
+                found = self._programs.get(key)
                 if found is None:
-                    return self._compile(tuple(key), builders, arguments)
-        return dict(zip(self.stage.outputs, found.run(arguments), strict=True))
+                    return self._compile(key, parts)
+        return dict(zip(self.stage.outputs, found.run(parts.arguments), strict=True))
 
-    def _compile(
-        self, key: tuple[Any, ...], builders: Sequence[Callable[[Any], Value]], arguments: Sequence[Any]
-    ) -> dict[Source, Value]:
+    def _weights(self) -> _Parts:
+        """Return the weights and large constants as parts of the arguments, for as long as no variable changes."""
+        changes = Variable.changes
+        if self._stored is None or self._stored[0] != changes:
+            parts = _Parts([], [], [])
+            for source in self.roots:
+                if source[0] in self._constants:
+                    value = take(self._constants, source)
+                    if isinstance(value, np.ndarray):
+                        if source not in self._large:
+                            self._large[source] = jax.device_put(value)
+                        value = self._large[source]
+                    parts.add(value)
+            key = tuple(parts.key)
+            number = self._shapes.setdefault(key, len(self._shapes))
+            self._stored = changes, _Parts(parts.arguments, [number], parts.builders)
+        return self._stored[1]
+
+    def _compile(self, key: tuple[Any, ...], parts: _Parts) -> dict[Source, Value]:
         """Return the outputs for arguments of new shapes, and keep the program."""
-        made = _Compiled(self, builders)
-        outputs = made.run(arguments)
+        made = _Compiled(self, parts.builders)
+        outputs = made.run(parts.arguments)
         self._programs[key] = made
         while len(self._programs) > _MOST_PROGRAMS:
             del self._programs[next(iter(self._programs))]
         return dict(zip(self.stage.outputs, outputs, strict=True))
-
-    def _take_apart(
-        self, source: Source, value: Value, arguments: list[Any], key: list[Any], builders: list[Callable[[Any], Value]]
-    ) -> None:
-        """Add what a value is to the arguments of the program, and to the key under which it is kept."""
-        if isinstance(value, Variable) and value.is_initialized and value.dtype != object:
-            arguments.append(value.on_device())
-            key.append(("variable", value.shape, value.dtype))
-            name, trainable = value.name, value.trainable
-            builders.append(lambda traced: Variable(name, traced, trainable=trainable))
-        elif isinstance(value, np.ndarray) and source in self._weights:
-            arguments.append(self._weights[source])
-            key.append("weight")
-            builders.append(_same)
-        elif isinstance(value, np.ndarray) and source[0] in self._constants:
-            self._weights[source] = jax.device_put(value)
-            arguments.append(self._weights[source])
-            key.append("weight")
-            builders.append(_same)
-        elif isinstance(value, np.ndarray) and source[0] in self._shape_only and not is_symbolic(value):
-            arguments.append(None)
-            key.append((value.shape, value.dtype, value.tobytes()))
-            builders.append(lambda _: value)
-        elif isinstance(value, np.ndarray | np.generic | jax.Array):
-            arguments.append(value)
-            key.append((value.shape, value.dtype))
-            builders.append(_same)
-        elif isinstance(value, TensorListValue):
-            leaves, tree = jax.tree.flatten(value)
-            arguments.append(value)
-            key.append((tree, tuple((np.shape(leaf), leaf.dtype) for leaf in leaves)))
-            builders.append(_same)
-        else:
-            arguments.append(None)
-            key.append(("object", id(value)))
-            builders.append(lambda _: value)
 
     def trace(self, given: Mapping[Source, Value]) -> list[Value]:
         """Return the outputs of the stage, computed node by node.
@@ -182,6 +172,56 @@ def _same(traced: Any) -> Value:
     return traced
 
 
+def _known(value: Value, _: Any) -> Value:
+    return value
+
+
+def _variable(name: str, trainable: bool, traced: Any) -> Value:
+    return Variable(name, traced, trainable=trainable)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The values that a stage reads, taken apart.
+
+    Args:
+        arguments: What the program takes for each value; None for what is built into it.
+        key: What says of each value whether a program that was made for another one can take it.
+        builders: What makes a value of its argument while the program is traced.
+    """
+
+    arguments: list[Any]
+    key: list[Any]
+    builders: list[Callable[[Any], Value]]
+
+    def copy(self) -> _Parts:
+        """Return the same parts in lists of their own."""
+        return _Parts(self.arguments.copy(), self.key.copy(), self.builders.copy())
+
+    def add(self, value: Value, *, is_static: bool = False) -> None:
+        """Add a value; `is_static` if it follows from shapes, so that the program may have it built in."""
+        argument: Any = value
+        build: Callable[[Any], Value] = _same
+        if isinstance(value, np.ndarray) and is_static and not is_symbolic(value):
+            key: Any = (value.shape, value.dtype, value.tobytes())
+            argument, build = None, partial(_known, value)
+        elif isinstance(value, np.ndarray | np.generic | jax.Array):
+            key = (value.shape, value.dtype)
+        elif isinstance(value, Variable) and value.is_initialized and value.dtype != object:
+            argument = value.on_device()
+            key = ("variable", argument.shape, argument.dtype)
+            build = partial(_variable, value.name, value.trainable)
+        elif isinstance(value, TensorListValue):
+            leaves, tree = jax.tree.flatten(value)
+            key = (tree, tuple((np.shape(leaf), leaf.dtype) for leaf in leaves))
+        else:
+            key = ("object", id(value))
+            argument, build = None, partial(_known, value)
+        self.arguments.append(argument)
+        self.key.append(key)
+        self.builders.append(build)
+
+
 class _Compiled:
     """A stage for one set of shapes: a program, and the outputs that were known while it was traced."""
 
@@ -190,7 +230,7 @@ class _Compiled:
         self._stage = stage
         self._builders = builders
         self._known: dict[int, Value] = {}
-        self._program = jax.jit(self._traced)
+        self._program = jax.jit(self._traced, compiler_options=_EXACT if stage.is_narrow else None)
 
     def _traced(self, arguments: Sequence[Any]) -> list[Value]:
         given = {

@@ -14,6 +14,7 @@ from mainstay.saved_model.graph_reading.graph import Graph, Source
 from mainstay.saved_model.graph_reading.graph_ops.registry import OpNode, implementation
 from mainstay.saved_model.graph_reading.graph_ops.values import Value, ValueNeededError
 from mainstay.saved_model.graph_reading.library import Library
+from mainstay.saved_model.graph_reading.limits import Budget, refuse_gigantic, refuse_gigantic_result
 from mainstay.saved_model.graph_reading.resources import HANDLES, Resources
 
 _NOT_CONCRETE = (
@@ -43,6 +44,7 @@ class Evaluation:
         library: The functions.
         resources: The variables and tables.
         call: Runs a function that a node calls, ``call(name, arguments)``; by default node by node as well.
+        budget: What may be done; None for anything. With one nothing is traced, and everything runs node by node.
 
     Attributes:
         traced: Whether XLA is tracing: loops and conditionals then become XLA's.
@@ -53,8 +55,11 @@ class Evaluation:
         library: Library,
         resources: Resources,
         call: Callable[[str, Sequence[Value]], Sequence[Value]] | None = None,
+        *,
+        budget: Budget | None = None,
     ) -> None:
-        self.traced = call is None
+        self.traced = call is None and budget is None
+        self._budget = budget
         self._library = library
         self._resources = resources
         self._call = call
@@ -72,7 +77,10 @@ class Evaluation:
 
     def run_function(self, name: str, arguments: Sequence[Value]) -> list[Value]:
         """Return what a function gives, computed node by node."""
-        graph = self._library.graph(name)
+        return self.run_graph(self._library.graph(name), arguments)
+
+    def run_graph(self, graph: Graph, arguments: Sequence[Value]) -> list[Value]:
+        """Return what a graph gives, computed node by node."""
         values: dict[int, tuple[Value, ...]] = {}
         for index, argument in zip(graph.arguments, arguments, strict=True):
             values[index] = (argument,)
@@ -88,6 +96,8 @@ class Evaluation:
             ModelError: There is no implementation of the op, or it fails; `where` names the node.
             ValueNeededError: XLA is tracing, and the value of an input is needed.
         """
+        if self._budget is not None:
+            self._budget.ask(node, inputs)
         try:
             outputs = self._run(node, inputs)
         except (ValueNeededError, NodeNeedsValueError):
@@ -110,7 +120,9 @@ class Evaluation:
                 where=f"{node.name} ({node.op})",
                 received=f"{type(error).__name__}: {error}; inputs {[described(value) for value in inputs]}",
             ) from error
-        return outputs if isinstance(outputs, tuple) else (outputs,)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        refuse_gigantic_result(node, outputs)
+        return outputs
 
     def _run(self, node: OpNode, inputs: Sequence[Value]) -> Any:
         if node.op == "Const":
@@ -124,6 +136,7 @@ class Evaluation:
             raise ModelError("an op of the graph is not read here", received=node.op)
         if known.kind == "host":
             inputs = [np.asarray(value) if isinstance(value, jax.Array) else value for value in inputs]
+        refuse_gigantic(node, inputs)
         return known.run(node, *inputs)
 
 

@@ -17,12 +17,13 @@ from mainstay.saved_model.graph_reading.graph import ARGUMENT, Graph, Source
 from mainstay.saved_model.graph_reading.graph_ops.registry import implementation
 from mainstay.saved_model.graph_reading.graph_ops.values import Value, ValueNeededError
 from mainstay.saved_model.graph_reading.library import Library
+from mainstay.saved_model.graph_reading.limits import result_bytes
 from mainstay.saved_model.graph_reading.partition import Partition, Stage, host_nodes, partition
 from mainstay.saved_model.graph_reading.resources import HANDLES, Resources
 from mainstay.saved_model.graphs.definitions import definition
 
-_MOST_FOLDED_BYTES = 1 << 26
-"""How large a value may be that is computed beforehand and kept."""
+_MOST_FOLDED_BYTES = 1 << 28
+"""How large the values of a graph may be together that are computed beforehand and kept."""
 
 
 class Programs:
@@ -133,19 +134,25 @@ class Program:
         """Return the outputs of the nodes that depend on constants alone, and the resources that handles stand for."""
         constants: dict[int, tuple[Value, ...]] = {}
         evaluation = self._programs.eager
+        total = 0
         for index, node in enumerate(self.graph.nodes):
             if node.op.op == "Const" or node.op.op in HANDLES:
                 constants[index] = evaluation.node(node.op, [])
             elif self._is_foldable(index, constants):
+                inputs = [take(constants, source) for source in node.inputs]
+                if result_bytes(node.op, inputs, _MOST_FOLDED_BYTES) + total > _MOST_FOLDED_BYTES:
+                    continue
                 try:
-                    outputs = evaluation.node(node.op, [take(constants, source) for source in node.inputs])
+                    outputs = evaluation.node(node.op, inputs)
                 except (MainstayError, ValueNeededError):
                     continue  # it fails where it is run, if it is run
                 arrays = tuple(np.asarray(each) if isinstance(each, jax.Array) else each for each in outputs)
                 if all(isinstance(each, np.ndarray | np.generic) for each in arrays):
                     plain = tuple(np.asarray(each) for each in arrays)
-                    if sum(each.nbytes for each in plain) <= _MOST_FOLDED_BYTES:
+                    size = sum(each.nbytes for each in plain)
+                    if size + total <= _MOST_FOLDED_BYTES:
                         constants[index] = plain
+                        total += size
         return constants
 
     def _is_foldable(self, index: int, constants: Mapping[int, tuple[Value, ...]]) -> bool:
@@ -190,9 +197,8 @@ class Program:
         for stage in plan.partition.stages:
             if stage.on_device:
                 device = plan.devices[stage]
-                for source in device.roots:
-                    if source not in values and source[0] not in self.constants:
-                        self._value(source, values)
+                for source in device.open_roots:
+                    self._value(source, values)
                 values.update(device.run(values))
             else:
                 for index in stage.nodes:

@@ -7,7 +7,7 @@ A shape whose axes are not all known is an object array of integers and JAX's sy
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias, cast
+from typing import Any, ClassVar, TypeAlias, cast
 
 import jax
 import jax.numpy as jnp
@@ -118,6 +118,9 @@ class Variable:
 
     __slots__ = ("_device", "_load", "_value", "name", "trainable")
 
+    changes: ClassVar[int] = 0
+    """How often any variable was given a value: what was made of variables before is stale after."""
+
     def __init__(
         self, name: str, value: Value = None, *, load: Callable[[], Value] | None = None, trainable: bool = False
     ) -> None:
@@ -143,6 +146,7 @@ class Variable:
     @value.setter
     def value(self, value: Value) -> None:
         self._value, self._load, self._device = value, None, None
+        Variable.changes += 1
 
     @property
     def is_initialized(self) -> bool:
