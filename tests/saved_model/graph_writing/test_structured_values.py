@@ -1,7 +1,10 @@
 """Structured values: the order in which TensorFlow passes tensors, defaults, and nested results."""
 
+import jax
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mainstay.saved_model.graph_writing.structured_values import (
     Spec,
@@ -10,7 +13,7 @@ from mainstay.saved_model.graph_writing.structured_values import (
     function_spec,
     structured,
 )
-from mainstay.saved_model.structures import Parameter
+from mainstay.saved_model.structures import Parameter, fill
 
 FLOAT = np.dtype(np.float32)
 
@@ -55,3 +58,23 @@ def test_the_last_parameters_without_tensors_have_defaults() -> None:
     assert [item.string_value for item in fields["args"].list_value.values] == ["early", "x", "training"]
     assert [item.bool_value for item in fields["defaults"].tuple_value.values] == [False]
     assert set(fields["kwonlydefaults"].dict_value.fields) == {"mask"}
+
+
+def nested() -> st.SearchStrategy:
+    """Structures with tensors and scalars."""
+    leaves = st.builds(lambda name: {"tensor": name}, st.text(min_size=1, max_size=3)) | st.just({"value": None})
+    return st.recursive(
+        leaves,
+        lambda inner: (
+            st.builds(lambda items: {"list": items}, st.lists(inner, max_size=3))
+            | st.builds(lambda items: {"tuple": items}, st.lists(inner, max_size=3))
+            | st.builds(lambda items: {"dict": items}, st.dictionaries(st.text(max_size=3), inner, max_size=3))
+        ),
+        max_leaves=8,
+    )
+
+
+@given(nested())
+def test_any_structure_is_flattened_as_trees_are_and_can_be_stored(structure) -> None:
+    assert flat_names(structure) == jax.tree.leaves(fill(structure, lambda name: name))
+    structured(structure, spec_of).SerializeToString()
