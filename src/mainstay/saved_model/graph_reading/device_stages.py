@@ -12,6 +12,7 @@ import jax
 import ml_dtypes
 import numpy as np
 
+from mainstay.core import ModelError
 from mainstay.saved_model.graph_reading.evaluation import Evaluation, NodeNeedsValueError, take
 from mainstay.saved_model.graph_reading.graph import Graph, Source
 from mainstay.saved_model.graph_reading.graph_ops.values import (
@@ -138,11 +139,16 @@ class DeviceStage:
             del self._programs[next(iter(self._programs))]
         return dict(zip(self.stage.outputs, outputs, strict=True))
 
-    def trace(self, given: Mapping[Source, Value]) -> list[Value]:
+    def trace(self, given: Mapping[Source, Value], failed: list[int] | None = None) -> list[Value]:
         """Return the outputs of the stage, computed node by node.
+
+        Args:
+            given: What the stage reads.
+            failed: Takes the node that cannot be computed, if there is one.
 
         Raises:
             NodeNeedsValueError: A node cannot be traced without the value of an input.
+            ModelError: A node cannot be computed.
         """
         values = dict(given)
 
@@ -160,6 +166,10 @@ class DeviceStage:
                 outputs = self._evaluation.node(node.op, [value(source) for source in node.inputs])
             except ValueNeededError as error:
                 raise NodeNeedsValueError(index) from error
+            except ModelError:
+                if failed is not None:
+                    failed.append(index)
+                raise
             for position, output in enumerate(outputs):
                 values[index, position] = output
 

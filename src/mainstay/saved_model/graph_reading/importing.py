@@ -289,13 +289,17 @@ class _Import:
 
     def _device_stage(self, device: DeviceStage, names: _Names) -> tuple[ProgramStage, bool]:
         failure: Exception | None = None
+        failed: list[int] = []
         for form in _FORMS:
             try:
-                return self._exported(device, names, form)
-            except (NodeNeedsValueError, ModelError):
+                return self._exported(device, names, form, failed)
+            except NodeNeedsValueError:
                 raise
             except Exception as error:
                 failure = failure or error
+        if failed:
+            # With the lengths of a request at hand the host can compute it.
+            raise NodeNeedsValueError(failed[-1]) from failure
         raise ModelError(
             "a signature cannot be imported: its shapes do not follow from those of its inputs",
             where=self._signature.name,
@@ -303,7 +307,9 @@ class _Import:
             fix="load it as it is, without importing it",
         ) from failure
 
-    def _exported(self, device: DeviceStage, names: _Names, form: _Form) -> tuple[ProgramStage, bool]:
+    def _exported(
+        self, device: DeviceStage, names: _Names, form: _Form, failed: list[int]
+    ) -> tuple[ProgramStage, bool]:
         stage = device.stage
         shape_only = self._program.partition.shape_only
         scope = export.SymbolicScope()
@@ -325,7 +331,7 @@ class _Import:
                     given[source] = self._from_shapes(source, {**names.shapes, **shapes})
             return [
                 as_carried(value, self._kind(source))
-                for source, value in zip(stage.outputs, device.trace(given), strict=True)
+                for source, value in zip(stage.outputs, device.trace(given, failed), strict=True)
             ]
 
         with jax.enable_x64(True):
