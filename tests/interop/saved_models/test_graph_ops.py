@@ -38,6 +38,7 @@ PYTHON_NAMES = {
     "reduction_indices": "axis",
     "split_dim": "axis",
     "dim": "axis",
+    "input": "condition",
     "squeeze_dims": "axis",
     "t": "x",
     "e": "y",
@@ -173,7 +174,7 @@ def check(case: Any, number: int, answers: dict[str, Any], results: Any) -> None
     dtypes = [str(answers[f"{number}/{output}/dtype"]) for output in range(len(expected))]
     assert [each.dtype.name for each in found] == dtypes
     if not all(isinstance(each, np.ndarray) for each in found):
-        assert [each.shape for each in found] == [each.shape for each in expected]
+        assert case.derive or [each.shape for each in found] == [each.shape for each in expected]
         return
     if case.derive is not None:
         derive = getattr(DERIVED, case.derive)

@@ -51,8 +51,7 @@ def main(out):
         except Exception as error:
             found[f"{number}/error"] = np.array(f"{type(error).__name__}: {error}"[:500])
             continue
-        results = results if isinstance(results, list | tuple) else [results]
-        for output, result in enumerate(results):
+        for output, result in enumerate(tf.nest.flatten(results)):
             result = tf.bitcast(result, plain[result.dtype]) if result.dtype in plain else result
             array = np.asarray(result.numpy(), object if result.dtype == tf.string else None)
             found[f"{number}/{output}"] = stored(array)

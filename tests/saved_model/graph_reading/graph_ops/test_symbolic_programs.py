@@ -84,7 +84,7 @@ def test_a_program_is_exported_with_symbolic_sizes(name, run) -> None:
 
     spatial = name not in ("space to depth", "dilated convolution")
     (spec,) = export.symbolic_args_specs(
-        (np.zeros((1, 1, 1, 4), np.float32),), "b, h, w, _" if spatial else "b, 8, 6, _"
+        (np.zeros((1, 8, 6, 4), np.float32),), "b, h, w, _" if spatial else "b, 8, 6, _"
     )
     exported = export.export(jax.jit(program))(spec)
     for sizes in ((1, 8, 6), (3, 8, 6)) if not spatial else ((1, 8, 6), (3, 5, 7)):

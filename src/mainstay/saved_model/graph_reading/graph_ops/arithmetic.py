@@ -12,9 +12,11 @@ from jax import lax
 
 from mainstay.core import DataError
 from mainstay.saved_model.graph_reading.graph_ops.dimensions import on_device
-from mainstay.saved_model.graph_reading.graph_ops.elementwise import register
+from mainstay.saved_model.graph_reading.graph_ops.elementwise import register as register_elementwise
 from mainstay.saved_model.graph_reading.graph_ops.registry import OpNode, graph_op
 from mainstay.saved_model.graph_reading.graph_ops.values import backend_of
+
+register = functools.partial(register_elementwise, module=__name__)
 
 
 def _is_integer(x: Any) -> bool:

@@ -44,7 +44,7 @@ def convolution(image: Any, kernel: Any, window: Window, groups: int = 1) -> Any
             image,
             kernel,
             window.strides,
-            window.pads,
+            window.pads if window.is_measured else "SAME",
             rhs_dilation=window.dilation,
             dimension_numbers=(layout.names, layout.kernel_names, layout.names),
             feature_group_count=groups,

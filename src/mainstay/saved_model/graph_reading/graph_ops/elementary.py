@@ -10,9 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from mainstay.saved_model.graph_reading.graph_ops.elementwise import register
+from mainstay.saved_model.graph_reading.graph_ops.elementwise import register as register_elementwise
 from mainstay.saved_model.graph_reading.graph_ops.registry import OpNode, graph_op
 from mainstay.saved_model.graph_reading.graph_ops.values import backend_of
+
+register = functools.partial(register_elementwise, module=__name__)
 
 
 def _one(names: str, name: str) -> None:

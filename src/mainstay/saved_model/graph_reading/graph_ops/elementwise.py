@@ -37,6 +37,16 @@ def elementwise(numpy: Function, jax: Function, *, symbolic: bool = False) -> Fu
     return implementation
 
 
-def register(names: str, numpy: Function, jax: Function, *, symbolic: bool = False) -> None:
-    """Register an operation that works element by element, under one or more names that stand apart by spaces."""
-    graph_op(*names.split())(elementwise(numpy, jax, symbolic=symbolic))
+def register(names: str, numpy: Function, jax: Function, *, module: str, symbolic: bool = False) -> None:
+    """Register an operation that works element by element.
+
+    Args:
+        names: Its names, with spaces between them.
+        numpy: What computes it where all inputs are NumPy's.
+        jax: What computes it where one is JAX's.
+        module: The module that it belongs to.
+        symbolic: Whether `numpy` also takes object arrays of symbolic sizes.
+    """
+    implementation = elementwise(numpy, jax, symbolic=symbolic)
+    implementation.__module__ = module
+    graph_op(*names.split())(implementation)

@@ -53,12 +53,15 @@ def _reduced(x: Any, window: Window, start: Any, combine: Any) -> Any:
     def shifted(x: Any) -> Any:
         return functools.reduce(combine, taps(x, window, start))
 
-    suits_xla = not window.overlaps or (
-        any(stride > 1 for stride in window.strides) and x.size * x.dtype.itemsize >= _BEYOND_CACHE
-    )
-    if is_static(x) and not suits_xla and window.num_taps <= MOST_TAPS and 0 not in window.counts(x.shape):
+    if is_static(x) and not _suits_xla(x, window) and window.num_taps <= MOST_TAPS and 0 not in window.counts(x.shape):
         return lax.platform_dependent(x, cpu=shifted, default=plain)
     return plain(x)
+
+
+def _suits_xla(x: Any, window: Window) -> bool:
+    """Return whether XLA's own window loop is faster on CPUs: windows are apart, or large and strided."""
+    is_strided = any(stride > 1 for stride in window.strides)
+    return not window.overlaps or (is_strided and bool(x.size * x.dtype.itemsize >= _BEYOND_CACHE))
 
 
 def _max_pool(node: OpNode, x: Value, size: Sequence[int], strides: Sequence[int]) -> Any:

@@ -316,7 +316,22 @@ def _pairs(amounts: Value) -> list[tuple[Size, Size]]:
 @graph_op("MirrorPad")
 def mirror_pad(node: OpNode, x: Value, amounts: Value) -> Value:
     """Surround a tensor with its own mirror image."""
-    return backend_of(x).pad(x, _pairs(amounts), mode=node.text("mode").lower())
+    mode = node.text("mode").lower()
+    if all(isinstance(length, int) for length in np.shape(x)):
+        return backend_of(x).pad(x, _pairs(amounts), mode=mode)
+    for axis, (low, high) in enumerate(_pairs(amounts)):
+        if (low, high) != (0, 0):
+            x = jnp.take(x, _mirrored(x.shape[axis], low, high, mode), axis)
+    return x
+
+
+def _mirrored(whole: Size, low: Size, high: Size, mode: str) -> Any:
+    """Return the index of each element of an axis with its mirror images; with or without the element at the edge."""
+    places = jnp.arange(low + whole + high) - low
+    if mode == "reflect":
+        return (whole - 1) - jnp.abs((whole - 1) - jnp.abs(places))
+    places = jnp.where(places < 0, -1 - places, places)
+    return jnp.where(places >= whole, 2 * whole - 1 - places, places)
 
 
 @graph_op("Roll")

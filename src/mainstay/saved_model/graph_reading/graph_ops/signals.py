@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
@@ -20,9 +19,11 @@ def _axes(rank: int) -> tuple[int, ...]:
 def _register(suffix: str, rank: int) -> None:
     """Register the transforms over so many last axes."""
 
-    def transform(inverse: bool, _node: OpNode, x: Value) -> Value:
-        function = jnp.fft.ifftn if inverse else jnp.fft.fftn
-        return function(jnp.asarray(x), axes=_axes(rank)).astype(x.dtype)
+    def transform(_node: OpNode, x: Value) -> Value:
+        return jnp.fft.fftn(jnp.asarray(x), axes=_axes(rank)).astype(x.dtype)
+
+    def inverse_transform(_node: OpNode, x: Value) -> Value:
+        return jnp.fft.ifftn(jnp.asarray(x), axes=_axes(rank)).astype(x.dtype)
 
     def real_transform(node: OpNode, x: Value, lengths: Value) -> Value:
         whole = jnp.fft.rfftn(jnp.asarray(x), s=integers(lengths), axes=_axes(rank))
@@ -32,8 +33,8 @@ def _register(suffix: str, rank: int) -> None:
         whole = jnp.fft.irfftn(jnp.asarray(x), s=integers(lengths), axes=_axes(rank))
         return whole.astype(node.attr("Treal", np.dtype(np.float32)))
 
-    graph_op(f"FFT{suffix}", f"BatchFFT{suffix}")(functools.partial(transform, False))
-    graph_op(f"IFFT{suffix}", f"BatchIFFT{suffix}")(functools.partial(transform, True))
+    graph_op(f"FFT{suffix}", f"BatchFFT{suffix}")(transform)
+    graph_op(f"IFFT{suffix}", f"BatchIFFT{suffix}")(inverse_transform)
     graph_op(f"RFFT{suffix}")(real_transform)
     graph_op(f"IRFFT{suffix}")(inverse_real_transform)
 

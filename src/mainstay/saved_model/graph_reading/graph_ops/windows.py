@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
 from mainstay.core import ModelError
 from mainstay.saved_model.graph_reading.graph_ops.registry import OpNode
+from mainstay.saved_model.graph_reading.graph_ops.values import Size
 
 MOST_TAPS = 49
 """Windows with more positions are left to XLA: one slice each makes the compiled program long."""
@@ -109,6 +111,11 @@ class Window:
         """Whether there is any padding."""
         return any(not (isinstance(each, int) and each == 0) for pair in self.pads for each in pair)
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether the padding is known in numbers: that of ``SAME`` follows from the size of the image."""
+        return all(isinstance(each, int) for pair in self.pads for each in pair)
+
     def counts(self, shape: Sequence[Any]) -> tuple[Any, ...]:
         """Return the number of windows along each spatial axis."""
         numbers = []
@@ -140,9 +147,19 @@ def window_of(
     kind = node.text("padding")
     if kind == "EXPLICIT":
         pads = _explicit(node, layout)
+    elif kind == "SAME":
+        pads = tuple(map(_same, [shape[axis] for axis in layout.spatial], spans, strides))
+    elif kind == "VALID":
+        pads = ((0, 0),) * len(layout.spatial)
     else:
-        pads = tuple(lax.padtype_to_pads([shape[axis] for axis in layout.spatial], spans, strides, kind))
+        raise ModelError("images are padded in an unknown way", where=node.name, received=kind)
     return Window(layout, tuple(size), tuple(strides), dilation, pads)
+
+
+def _same(whole: Size, span: int, stride: int) -> tuple[Size, Size]:
+    """Return the padding that gives one window for each stride; what cannot be halved is more at the end."""
+    total = span - 1 if stride == 1 else jax.core.max_dim((-(-whole // stride) - 1) * stride + span - whole, 0)
+    return total // 2, total - total // 2
 
 
 def _explicit(node: OpNode, layout: Layout) -> tuple[tuple[int, int], ...]:
