@@ -137,6 +137,11 @@ def test_several_branches_are_a_case(written):
     assert len(graph.node("StatelessCase").attr["branches"].list.func) == 3
 
 
+def test_of_a_program_for_several_platforms_the_form_for_cpus_is_written(written):
+    graph = written(lambda x: lax.platform_dependent(x, cpu=jnp.sin, default=jnp.cos), "batch, 3")
+    assert graph.ops == {"Sin": 1}
+
+
 def test_the_same_program_is_written_to_the_same_bytes(written):
     def program(x):
         return lax.scan(lambda c, r: (jnp.tanh(c + r), c), jnp.zeros(x.shape[0]), jax.nn.softmax(x).T)
@@ -175,9 +180,9 @@ def test_dtypes_that_tensorflow_has_no_kernels_for_are_named():
 @pytest.mark.parametrize(
     ("function", "reason"),
     [
-        (lambda x: lax.cummax(x, axis=0), "symbolic length"),
         (lambda x: x.at[jnp.array([0, 1])].multiply(2.0), "multiplies"),
-        (lambda x: lax.top_k(x.T, 1, axis=0), "last"),
+        (lambda x: lax.reduce_xor(x.astype(np.int32), (1,)), "no plain ops"),
+        (lambda x: lax.reduce_or(x.astype(np.int32), (1,)), "bits of integers"),
     ],
 )
 def test_forms_of_a_primitive_that_have_no_ops_are_named(function, reason):

@@ -14,7 +14,7 @@ from mainstay.saved_model.plain_ops.dimensions import Dimensions
 from mainstay.saved_model.plain_ops.graph import Graph, stored_shape
 from mainstay.saved_model.plain_ops.interpreter import run
 from mainstay.saved_model.plain_ops.registry import Equation, lowering
-from mainstay.saved_model.plain_ops.values import Value
+from mainstay.saved_model.plain_ops.values import NotPlainError, Value
 
 _LOWERED = {"_lower_using_switch_merge": True}
 """Lets TensorFlow run a loop or a branch as part of the graph around it, as its own Python API does."""
@@ -96,6 +96,9 @@ def wrap(refs: Sequence[Ref], like: Sequence[Any]) -> list[Value]:
 def cond(graph: Graph, equation: Equation, which: Value, *operands: Value) -> list[Value]:
     """Write a choice among branches; an index beyond them is that of the nearest."""
     branches = equation.params["branches"]
+    if which.known is not None:
+        chosen_branch = branches[min(max(int(which.known), 0), len(branches) - 1)]
+        return run(graph, closed(chosen_branch), operands, needed=equation.needed)
     shared = Shared.of(graph, operands)
     names = []
     for index, branch in enumerate(branches):
@@ -117,6 +120,16 @@ def cond(graph: Graph, equation: Equation, which: Value, *operands: Value) -> li
         return list(graph.ops("StatelessIf", [chosen, *inputs], kinds, **attrs))
     chosen = graph.elementwise("Maximum", graph.cast(which, np.int32), graph.scalar(0, np.int32))
     return list(graph.ops("StatelessCase", [chosen, *inputs], kinds, branches=names, output_shapes=shapes, **_LOWERED))
+
+
+@lowering("platform_index")
+def platform(graph: Graph, equation: Equation) -> Value:
+    """Write which of several platforms the program runs on: plain ops are written from the form for CPUs."""
+    platforms = equation.params["platforms"]
+    index = next((i for i, names in enumerate(platforms) if names is None or "cpu" in names), None)
+    if index is None:
+        raise NotPlainError("a part of the program is not for CPUs")
+    return graph.scalar(index, equation.dtype)
 
 
 @lowering("while")

@@ -18,6 +18,7 @@ from mainstay.saved_model.plain_ops import (
     integers,
     pooling,
     reductions,
+    running,
     scanning,
     scattering,
     shapes,
@@ -31,8 +32,8 @@ from mainstay.saved_model.plain_ops.registry import registered
 from mainstay.saved_model.plain_ops.values import DTYPES, NotPlainError, Value, plain_shape
 
 THEMES = (
-    elementwise, integers, conversions, shapes, gathering, scattering, reductions, contractions, convolutions, pooling,
-    sorting, signals, control_flow, scanning, calls,
+    elementwise, integers, conversions, shapes, gathering, scattering, reductions, running, contractions, convolutions,
+    pooling, sorting, signals, control_flow, scanning, calls,
 )  # fmt: skip
 """The modules that hold the lowerings."""
 

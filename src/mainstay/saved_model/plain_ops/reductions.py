@@ -1,4 +1,4 @@
-"""Reductions over axes, running ones, and the places of extremes."""
+"""Reductions over axes, and the places of extremes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from mainstay.saved_model.plain_ops.elementwise import is_nan
 from mainstay.saved_model.plain_ops.graph import Graph
 from mainstay.saved_model.plain_ops.registry import Equation, lowering
-from mainstay.saved_model.plain_ops.values import Dimension, NotPlainError, Value, constant, is_float
+from mainstay.saved_model.plain_ops.values import NotPlainError, Value, is_float
 
 _REDUCTIONS = {
     "reduce_sum": "Sum",
@@ -108,49 +108,6 @@ def signed(graph: Graph, x: Value) -> Value:
     """Return int64 numbers that have the order of uint64 numbers."""
     top = graph.scalar(np.uint64(1 << 63), np.uint64)
     return graph.elementwise("Bitcast", graph.elementwise("BitwiseXor", x, top), dtype=np.int64)
-
-
-_RUNNING = {"cumsum": "Cumsum", "cumprod": "Cumprod", "cumlogsumexp": "CumulativeLogsumexp"}
-
-
-@lowering(*_RUNNING)
-def running(graph: Graph, equation: Equation, x: Value) -> Value:
-    """Write a running sum or product."""
-    axis, backward = graph.scalar(equation.params["axis"], np.int32), bool(equation.params["reverse"])
-    return graph.whole(_RUNNING[equation.name], [x, axis], x.dtype, x.shape, exclusive=False, reverse=backward)
-
-
-@lowering("cummax", "cummin")
-def running_extreme(graph: Graph, equation: Equation, x: Value) -> Value:
-    """Write a running extreme: each step joins every element with one twice as far away."""
-    axis, size = equation.params["axis"], x.shape[equation.params["axis"]]
-    if not isinstance(size, int):
-        raise NotPlainError("there are no plain ops for a running extreme along an axis of symbolic length")
-    largest = equation.name == "cummax"
-    op = "Maximum" if largest else "Minimum"
-    fill = constant(lowest(x.dtype) if largest else highest(x.dtype))
-    x = graph.full(graph.cast(x, np.uint8)) if x.dtype == np.bool_ else graph.full(x)
-    if equation.dtype == np.bool_:
-        fill = graph.cast(fill, np.uint8)
-    distance = 1
-    while distance < size:
-        low: list[Dimension] = [0] * len(x.shape)
-        high: list[Dimension] = list(low)
-        starts: list[Dimension] = list(low)
-        sizes = list(x.shape)
-        sizes[axis] = size - distance
-        if equation.params["reverse"]:
-            starts[axis], high[axis] = distance, distance
-        else:
-            low[axis] = distance
-        moved = graph.pad(graph.crop(x, starts, sizes), fill, low, high)
-        x = graph.elementwise(op, x, moved)
-        distance *= 2
-    return (
-        graph.cast(x, equation.dtype)
-        if equation.dtype != np.bool_
-        else graph.elementwise("NotEqual", x, graph.scalar(0, np.uint8), dtype=np.bool_)
-    )
 
 
 def lowest(dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:

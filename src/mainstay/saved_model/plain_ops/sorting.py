@@ -79,24 +79,28 @@ def _descending(graph: Graph, key: Value) -> Value:
 @lowering("top_k", "approx_top_k")
 def top_k(graph: Graph, equation: Equation, x: Value) -> Sequence[Value]:
     """Write the largest elements and where they are; NaN counts as infinite."""
-    last = len(x.shape) - 1
-    axis = equation.params.get("axis", equation.params.get("reduction_dimension", last))
-    if equation.name == "approx_top_k" and not equation.params["is_max_k"]:
-        raise NotPlainError("there are no plain ops for the smallest elements")
-    if axis not in (last, -1):
-        raise NotPlainError("there are no plain ops for the largest elements along another axis than the last")
-    x = graph.full(x)
-    count = equation.shape[-1]
-    key = x
-    if x.dtype == np.uint64:
-        key = signed(graph, x)
-    elif x.dtype == np.bool_ or (x.dtype.kind in "iu" and x.dtype not in (np.int32, np.int64)):
-        key = graph.cast(x, np.int64 if x.dtype == np.uint32 else np.int32)
-    elif is_float(x.dtype):
-        key = graph.select(is_nan(graph, x), graph.scalar(np.inf, x.dtype), x)
-    elif x.dtype.kind == "c":
-        raise NotPlainError("TensorFlow does not order complex numbers")
-    best, places = _top(graph, key, count)
+    rank = len(x.shape)
+    axis = equation.params.get("axis", equation.params.get("reduction_dimension", rank - 1)) % rank
+    turn = [*(each for each in range(rank) if each != axis), axis]
+    back = [int(each) for each in np.argsort(turn)]
+    x = graph.full(graph.transpose(x, turn))
+    key = _key(graph, x, smallest=equation.name == "approx_top_k" and not equation.params["is_max_k"])
+    best, places = _top(graph, key, equation.shape[axis])
     if key is not x or is_float(x.dtype):
         best = _taken(graph, x, places)
-    return [best, graph.cast(places, equation.outputs[1].dtype)]
+    found = (best, graph.cast(places, equation.outputs[1].dtype))
+    return [graph.transpose(each, back) for each in found]
+
+
+def _key(graph: Graph, x: Value, *, smallest: bool) -> Value:
+    """Return numbers whose largest are at the places of the largest or smallest elements."""
+    if is_float(x.dtype):
+        key = graph.elementwise("Neg", x) if smallest else x
+        return graph.select(is_nan(graph, x), graph.scalar(-np.inf if smallest else np.inf, x.dtype), key)
+    if x.dtype.kind == "c" or smallest:
+        raise NotPlainError(f"there are no plain ops for the {'smallest' if smallest else 'largest'} of {x.dtype}")
+    if x.dtype == np.uint64:
+        return signed(graph, x)
+    if x.dtype in (np.int32, np.int64):
+        return x
+    return graph.cast(x, np.int64 if x.dtype == np.uint32 else np.int32)

@@ -227,9 +227,8 @@ def reductions() -> list[Case]:
     ]
     for name in ("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp"):
         for backward in (False, True):
-            maker = rows if name in ("cummax", "cummin") else free
             found.append(
-                maker(
+                free(
                     f"{name}_{backward}".lower(), lambda x, n=name, r=backward: getattr(lax, n)(x, axis=1, reverse=r), x
                 )
             )
@@ -519,6 +518,8 @@ def sorting() -> list[Case]:
         rows("top_k_of_ties", lambda x: lax.top_k(x, 5), integers(0, 3, 4, 9).astype(np.float32)),
         rows("top_k_infinite", lambda x: lax.top_k(x, 4), np.where(np.isnan(special), -np.inf, special)),
         rows("top_k_integers", lambda x: lax.top_k(x, 3), integers(-9, 9, 4, 6)),
+        rows("top_k_other_axis", lambda x: lax.top_k(x.reshape(-1, 3, 3), 2, axis=1), x),
+        rows("approximate_least", lambda x: lax.approx_min_k(x, 3, recall_target=1.0), x),
         rows("top_k_bytes", lambda x: lax.top_k(x, 3), integers(0, 255, 4, 6, dtype=np.uint8)),
         rows("ranks", lambda x: jnp.argsort(jnp.argsort(x, axis=-1), axis=-1), x),
     ]
@@ -629,6 +630,7 @@ def calls() -> list[Case]:
         free("call_composite", squared, x),
         free("call_checkpoint", jax.checkpoint(lambda x: jnp.sin(x) * 2), x),
         free("call_jit", jax.jit(lambda x: jnp.cos(x)), x),
+        free("call_of_a_platform", lambda x: lax.platform_dependent(x, cpu=jnp.sin, default=jnp.cos), x),
         free("call_unused", lambda x: jax.jit(lambda x: (x + 1, jax.random.normal(jax.random.key(0), (3,))))(x)[0], x),
         free("stop_gradient", lambda x: lax.stop_gradient(x) + lax.optimization_barrier(x), x),
         free("constant_result", lambda x: (jnp.ones((2, 3)), x), x),
