@@ -6,6 +6,7 @@ python tools/golden_artifact.py            # after a change of the format versio
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,48 @@ def write(folder: Path) -> None:
     save(functions(), folder, golden=rows(), sidecars={"schema.pbtxt": b""}, provenance={"purpose": "longevity"})
 
 
+def module() -> Any:
+    """Return a module with functions of several forms, nested parts and variables."""
+    import mainstay as tf
+
+    class Encoder(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.kernel = tf.Variable(weights()["dense/kernel"])
+
+        @tf.function(input_signature=[TensorSpec([None, 6])])
+        def encode(self, x: Any) -> Any:
+            return tf.ops.softmax(x @ self.kernel)
+
+    class Model(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = Encoder()
+            self.offsets = [tf.Variable([1.0, 2.0, 3.0], trainable=False)]
+
+        @tf.function
+        def several(self, x: Any, scale: float = 2.0) -> Any:
+            return x * scale, [x + self.offsets[0], {"sum": x.sum()}]
+
+        @tf.function(input_signature=[TensorSpec([None, 3], name="matrix"), TensorSpec([], "int32", name="number")])
+        def exact(self, matrix: Any, number: Any) -> Any:
+            return {"centred": matrix - tf.ops.mean(matrix, axis=0), "next": number + 1}
+
+    model = Model()
+    model.several.get_concrete_function(TensorSpec([None, 3]))
+    model.several.get_concrete_function(TensorSpec([3]), scale=3.0)
+    return model
+
+
+def write_module(folder: Path) -> None:
+    """Write an artifact with everything that the format has had since its second version to `folder`."""
+    model = module()
+    whole = functions()["serving_default"]
+    signatures = {"serving_default": replace(whole, method="classify"), "exact": model.exact}
+    golden = {**rows(), "matrix": [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], "number": 41}
+    save(model, folder, signatures, golden=golden, assets={"notes.txt": b"kept\n"}, provenance={"purpose": "longevity"})
+
+
 if __name__ == "__main__":
-    write(FOLDER / f"v{FORMAT_VERSION}")
+    write_module(FOLDER / f"v{FORMAT_VERSION}")
     sys.stdout.write(f"{FOLDER / f'v{FORMAT_VERSION}'}\n")
