@@ -59,7 +59,8 @@ class Stage:
         inputs: The names of the values that it takes.
         outputs: The names of the values that it makes.
         program: A program whose inputs and results have these names; None for a graph.
-        file: The path of a graph of TensorFlow's host operations, a `tensorflow.FunctionDef`; None for a program.
+        file: The path of a graph of TensorFlow's host operations, a `tensorflow.FunctionDefLibrary`; None for a
+            program.
     """
 
     inputs: tuple[str, ...]
