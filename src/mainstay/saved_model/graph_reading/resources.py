@@ -75,6 +75,8 @@ class Resources:
             if None in kinds:
                 raise FormatError("a table has no dtypes", where=node.name, received=kinds)
             self._tables[key] = Table(_shared_name(node), *kinds)
+            if "Mutable" in node.op:
+                self._tables[key].content = {}
         return self._tables[key]
 
 

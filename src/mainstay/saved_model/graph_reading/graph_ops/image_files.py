@@ -9,20 +9,16 @@ import numpy as np
 from mainstay import io
 from mainstay.core import MainstayError
 from mainstay.saved_model.graph_reading.graph_ops.byte_strings import flat, refused, scalar_string, strings
+from mainstay.saved_model.graph_reading.graph_ops.parsing import located
 from mainstay.saved_model.graph_reading.graph_ops.registry import OpNode, graph_op
 from mainstay.saved_model.graph_reading.graph_ops.values import Value
-
-
-def _located(node: OpNode, error: MainstayError) -> MainstayError:
-    where = f"{node.name} ({node.op})" + (f", {error.where}" if error.where else "")
-    return type(error)(error.summary, where=where, expected=error.expected, received=error.received, fix=error.fix)
 
 
 def _decoded(node: OpNode, decode: Any, contents: Value, **options: Any) -> Any:
     try:
         return np.asarray(decode(scalar_string(node, contents, "contents"), **options))
     except MainstayError as error:
-        raise _located(node, error) from error
+        raise located(node, error) from error
 
 
 def _jpeg_options(node: OpNode) -> dict[str, Any]:
@@ -93,7 +89,7 @@ def _encoded(node: OpNode, encode: Any, image: Any, **options: Any) -> bytes:
     try:
         written: bytes = encode(image, **options)
     except MainstayError as error:
-        raise _located(node, error) from error
+        raise located(node, error) from error
     return written
 
 

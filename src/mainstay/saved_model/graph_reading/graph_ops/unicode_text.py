@@ -91,8 +91,8 @@ def _points_of(text: str) -> Array:
 def _decoded(text: bytes, codec: str) -> tuple[Array, Array, Array]:
     """Return the code points of a string, which of them stand for what is malformed, and where their bytes begin."""
     if codec in ("utf-8", "ascii") and text.isascii():
-        points = np.frombuffer(text, np.uint8).astype(np.int32)
-        return points, np.zeros(len(points), bool), np.arange(len(points))
+        plain = np.frombuffer(text, np.uint8).astype(np.int32)
+        return plain, np.zeros(len(plain), bool), np.arange(len(plain))
     points: list[Array] = []
     wrong: list[Array] = []
     sizes: list[Array] = []
