@@ -96,7 +96,7 @@ LISTS = {
 }
 case("ParseSequenceExampleV2", serialized=SEQUENCES, **LISTS)
 ONE = {**LISTS, "context_ragged_keys": NONE, "feature_list_ragged_keys": NONE}
-ONE |= dict.fromkeys((name for name in LISTS if "ragged" in name and name.endswith("types")), [])
+ONE |= {name: [] for name in LISTS if "ragged" in name and name.endswith("types")}
 case("ParseSequenceExampleV2", serialized=SEQUENCES[:1].reshape(()), **ONE)
 case(
     "ParseSequenceExampleV2",

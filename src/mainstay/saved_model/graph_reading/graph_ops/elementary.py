@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from mainstay.saved_model.graph_reading.graph_ops.elementwise import elementwise
 from mainstay.saved_model.graph_reading.graph_ops.elementwise import register as register_elementwise
 from mainstay.saved_model.graph_reading.graph_ops.registry import OpNode, graph_op
 from mainstay.saved_model.graph_reading.graph_ops.values import backend_of
@@ -66,7 +67,6 @@ _one("IsFinite", "isfinite")
 _one("Real", "real")
 _one("Imag", "imag")
 _one("Angle", "angle")
-_both("ZerosLike", lambda xp, x: xp.zeros_like(x))
 _both("OnesLike", lambda xp, x: xp.ones_like(x))
 
 # The gradients take the function's result (or, for the activations, its argument) first or second, as TensorFlow does.
@@ -75,6 +75,14 @@ _both("SigmoidGrad", lambda xp, y, dy: dy * y * (1 - y))
 _both("SqrtGrad", lambda xp, y, dy: dy * 0.5 / y)
 _both("RsqrtGrad", lambda xp, y, dy: dy * -0.5 * y * y * y)
 _both("InvGrad ReciprocalGrad", lambda xp, y, dy: -dy * y * y)
+
+
+@graph_op("ZerosLike")
+def zeros_like(node: OpNode, x: Any) -> Any:
+    """Return zeros of the shape of a tensor, or empty strings."""
+    if node.outputs[0] == "string":
+        return np.full(np.shape(x), b"", object)
+    return elementwise(np.zeros_like, jnp.zeros_like)(node, x)
 
 
 @graph_op("Complex")
