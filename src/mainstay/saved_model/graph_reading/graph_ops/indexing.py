@@ -168,7 +168,8 @@ def scatter_nd(_node: OpNode, indices: Value, updates: Value, sizes: Value) -> V
     """Return zeros of a shape with updates added at positions of the first axes."""
     target = integers(sizes)
     if backend_of(indices, updates) is np and all(isinstance(size, int) for size in target):
-        result = np.zeros(target, np.asarray(updates).dtype)
+        dtype = np.asarray(updates).dtype
+        result = np.full(target, b"", object) if dtype.kind == "O" else np.zeros(target, dtype)
         _refuse_outside(result, indices)
         np.add.at(result, tuple(np.moveaxis(np.asarray(indices), -1, 0)), updates)
         return result
@@ -220,10 +221,17 @@ _NAMED = {"Update": "set", "Add": "add", "Sub": "subtract", "Max": "max", "Min":
 @graph_op(*(f"ResourceScatterNd{name}" for name in _NAMED), kind="host", effect=True)
 def resource_scatter_nd(node: OpNode, variable: Variable, indices: Value, updates: Value) -> Value:
     """Combine slices of a variable with updates."""
-    how = _NAMED[node.op.removeprefix("ResourceScatterNd")]
+    how = _NAMED[node.op.removeprefix("Resource").removeprefix("ScatterNd")]
     _refuse_outside(variable.value, indices)
     variable.value = np.asarray(_scattered(variable.value, indices, updates, how))
     return ()
+
+
+@graph_op(*(f"ScatterNd{name}" for name in _NAMED), kind="host", effect=True)
+def scatter_nd_reference(node: OpNode, variable: Variable, indices: Value, updates: Value) -> Value:
+    """Combine slices of a variable of TensorFlow 1 with updates."""
+    resource_scatter_nd(node, variable, indices, updates)
+    return variable.value
 
 
 @graph_op("InplaceUpdate", "InplaceAdd", "InplaceSub")
