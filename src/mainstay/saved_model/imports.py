@@ -41,8 +41,8 @@ class GraphStage:
     """A step of an imported signature that a graph of TensorFlow's host operations does.
 
     Args:
-        graph: A serialised `tensorflow.FunctionDefLibrary`. Its function ``stage`` is the step, with arguments and results
-            named as the values; its function ``initialise`` fills the tables that the step reads.
+        graph: A serialised `tensorflow.FunctionDefLibrary`. Its function ``stage`` is the step, with arguments and
+            results named as the values; its function ``initialise`` fills the tables that the step reads.
         inputs: The names of the values that it takes.
         outputs: The names of the values that it makes.
     """
