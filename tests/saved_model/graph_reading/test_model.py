@@ -370,3 +370,10 @@ def test_warming_up_compiles_what_a_server_will_ask_for(tmp_path: Path) -> None:
     before = len(stage._programs)
     run.run(run.columns({"x": np.zeros((3, 2), np.float32)}))
     assert len(stage._programs) == before
+
+
+def test_a_dtype_that_no_request_has_is_told(loaded) -> None:
+    complex_type = make.TypeAttr(np.complex64)
+    nodes = [X, node("y", "Complex", "x", "x", T=FLOAT, Tout=complex_type)]
+    with pytest.raises(ModelError, match="dtype"):
+        loaded(nodes, FEED, {"y": ("y:0", complex_type)})

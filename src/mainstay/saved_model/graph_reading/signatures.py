@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mainstay.core import (
+    DTYPES,
     ArgumentError,
     DataError,
     FormatError,
@@ -64,7 +65,19 @@ class Port:
 
     @property
     def spec(self) -> TensorSpec:
-        """The port as a spec; an open rank is shown as one open axis."""
+        """The port as a spec; an open rank is shown as one open axis.
+
+        Raises:
+            ModelError: Its dtype has no name in specs.
+        """
+        if str(self.kind) not in DTYPES:
+            raise ModelError(
+                "a signature has a tensor of a dtype that it cannot have here",
+                where=self.name,
+                expected=", ".join(DTYPES),
+                received=self.kind,
+                fix="cast it in the model",
+            )
         return TensorSpec((None,) if self.shape is None else self.shape, str(self.kind), self.name)
 
 
