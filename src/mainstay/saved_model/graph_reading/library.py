@@ -136,7 +136,9 @@ class Library:
             nodes = _without_controls(nodes)
         needed = ancestors(nodes, [*start, *changing])
         nodes = {name: node for name, node in nodes.items() if name in needed}
-        nodes = fold_loops(nodes, body.name, self)
+        nodes, inside = fold_loops(nodes, body.name, self)
+        _refuse_lost(changing - nodes.keys() - inside, body)
+        changing = {name for name, node in nodes.items() if self._changes(node)}
         nodes = fold_conditionals(nodes, where=body.name, library=self, changing=changing)
         if not changing and not body.targets:
             nodes = _without_controls(nodes)
@@ -179,6 +181,21 @@ class Library:
         """Return a prepared function in order, every function that it calls unconditionally in its place."""
         graph = build_graph(body.name, body.nodes, arguments=body.arguments, results=body.results, targets=body.targets)
         return _inlined(graph, self)
+
+
+def _refuse_lost(names: set[str], body: FunctionBody) -> None:
+    """Refuse a loop of TensorFlow 1 that changes something besides its variables.
+
+    Raises:
+        FormatError: There is such a node.
+    """
+    for name in sorted(names):
+        raise FormatError(
+            "a loop of TensorFlow 1 changes a variable, which is not read here",
+            where=body.nodes[name].op.name,
+            expected="loops that only compute",
+            received=body.nodes[name].op.op,
+        )
 
 
 def _without_controls(nodes: NamedNodes) -> NamedNodes:
