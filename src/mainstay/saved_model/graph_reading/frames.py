@@ -47,8 +47,8 @@ class _Frame:
     constants: tuple[str, ...]
 
 
-def fold_loops(nodes: NamedNodes, where: str, library: Library) -> NamedNodes:
-    """Return the nodes with a While node in the place of every loop of TensorFlow 1.
+def fold_loops(nodes: NamedNodes, where: str, library: Library) -> tuple[NamedNodes, set[str]]:
+    """Return the nodes with a While node in the place of every loop of TensorFlow 1, and the names of what is in loops.
 
     Args:
         nodes: The nodes by name.
@@ -62,7 +62,7 @@ def fold_loops(nodes: NamedNodes, where: str, library: Library) -> NamedNodes:
     for name, node in nodes.items():
         if node.op.op in ENTER:
             frames.setdefault(_frame_name(node), []).append(name)
-    nodes = dict(nodes)
+    nodes, inside = dict(nodes), set[str]()
     while frames:
         for frame, enters in frames.items():
             described = _describe(frame, enters, nodes)
@@ -70,9 +70,9 @@ def fold_loops(nodes: NamedNodes, where: str, library: Library) -> NamedNodes:
                 break
         else:
             raise FormatError("loops cross each other", where=where, received=", ".join(frames))
-        _fold(described, nodes, where, library)
+        inside |= _fold(described, nodes, where, library)
         del frames[frame]
-    return nodes
+    return nodes, inside
 
 
 def _frame_name(node: NamedNode) -> str:
@@ -188,8 +188,8 @@ def _inside(frame: _Frame, nodes: NamedNodes) -> tuple[NamedNodes, NamedNodes]:
     return _cut([(frame.condition, 0)], frame, nodes, body=False), _cut(nexts, frame, nodes, body=True)
 
 
-def _fold(frame: _Frame, nodes: NamedNodes, where: str, library: Library) -> None:
-    """Put a While node in the place of a frame, in `nodes` itself."""
+def _fold(frame: _Frame, nodes: NamedNodes, where: str, library: Library) -> set[str]:
+    """Put a While node in the place of a frame, in `nodes` itself, and return what is in its functions."""
     from mainstay.saved_model.graph_reading.library import FunctionBody
 
     position = {name: index for index, name in enumerate(frame.enters)}
@@ -229,6 +229,7 @@ def _fold(frame: _Frame, nodes: NamedNodes, where: str, library: Library) -> Non
             OpNode(node.op.name, "Identity", node.op.attrs, node.op.outputs), ((loop, index),), ()
         )
     _drop_lost(nodes)
+    return {*condition, *body}
 
 
 def _drop_lost(nodes: NamedNodes) -> None:
