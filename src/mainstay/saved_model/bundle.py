@@ -18,6 +18,7 @@ import ml_dtypes
 import numpy as np
 
 from mainstay.core import FormatError, ModelError, masked_crc32c, message_class
+from mainstay.saved_model.graphs.tensors import is_array_shape
 from mainstay.saved_model.tables import decode_table, encode_table, encode_varint
 
 INDEX_FILE = "variables/variables.index"
@@ -230,7 +231,8 @@ def _entry(name: str, entry: Any, shards: int) -> TensorEntry:
     shape = tuple(dim.size for dim in entry.shape.dim)
     dtype = _DTYPES.get(entry.dtype)
     inside = 0 <= entry.shard_id < shards
-    if dtype is None or entry.slices or not inside or entry.shape.unknown_rank or min((0, *shape)) < 0:
+    known = not entry.shape.unknown_rank and min((0, *shape)) >= 0 and is_array_shape(shape)
+    if dtype is None or entry.slices or not inside or not known:
         raise FormatError(
             "a weight is stored in a way that is not read here",
             where=name,

@@ -11,6 +11,7 @@ import mmap
 import os
 import re
 import stat
+import unicodedata
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
@@ -73,11 +74,22 @@ def find_files(folder: Path) -> dict[str, int]:
 
 
 def map_file(path: Path) -> memoryview:
-    """Return a file's content, mapped; following no link at its end."""
+    """Return a file's content, mapped; following no link at its end, and waiting for no pipe.
+
+    Raises:
+        IntegrityError: It is no regular file.
+        StorageError: It cannot be read, or is a link.
+    """
+    flags = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_BINARY", "O_NONBLOCK"))
     with storage_errors(path, "read"):
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+        handle = os.open(path, flags)
         try:
-            if not os.fstat(handle).st_size:
+            status = os.fstat(handle)
+            if not stat.S_ISREG(status.st_mode):
+                raise IntegrityError(
+                    "a saved model holds something other than plain files", where=path, expected="a regular file"
+                )
+            if not status.st_size:
                 return memoryview(b"")
             return memoryview(mmap.mmap(handle, 0, access=mmap.ACCESS_READ))
         finally:
@@ -90,6 +102,18 @@ def file_digest(data: memoryview) -> str:
     for start in range(0, len(data), _BLOCK):
         state.update(data[start : start + _BLOCK])
     return state.hexdigest()
+
+
+def refuse_outside(folder: Path, path: Path) -> None:
+    """Refuse a path that links lead out of a folder.
+
+    Raises:
+        IntegrityError: It lies elsewhere.
+    """
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise IntegrityError(
+            "a link leads out of a saved model", where=path, expected=f"a file in {folder}", received=path.resolve()
+        )
 
 
 def digests(contents: Mapping[str, memoryview]) -> dict[str, tuple[int, str]]:
@@ -186,8 +210,14 @@ def verify_files(folder: Path, files: Mapping[str, tuple[int, str]]) -> dict[str
         FormatError: A listed path leads out of the folder.
         StorageError: A file cannot be read.
     """
+    spelled: dict[str, str] = {}
     for path in files:
         _check_path(path)
+        other = spelled.setdefault(_folded(path), path)
+        if other != path:
+            raise FormatError(
+                "the manifest lists two paths that some file systems hold for one", expected=other, received=path
+            )
     found = find_files(folder)
     present = set(found) - {MANIFEST_FILE, SEAL_FILE, SIGNATURE_FILE}
     for path in sorted(set(files) - present):
@@ -227,6 +257,11 @@ def all_digests(manifest: bytes, files: Mapping[str, tuple[int, str]]) -> dict[s
     """
     digests = {path: digest for path, (_, digest) in files.items()}
     return {**digests, MANIFEST_FILE: digest_bytes(manifest), SEAL_FILE: digest_bytes(seal_of(manifest))}
+
+
+def _folded(path: str) -> str:
+    """Return what is the same for two paths that a file system may hold for one: it may ignore case and composition."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", path).casefold())
 
 
 def _check_path(path: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from mainstay.core import FormatError
+from mainstay.saved_model.folder import refuse_outside
 from mainstay.saved_model.graph_reading.checkpoints import Checkpoint, parse_slice
 from mainstay.saved_model.graph_reading.graph import CALLS, Graph, NamedNode, Source, parse_reference
 from mainstay.saved_model.graph_reading.graph_ops.registry import OpNode, implementation
@@ -30,6 +31,7 @@ _PASSING = ("Identity", "RefIdentity", "Reshape", "EnsureShape")
 def open_checkpoint(folder: Path, map_file: Callable[[Path], memoryview]) -> Checkpoint | None:
     """Return the tensors of a SavedModel, or None for a model without variables."""
     prefix = folder / "variables" / "variables"
+    refuse_outside(folder, prefix.parent)
     return Checkpoint(prefix, map_file) if Path(f"{prefix}.index").is_file() else None
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from mainstay.core import FormatError, masked_crc32c, message_class
 from mainstay.saved_model.graphs.dtypes import array_dtype, kind_of_number
+from mainstay.saved_model.graphs.tensors import is_array_shape
 from mainstay.saved_model.tables import decode_table
 
 Array = np.ndarray[Any, Any]
@@ -21,6 +22,7 @@ Extents = tuple[tuple[int, int], ...]
 """The start and the length of a slice along each axis."""
 
 _MOST_SHARDS = 100_000
+_MOST_SLICES = 10_000
 _VERSION = 1
 
 
@@ -94,8 +96,8 @@ class Checkpoint:
 
     def _shape(self, entry: Any, name: str) -> tuple[int, ...]:
         shape = tuple(int(dim.size) for dim in entry.shape.dim)
-        if entry.shape.unknown_rank or min((0, *shape)) < 0:
-            raise FormatError("a weight has no shape", where=name, received=shape)
+        if entry.shape.unknown_rank or min((0, *shape)) < 0 or not is_array_shape(shape):
+            raise FormatError("a weight has an impossible shape", where=name, received=shape)
         return shape
 
     def _stored(self, entry: Any, shape: tuple[int, ...], name: str) -> Array:
@@ -149,15 +151,43 @@ class Checkpoint:
             if any(start < 0 or start + length > size for (start, length), size in zip(extents, shape, strict=True)):
                 raise FormatError("a slice of a weight reaches past it", where=name, expected=shape, received=extents)
             parts.append((extents, self._entry(slice_key(name, stated), name)))
-        if sum(math.prod(length for _, length in extents) for extents, _ in parts) != math.prod(shape):
+        filled = sum(math.prod(length for _, length in extents) for extents, _ in parts)
+        if filled != math.prod(shape) or _overlap([extents for extents, _ in parts]):
             raise FormatError("the slices of a weight do not make it up", where=name, expected=shape)
+        self._refuse_twice_stored([part for _, part in parts], name)
         stored_parts = [
             (extents, self._stored(part, tuple(length for _, length in extents), name)) for extents, part in parts
         ]
-        whole = np.empty(shape, array_dtype(kind_of_number(entry.dtype)))
+        dtype = array_dtype(kind_of_number(entry.dtype))
+        if any(array.dtype != dtype for _, array in stored_parts):
+            raise FormatError("a slice of a weight has another dtype", where=name, expected=dtype)
+        whole = np.empty(shape, dtype)
         for extents, array in stored_parts:
             whole[tuple(slice(start, start + length) for start, length in extents)] = array
         return whole
+
+    @staticmethod
+    def _refuse_twice_stored(parts: Sequence[Any], name: str) -> None:
+        """Refuse slices that lie in the same bytes, with which a small file could fill the memory."""
+        end = (-1, 0)
+        for shard, start, size in sorted((part.shard_id, part.offset, part.size) for part in parts if part.size):
+            if (shard, start) < end:
+                raise FormatError("two slices of a weight lie in the same place", where=name, received=start)
+            end = (shard, start + size)
+
+
+def _overlap(boxes: Sequence[Extents]) -> bool:
+    """Return whether two slices have an element in common."""
+    if len(boxes) < 2 or not boxes[0]:
+        return len(boxes) > 1
+    if len(boxes) > _MOST_SLICES:
+        return True
+    corners = np.array(boxes, np.int64)
+    starts, ends = corners[:, :, 0], corners[:, :, 0] + corners[:, :, 1]
+    for index in range(len(boxes) - 1):
+        if ((starts[index] < ends[index + 1 :]) & (starts[index + 1 :] < ends[index])).all(axis=1).any():
+            return True
+    return False
 
 
 def _damaged(name: str) -> FormatError:

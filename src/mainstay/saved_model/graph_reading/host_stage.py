@@ -10,9 +10,11 @@ import numpy as np
 
 from mainstay.core import DataError, FormatError, RequestError, TransformError, message_class
 from mainstay.saved_model.graph_reading.coverage import missing_ops
+from mainstay.saved_model.graph_reading.evaluation import Evaluation
 from mainstay.saved_model.graph_reading.feeds import answer, feed
 from mainstay.saved_model.graph_reading.graph_text import INITIALISE, STAGE
 from mainstay.saved_model.graph_reading.library import Library
+from mainstay.saved_model.graph_reading.limits import Budget, refuse_endless
 from mainstay.saved_model.graph_reading.programs import Programs
 from mainstay.saved_model.graph_reading.resources import Resources
 from mainstay.saved_model.graphs.dtypes import kind_of_number
@@ -49,12 +51,14 @@ class HostStage:
         missing = missing_ops([library.graph(STAGE), library.graph(INITIALISE)], library)
         if missing:
             raise FormatError("a host stage has unknown ops", received=", ".join(each.op for each in missing))
-        self._programs = Programs(library, Resources())
+        refuse_endless([library.graph(STAGE), library.graph(INITIALISE)], library)
+        resources = Resources()
+        self._programs = Programs(library, resources)
         signature = library.definitions[STAGE].signature
         self._inputs = [(each.name, kind_of_number(each.type)) for each in signature.input_arg]
         self._outputs = [each.name for each in signature.output_arg]
         with jax.enable_x64(True):
-            self._programs.eager.run_function(INITIALISE, [])
+            Evaluation(library, resources, budget=Budget()).run_function(INITIALISE, [])
 
     def run(self, values: Mapping[str, Any]) -> dict[str, Array]:
         """Return the values that the stage makes, by name.

@@ -24,6 +24,7 @@ from mainstay.saved_model.graph_reading.graph import (
     resolve,
 )
 from mainstay.saved_model.graph_reading.graph_ops.registry import implementation
+from mainstay.saved_model.graph_reading.limits import refuse_repeats
 from mainstay.saved_model.graphs.attributes import FunctionAttr
 from mainstay.saved_model.graphs.dtypes import Kind, kind_of_number
 
@@ -62,6 +63,8 @@ class Library:
 
     def __init__(self, functions: Iterable[Any]) -> None:
         self._definitions: dict[str, Any] = {}
+        functions = list(functions)
+        refuse_repeats(node for function in functions for node in function.node_def)
         for function in functions:
             if function.signature.name in self._definitions:
                 raise FormatError("two functions have one name", where=function.signature.name)

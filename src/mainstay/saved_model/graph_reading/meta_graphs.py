@@ -8,8 +8,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mainstay.core import ArgumentError, ArtifactError, FormatError, message_class, storage_errors
+from mainstay.saved_model.folder import refuse_outside
 from mainstay.saved_model.graph_reading.graph import NamedNodes, read_nodes, with_reads
 from mainstay.saved_model.graph_reading.library import Library
+from mainstay.saved_model.graph_reading.limits import refuse_repeats
 
 MODEL_FILE = "saved_model.pb"
 SERVE = "serve"
@@ -40,6 +42,7 @@ class MetaGraph:
         self.folder = folder
         self.message = message
         self.library = Library(message.graph_def.library.function)
+        refuse_repeats(message.graph_def.node)
         self.nodes: NamedNodes = with_reads(read_nodes(message.graph_def.node, self.library.definitions))
 
     @property
@@ -93,6 +96,7 @@ def asset_path(folder: Path, name: str) -> Path:
         )
     root = (folder / "assets").resolve()
     path = (root / relative).resolve()
+    refuse_outside(folder, root)
     if not path.is_relative_to(root) or not path.is_file():
         raise FormatError("an asset is missing", where=folder, expected=f"assets/{name}")
     return path
@@ -116,6 +120,7 @@ def read_meta_graph(folder: Path, tags: str | Iterable[str] | None = None) -> Me
     path = folder / MODEL_FILE
     if not path.is_file():
         raise ArtifactError("there is no SavedModel here", where=folder, expected=f"a folder with {MODEL_FILE}")
+    refuse_outside(folder, path)
     with storage_errors(path, "read"):
         if os.path.getsize(path) > _MOST_BYTES:
             raise FormatError("the graph is too large", where=path, expected=f"up to {_MOST_BYTES:,} bytes")

@@ -19,11 +19,13 @@ from mainstay.saved_model.graph_reading.binding import (
     put_assets,
 )
 from mainstay.saved_model.graph_reading.coverage import missing_ops
+from mainstay.saved_model.graph_reading.evaluation import Evaluation
 from mainstay.saved_model.graph_reading.graph_ops.values import Variable
 from mainstay.saved_model.graph_reading.library import FunctionBody
+from mainstay.saved_model.graph_reading.limits import Budget, refuse_endless
 from mainstay.saved_model.graph_reading.meta_graphs import MetaGraph, read_meta_graph
 from mainstay.saved_model.graph_reading.objects import ObjectGraph
-from mainstay.saved_model.graph_reading.programs import Program, Programs
+from mainstay.saved_model.graph_reading.programs import Programs
 from mainstay.saved_model.graph_reading.resources import Resources
 from mainstay.saved_model.graph_reading.restored import RestoredObject, Restoring
 from mainstay.saved_model.graph_reading.signatures import ForeignSignature
@@ -116,10 +118,12 @@ def load_foreign(folder: Path, *, tags: str | Iterable[str] | None = None) -> Fo
     signatures = {name: ForeignSignature(meta, name, programs) for name in meta.signatures}
     first = initialiser(meta)
     graphs = [signature.graph for signature in signatures.values()]
-    _refuse_missing(meta, [*graphs, *([first] if first else [])])
+    graphs += [first] if first else []
+    _refuse_missing(meta, graphs)
+    refuse_endless(graphs, meta.library)
     if first is not None:
         with jax.enable_x64(True):
-            Program(first, programs).run([])
+            Evaluation(meta.library, resources, budget=Budget()).run_graph(first, [])
     restoring = Restoring(meta, objects, programs, handles)
     variables = tuple(objects.variables.values()) or tuple(sorted(resources.variables(), key=lambda each: each.name))
     return ForeignModel(

@@ -162,6 +162,8 @@ class Program:
             return False
         if known is None or known.effect or facts is None or facts.stateful or not node.op.outputs or not node.inputs:
             return False
+        if known.kind == "host" and ("string" in node.op.outputs or node.op.op.startswith("Decode")):
+            return False  # nothing tells beforehand how large that becomes
         return all(
             source in constants and isinstance(take(constants, (source, output)), np.ndarray)
             for source, output in node.inputs

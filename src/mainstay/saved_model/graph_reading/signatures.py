@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ from mainstay.saved_model.graphs.dtypes import Kind, kind_of_number
 from mainstay.saved_model.graphs.tensors import read_shape, read_tensor_proto
 
 Array = np.ndarray[Any, Any]
+
+_MOST_BLANK_ELEMENTS = 1 << 30
 
 BUCKETS = (1, 4, 16, 64)
 """The batch sizes that `run` compiles; a batch is padded to the next one, and a larger one than the last is split."""
@@ -345,6 +348,10 @@ class ForeignSignature:
             shape = [1 if axis is None else axis for axis in port.shape or ()]
             if port.shape and port.shape[0] is None:
                 shape[0] = rows
+            if math.prod(shape) > _MOST_BLANK_ELEMENTS:
+                raise ModelError(
+                    "a signature states an input that is too large", where=f"{self.name}.{port.name}", received=shape
+                )
             filler = np.zeros(shape, port.kind if isinstance(port.kind, np.dtype) else object)
             if port.kind == "string":
                 filler[...] = b""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ Array = np.ndarray[Any, Any]
 _MOST_ELEMENTS = 1 << 31
 _MOST_REPEATED_BYTES = 1 << 28
 """How large an array may become whose message holds less than it: a splat of a few bytes must not fill the memory."""
+
+_MOST_AXES = 64
+_MOST_BYTES_LOG2 = 56
 
 _FIELDS = {
     "float32": "float_val",
@@ -38,6 +42,11 @@ _BITS = {"float16": np.uint16, "bfloat16": np.uint16}
 
 def _malformed(summary: str, where: str, **parts: object) -> FormatError:
     return FormatError(f"a constant is malformed: {summary}", where=where or None, **parts)
+
+
+def is_array_shape(shape: Sequence[int]) -> bool:
+    """Return whether an array can have a shape: of few axes, and not past all memory even where an axis is empty."""
+    return len(shape) <= _MOST_AXES and math.prod(size for size in shape if size) < 1 << _MOST_BYTES_LOG2
 
 
 def read_shape(shape: Any, *, where: str = "") -> tuple[int | None, ...] | None:
@@ -75,6 +84,8 @@ def read_tensor_proto(proto: Any, *, where: str = "") -> Array:
     if shape is None or None in shape:
         raise _malformed("its shape is open", where, received=shape)
     sizes = tuple(int(size) for size in shape if size is not None)
+    if not is_array_shape(sizes):
+        raise _malformed("it is too large", where, received=sizes)
     count = math.prod(sizes)
     if count > _MOST_ELEMENTS:
         raise _malformed("it is too large", where, expected=f"at most {_MOST_ELEMENTS:,} elements", received=sizes)
@@ -134,6 +145,14 @@ def _filled(values: Array, count: int, where: str) -> Array:
             filled[:] = b""
         return filled
     return np.concatenate([values, np.repeat(values[-1:], count - len(values))])
+
+
+def repeated_bytes(proto: Any) -> int:
+    """Return how many bytes the array of a `TensorProto` has whose message holds only the value that they repeat."""
+    sizes = [max(int(dim.size), 0) for dim in proto.tensor_shape.dim[: _MOST_AXES + 1]]
+    if proto.tensor_content or not is_array_shape(sizes):
+        return 0
+    return max(math.prod(sizes) - int(proto.ByteSize()), 0) * array_dtype(kind_of_number(proto.dtype)).itemsize
 
 
 def write_tensor_proto(array: Any) -> Any:
