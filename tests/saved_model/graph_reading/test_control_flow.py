@@ -270,3 +270,33 @@ def test_a_loop_of_tensorflow_1_without_a_condition_is_refused(loaded) -> None:
             each.input[1] = "loop_less"
     with pytest.raises(FormatError, match=r"condition|circle"):
         loaded([X, node("n", "Placeholder", dtype=INT), *nodes], LOOP_FEEDS, {"z": ("z:0", FLOAT)})
+
+
+def test_a_loop_of_tensorflow_1_may_write_to_a_variable(loaded) -> None:
+    nodes = [
+        X,
+        node("n", "Placeholder", dtype=INT),
+        node("v", "VarHandleOp", dtype=FLOAT, shape=make.ShapeAttr((2,)), shared_name=b"v"),
+        node("v_inside", "Enter", "v", T=make.RESOURCE, frame_name="loop", is_constant=True),
+        *frame("loop", "x", "n", "double", "z"),
+        node("set", "AssignVariableOp", "v_inside", "loop_body_v", dtype=FLOAT),
+        node("double", "AddV2", "loop_body_v", "loop_body_v", "^set", T=FLOAT),
+    ]
+    tensors = {"v": np.float32([0, 0])}
+    run = loaded(nodes, LOOP_FEEDS, {"z": ("z:0", FLOAT)}, tensors=tensors)
+    assert run(x=[1.0, 2.0], n=3)["z"].tolist() == [8, 16]
+
+
+def test_a_loop_of_tensorflow_1_that_only_writes_is_refused(loaded) -> None:
+    nodes = [
+        X,
+        node("n", "Placeholder", dtype=INT),
+        node("v", "VarHandleOp", dtype=FLOAT, shape=make.ShapeAttr((2,)), shared_name=b"v"),
+        node("v_inside", "Enter", "v", T=make.RESOURCE, frame_name="loop", is_constant=True),
+        *frame("loop", "x", "n", "double", "z"),
+        node("double", "AddV2", "loop_body_v", "loop_body_v", T=FLOAT),
+        node("set", "AssignVariableOp", "v_inside", "loop_body_v", dtype=FLOAT),
+        node("y", "Identity", "z", "^set", T=FLOAT),
+    ]
+    with pytest.raises(FormatError, match="changes a variable"):
+        loaded(nodes, LOOP_FEEDS, {"y": ("y:0", FLOAT)}, tensors={"v": np.float32([0, 0])})
