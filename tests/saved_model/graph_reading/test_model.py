@@ -377,3 +377,11 @@ def test_a_dtype_that_no_request_has_is_told(loaded) -> None:
     nodes = [X, node("y", "Complex", "x", "x", T=FLOAT, Tout=complex_type)]
     with pytest.raises(ModelError, match="dtype"):
         loaded(nodes, FEED, {"y": ("y:0", complex_type)})
+
+
+def test_a_wrong_dtype_of_a_signature_does_not_count(tmp_path: Path) -> None:
+    nodes = [X, node("y", "Neg", "x", T=FLOAT)]
+    graph = make.meta_graph(nodes, {"f": make.signature({"x": ("x:0", STRING)}, {"y": ("y:0", LONG)})})
+    run = load(make.write(tmp_path, graph)).signatures["f"]
+    assert run.inputs[0].spec.dtype == "float32"
+    assert run(2.0)["y"] == -2

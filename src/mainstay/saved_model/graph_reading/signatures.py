@@ -131,8 +131,11 @@ def _ports(meta: MetaGraph, where: str, name: str, info: Any) -> list[Port]:
         ]
     if encoding != "name":
         raise FormatError("a signature does not say what a tensor is", where=where, received=encoding)
-    kind = kind_of_number(info.dtype)
-    return [Port(name, _reference(meta, info.name, where), kind, read_shape(info.tensor_shape, where=where))]
+    reference = _reference(meta, info.name, where)
+    outputs = meta.nodes[reference[0]].op.outputs
+    # Old models state a wrong dtype at times; the graph takes and gives what it does.
+    kind = outputs[reference[1]] if reference[1] < len(outputs) else kind_of_number(info.dtype)
+    return [Port(name, reference, kind, read_shape(info.tensor_shape, where=where))]
 
 
 def _reference(meta: MetaGraph, text: str, where: str) -> Reference:
