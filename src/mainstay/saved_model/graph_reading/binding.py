@@ -161,7 +161,12 @@ def _import_table(
 
 def bind_named(meta: MetaGraph, checkpoint: Checkpoint | None, objects: ObjectGraph, resources: Resources) -> None:
     """Bind what is left by name: that of a variable in the object graph, or of a tensor in the checkpoint."""
-    named = {objects.nodes[number].variable.name: variable for number, variable in objects.variables.items()}
+    bound = set(resources.variables())
+    named = {
+        objects.nodes[number].variable.name: variable
+        for number, variable in objects.variables.items()
+        if variable not in bound
+    }
     for node in _handles(meta):
         if resources.is_bound(node):
             continue
