@@ -32,6 +32,9 @@ def _models() -> Any:
 
 MODELS = _models()
 
+LOADS = [(name, way) for name in MODELS for way in WAYS if (name, way) != ("odd_names", "saved again")]
+"""TensorFlow saves no signature again whose inputs have names that no parameter has."""
+
 
 def encoded(value: Any) -> dict[str, Any]:
     """A column of a request as JSON; a missing value is what stands for it in TensorFlow."""
@@ -99,6 +102,7 @@ def answers(saved, tmp_path_factory: pytest.TempPathFactory, missing) -> dict[st
         name: {
             "path": str(path),
             "layer": name == "mlp",
+            "again": (name, "saved again") in LOADS,
             "requests": {
                 sig: [{key: encoded(value) for key, value in request.items()} for _, request, _ in many]
                 for sig, many in asked(name, written).items()
@@ -123,8 +127,7 @@ def decoded(answer: Mapping[str, Any]) -> np.ndarray:
     return np.array(answer["values"], answer["dtype"]).reshape(answer["shape"])
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(("name", "way"), LOADS)
 def test_tensorflow_answers_as_mainstay_does(name: str, way: str, saved, answers) -> None:
     path, written, _ = saved[name]
     model = saved_model.load(path, replay=False)

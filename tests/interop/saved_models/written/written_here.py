@@ -149,7 +149,7 @@ def rare_weights() -> Written:
 @model
 def odd_names() -> Written:
     """Inputs whose names are no names of parameters, or sort otherwise than those that they get."""
-    names = ["age (years)", "1st", "a-b", "x y", "age_years"]
+    names = ["age (years)", "größe", "1st", "class", "a-b", "x y", "age_years"]
 
     def serve(w: Mapping[str, jax.Array], x: Mapping[str, jax.Array]) -> Mapping[str, jax.Array]:
         return {f"out {name}": x[name] * (place + 1.0) for place, name in enumerate(names)}
