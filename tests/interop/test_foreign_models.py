@@ -12,7 +12,7 @@ import interop_env
 import numpy as np
 import pytest
 
-from mainstay.saved_model import load, unsupported_ops
+from mainstay.saved_model import import_model, load, unsupported_ops
 
 WRITER = Path(__file__).parent / "saved_models" / "foreign_models.py"
 TOLERANCE = 1e-5
@@ -55,11 +55,9 @@ def requests(path: Path) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
     return [(signature, *parts) for (_, signature), parts in sorted(found.items())]
 
 
-@pytest.mark.parametrize("name", names())
-def test_a_model_answers_as_tensorflow_does(written: Path, name: str) -> None:
-    assert unsupported_ops(written / name) == []
-    model = load(written / name)
-    for signature, inputs, expected in requests(written / f"{name}.npz"):
+def check(model: Any, stored: Path) -> None:
+    """Ask a model what TensorFlow was asked, and compare."""
+    for signature, inputs, expected in requests(stored):
         answers = model.signatures[signature](inputs)
         assert set(answers) == set(expected)
         for key, want in expected.items():
@@ -70,6 +68,18 @@ def test_a_model_answers_as_tensorflow_does(written: Path, name: str) -> None:
                 assert np.abs(have - want).max(initial=0) <= TOLERANCE * scale, key
             else:
                 assert np.array_equal(have, want), key
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_model_answers_as_tensorflow_does(written: Path, name: str) -> None:
+    assert unsupported_ops(written / name) == []
+    check(load(written / name), written / f"{name}.npz")
+
+
+@pytest.mark.parametrize("name", ["mlp", "recurrent", "session_loops"])
+def test_an_imported_model_answers_as_tensorflow_does(written: Path, tmp_path: Path, name: str) -> None:
+    import_model(written / name, tmp_path / name)
+    check(load(tmp_path / name), written / f"{name}.npz")
 
 
 def test_restored_functions_take_what_they_took(written: Path) -> None:
