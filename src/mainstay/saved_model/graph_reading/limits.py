@@ -139,7 +139,8 @@ def _count(node: OpNode, inputs: Sequence[Value]) -> int:
     if rule is None:
         return 0
     try:
-        return rule(node, *inputs)
+        counted = rule(node, *inputs)
+        return counted if isinstance(counted, int) else 0  # while a program is exported, sizes may be symbols
     except Exception:  # a symbolic or unknown size, or a wrong number of inputs, which the op itself refuses
         return 0
 
