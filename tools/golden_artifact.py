@@ -104,7 +104,7 @@ def module() -> Any:
             super().__init__()
             self.kernel = tf.Variable(weights()["dense/kernel"])
 
-        @tf.function(input_signature=[TensorSpec([None, 6])])
+        @tf.function(input_signature=[TensorSpec([None, 6])])  # type: ignore[untyped-decorator]
         def encode(self, x: Any) -> Any:
             return tf.ops.softmax(x @ self.kernel)
 
@@ -118,7 +118,9 @@ def module() -> Any:
         def several(self, x: Any, scale: float = 2.0) -> Any:
             return x * scale, [x + self.offsets[0], {"sum": x.sum()}]
 
-        @tf.function(input_signature=[TensorSpec([None, 3], name="matrix"), TensorSpec([], "int32", name="number")])
+        @tf.function(  # type: ignore[untyped-decorator]
+            input_signature=[TensorSpec([None, 3], name="matrix"), TensorSpec([], "int32", name="number")]
+        )
         def exact(self, matrix: Any, number: Any) -> Any:
             return {"centred": matrix - tf.ops.mean(matrix, axis=0), "next": number + 1}
 
