@@ -82,7 +82,17 @@ def _zeros(items: TensorListValue, shape: Shape) -> Any:
         if not others:
             raise ModelError("an element of a list is read before one is set, and its shape is open")
         full = others[0]
-    return jnp.zeros(full, items.dtype)
+    return _blank(full, items.dtype)
+
+
+def _blank(shape: Any, dtype: Any) -> Any:
+    """Return zeros, or empty strings."""
+    return np.full(shape, b"", object) if isinstance(dtype, str) else jnp.zeros(shape, dtype)
+
+
+def _object_at(stacked: Any, place: int) -> Any:
+    """Return a row of an array of objects as an array, which a single string would not stay."""
+    return stacked[place : place + 1].reshape(stacked.shape[1:])
 
 
 def _stacked(items: TensorListValue, shape: Shape = None) -> Any:
@@ -98,7 +108,7 @@ def _stacked(items: TensorListValue, shape: Shape = None) -> Any:
     full = _merged(shape, items.element_shape)
     if not _is_full(full) and not (isinstance(items.length, int) and items.length == 0):
         raise ModelError("a list is read before an element is set, and the shape of its elements is open")
-    return jnp.zeros((items.length, *[0 if size is None else size for size in full or ()]), items.dtype)
+    return _blank((items.length, *[0 if size is None else size for size in full or ()]), items.dtype)
 
 
 def reserved(length: Size, shape: Shape, dtype: Any) -> TensorListValue:
@@ -110,6 +120,10 @@ def reserved(length: Size, shape: Shape, dtype: Any) -> TensorListValue:
 
 def read(items: TensorListValue, index: Value, shape: Shape = None) -> Any:
     """Return an element."""
+    if isinstance(items.dtype, str):
+        index = known(index)
+        if items.stacked is not None:
+            return _object_at(items.stacked, _checked(items, index))
     if items.stacked is not None:
         if not is_known(index):
             return lax.dynamic_index_in_dim(jnp.asarray(items.stacked), index, keepdims=False)
@@ -131,12 +145,15 @@ def _checked(items: TensorListValue, index: Value) -> Any:
 
 def written(items: TensorListValue, index: Value, value: Value) -> TensorListValue:
     """Return a list with another element at an index."""
+    index = known(index) if isinstance(items.dtype, str) else index
     if items.elements is not None and is_known(index):
         place = _checked(items, index)
         elements = (*items.elements[:place], value, *items.elements[place + 1 :])
         return _of_elements(elements, items.dtype, items.element_shape)
     if isinstance(value, np.ndarray) and value.dtype == object:
         elements = tuple(items.elements or (None,) * items.length)
+        if items.stacked is not None:
+            elements = tuple(_object_at(items.stacked, place) for place in range(items.length))
         return written(_of_elements(elements, items.dtype, items.element_shape), index, value)
     if items.stacked is None and items.elements is None:
         stacked = jnp.zeros((items.length, *np.shape(value)), items.dtype)
@@ -160,6 +177,10 @@ def _resized(items: TensorListValue, length: Size) -> TensorListValue:
 
 
 def _scattered(items: TensorListValue, indices: Value, rows: Value) -> TensorListValue:
+    if isinstance(items.dtype, str):
+        for position, place in enumerate(integers(indices)):
+            items = written(items, np.asarray(place), _object_at(rows, position))
+        return items
     if items.elements is not None:
         for position, place in enumerate(integers(indices)):
             items = written(items, np.asarray(place), rows[position])
