@@ -31,6 +31,9 @@ def feed(value: Any, kind: Kind, where: str) -> Any:
     """
     if isinstance(value, jax.Array) and value.dtype == kind:
         return value
+    if kind == "string" and isinstance(value, list | tuple):
+        # NumPy's own strings lose zeros at their end, which a serialised tf.Example may have.
+        value = np.array(value, object)
     array = _plain(value, where)
     if kind == "string":
         return _strings(array, where)
