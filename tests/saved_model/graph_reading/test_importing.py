@@ -210,3 +210,34 @@ def test_a_stage_runs_what_is_stored() -> None:
 def test_no_bytes_are_a_stage_by_chance(content: bytes) -> None:
     with pytest.raises(FormatError):
         HostStage(content, {})
+
+
+def test_a_loop_over_any_batch_is_one_program(imported) -> None:
+    kinds = {"i": INT, "n": INT, "x": FLOAT}
+    condition = make.function(
+        "condition", [node("y", "Less", "i", "n", T=INT)], inputs=kinds, outputs={"y": ("y:z:0", make.BOOL)}
+    )
+    step = [
+        const("one", 1),
+        const("times", np.int32([2, 1])),
+        const("axis", 0),
+        node("next", "AddV2", "i", "one:output:0", T=INT),
+        node("twice", "Tile", "x", "times:output:0", T=FLOAT, Tmultiples=INT),
+        node("parts", "Split", "axis:output:0", "twice:output:0", T=FLOAT, num_split=2),
+        node("y", "AddV2", "parts:output:0", "parts:output:1", T=FLOAT),
+    ]
+    outputs = {"i_out": ("next:z:0", INT), "n_out": ("n", INT), "x_out": ("y:z:0", FLOAT)}
+    body = make.function("body", step, inputs=kinds, outputs=outputs)
+    attrs = {"cond": FunctionAttr("condition"), "body": FunctionAttr("body"), "T": list(kinds.values())}
+    nodes = [X, node("n", "Placeholder", dtype=INT), const("zero", 0), node("z", "While", "zero", "n", "x", **attrs)]
+    _, native = imported(
+        nodes,
+        {"x": ("x:0", FLOAT), "n": ("n:0", INT)},
+        {"y": ("z:2", FLOAT)},
+        shapes={"x": (None, 3), "n": ()},
+        functions=[condition, body],
+    )
+    assert not any(isinstance(step, HostStage) for step in native._steps)
+    for rows in (1, 4):
+        answer = native({"x": np.ones((rows, 3), np.float32), "n": np.int32(3)})
+        assert answer["y"].tolist() == [[8.0] * 3] * rows
