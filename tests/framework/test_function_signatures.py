@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mainstay import keras
 from mainstay.core import ArgumentError, ModelError, TensorSpec
-from mainstay.framework import ConcreteFunction, GradientTape, function
+from mainstay.framework import ConcreteFunction, GradientTape, Variable, function
 
 ROWS = TensorSpec([None, 3], "float32")
 Pair = namedtuple("Pair", ["left", "right"])
@@ -275,3 +275,33 @@ def test_a_jax_array_passes_exactly_when_its_dtype_and_lengths_are_those_of_the_
     else:
         with pytest.raises(ArgumentError, match=r"^x: "):
             same(value)
+
+
+def test_a_function_knows_the_concrete_ones_it_has_given_each_once() -> None:
+    @function
+    def double(x):
+        return x * 2
+
+    first = double.get_concrete_function(TensorSpec([None, 3]))
+    assert double.get_concrete_function(TensorSpec([None, 3])) is first
+    second = double.get_concrete_function(TensorSpec([2]))
+    assert double.concrete_functions == (first, second)
+    assert double.input_signature is None
+
+
+def test_a_concrete_function_runs_on_other_values_of_its_variables_and_changes_none() -> None:
+    variable = Variable(2.0)
+
+    @function
+    def add(x, step=1.0):
+        variable.assign_add(step)
+        return x + variable
+
+    concrete = add.get_concrete_function(TensorSpec([None]))
+    assert concrete.written == (variable,)
+    (parameter, spec), (_, step) = concrete.parameters.values()
+    assert (parameter.name, spec.shape, step) == ("x", (None,), 1.0)
+    result, values = concrete.stateless([np.float32(10.0)], {"x": np.ones(2, "float32"), "step": 1.0})
+    assert np.asarray(result).tolist() == [12.0, 12.0]
+    assert [float(value) for value in values] == [11.0]
+    assert float(variable) == 2.0
