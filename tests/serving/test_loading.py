@@ -114,3 +114,11 @@ def test_measuring_uses_inputs_of_every_kind(fakes, tmp_path):
     assert seen[-1][0] == ((3, 2, 1), np.float32, True)
     assert seen[-1][1:3] == [((3,), object, True), ((3, 2), object, True)]
     assert seen[-1][3:] == [((3,), np.int64, False), ((3,), bool, True)]
+
+
+def test_a_signature_that_does_not_work_on_rows_is_left_out(fakes, tmp_path):
+    whole = fakes.Signature([fakes.input("x")])
+    whole.rows = False
+    model = fakes.Model(serving_default=fakes.Signature([fakes.input("x")]), whole=whole)
+    assert list(servable(model, tmp_path).endpoints) == ["serving_default"]
+    assert whole.warm == ()
