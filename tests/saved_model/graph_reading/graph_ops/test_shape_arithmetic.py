@@ -116,3 +116,24 @@ def test_strings_are_reshaped_gathered_and_joined(run) -> None:
     assert run("SelectV2", np.array([True, False, True]), words, np.array(b"-", object)).tolist() == [b"a", b"-", b"c"]
     assert run("Tile", words, np.array([2], I32)).tolist() == [b"a", b"b", b"c"] * 2
     assert run("Pad", words, np.array([[1, 0]], I32)).tolist() == [b"", b"a", b"b", b"c"]
+
+
+def test_more_ops_that_move_strings(run) -> None:
+    words = np.array([[b"a", b"b"], [b"c", b"d"]], object)
+    assert run("Fill", np.array([2], I32), np.array(b"x", object)).tolist() == [b"x", b"x"]
+    assert run("Pack", words, words, T="string", axis=1).shape == (2, 2, 2)
+    assert [part.tolist() for part in run("Unpack", words, num=2, T="string")] == [[b"a", b"b"], [b"c", b"d"]]
+    left, right = run("Split", np.array(1), words, num_split=2)
+    assert (left.tolist(), right.tolist()) == ([[b"a"], [b"c"]], [[b"b"], [b"d"]])
+    assert run("Transpose", words, np.array([1, 0], I32)).tolist() == [[b"a", b"c"], [b"b", b"d"]]
+    assert run("ExpandDims", words, np.array(0, I32)).shape == (1, 2, 2)
+    assert run("Squeeze", words[None]).shape == (2, 2)
+    assert run("Slice", words, np.array([0, 1], I32), np.array([2, 1], I32)).tolist() == [[b"b"], [b"d"]]
+    assert run("GatherNd", words, np.array([[1, 0]], I32)).tolist() == [b"c"]
+    assert run("ReverseV2", words, np.array([0], I32)).tolist() == [[b"c", b"d"], [b"a", b"b"]]
+    assert run("BroadcastTo", words[0], np.array([2, 2], I32), T="string").tolist() == [[b"a", b"b"]] * 2
+    assert run("Roll", words[0], np.array(1, I32), np.array(0, I32)).tolist() == [b"b", b"a"]
+    assert run("NotEqual", words, words[:1], T="string").tolist() == [[False, False], [True, True]]
+    assert run("Shape", words).tolist() == [2, 2]
+    chosen = run("OneHot", np.array([1], I32), np.array(2, I32), np.array(b"on", object), np.array(b"off", object))
+    assert chosen.tolist() == [[b"off", b"on"]]

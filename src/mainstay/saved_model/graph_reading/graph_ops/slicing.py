@@ -104,17 +104,9 @@ def _static(value: Any) -> Any:
     return value if is_known(value) else integers(value)[0]
 
 
-def _slice_of(entry: slice, whole: Size) -> slice:
-    """Return a slice whose bounds lie inside of the axis, as far as they are numbers."""
-    if isinstance(whole, int) and all(isinstance(value, int | None) for value in (entry.start, entry.stop)):
-        start, stop, step = entry.indices(whole)
-        return slice(start, None if step < 0 and stop < 0 else stop, step)
-    return entry
-
-
 def _index_into(shape: tuple[Size, ...], selection: _Selection) -> tuple[Any, ...]:
     return tuple(
-        _slice_of(entry, whole) if isinstance(entry, slice) else _within(entry, whole)
+        entry if isinstance(entry, slice) else _within(entry, whole)
         for entry, whole in zip(selection.index, shape, strict=True)
     )
 
@@ -160,4 +152,8 @@ def _written(node: OpNode, x: Value, bounds: tuple[Value, Value, Value], value: 
     if selection.new_axes:
         xp = backend_of(value)
         value = xp.squeeze(value, selection.new_axes) if np.ndim(value) > len(selection.new_axes) else value
+    if backend_of(x, value) is np and all(isinstance(entry, slice | int) for entry in index):
+        result = np.array(x)
+        result[index] = value
+        return result
     return jnp.asarray(x).at[index].set(value)
