@@ -79,6 +79,9 @@ class Executables:
         Raises:
             FormatError: The program cannot be compiled.
         """
+        compiled = self._compiled.get((bucket, lengths))
+        if compiled is not None:
+            return compiled
         specs = self.feeds.specs
         return self._found((bucket, lengths), lambda: (specs(bucket, dict(lengths)), self.feeds.take_apart))
 
