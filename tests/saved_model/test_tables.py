@@ -2,12 +2,13 @@
 
 import struct
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mainstay.core import FormatError, masked_crc32c
-from mainstay.saved_model.tables import decode_table, encode_table, encode_varint
+from mainstay.saved_model.tables import _BlockBuilder, decode_table, encode_table, encode_varint
 
 
 @given(st.dictionaries(st.binary(max_size=40), st.binary(max_size=200), max_size=60))
@@ -55,3 +56,40 @@ def test_a_varint_has_seven_bits_per_byte(number: int) -> None:
     encoded = encode_varint(number)
     assert sum((byte & 127) << 7 * i for i, byte in enumerate(encoded)) == number
     assert [byte >> 7 for byte in encoded] == [1] * (len(encoded) - 1) + [0]
+
+
+def compressed_table(block: bytes, kind: int = 1) -> bytes:
+    """A table of one data block, stored as it is given, and an index of it."""
+    out = bytearray()
+
+    def emit(raw: bytes, kind: int) -> bytes:
+        handle = encode_varint(len(out)) + encode_varint(len(raw))
+        checked = raw + bytes([kind])
+        out.extend(checked + struct.pack("<I", masked_crc32c(checked)))
+        return handle
+
+    index, empty = _BlockBuilder(), _BlockBuilder()
+    index.add(b"k", emit(block, kind))
+    footer = emit(empty.finish(), 0) + emit(index.finish(), 0)
+    return bytes(out) + footer.ljust(40, b"\0") + struct.pack("<Q", 0xDB4775248B80FB57)
+
+
+def test_blocks_that_tensorflow_1_compressed_are_read() -> None:
+    block = _BlockBuilder()
+    block.add(b"k", b"value " * 50)
+    raw = pa.compress(block.finish(), codec="snappy", asbytes=True)
+    assert decode_table(compressed_table(raw)) == {b"k": b"value " * 50}
+
+
+@pytest.mark.parametrize(
+    ("block", "kind", "summary"),
+    [
+        (b"\x05nonsense", 1, "cannot be decompressed"),
+        (b"\xff\xff\xff\xff\x7f", 1, "too large"),
+        (b"", 1, "does not end"),
+        (b"\0\0\0\0", 2, "compressed"),
+    ],
+)
+def test_blocks_that_are_badly_compressed_are_refused(block: bytes, kind: int, summary: str) -> None:
+    with pytest.raises(FormatError, match=summary):
+        decode_table(compressed_table(block, kind))
