@@ -9,7 +9,7 @@ from pathlib import Path
 import golden_artifact
 import pytest
 
-from mainstay.core import ArgumentError, ArtifactError, IntegrityError
+from mainstay.core import ArgumentError, ArtifactError, FormatError, IntegrityError
 from mainstay.saved_model import load
 from mainstay.saved_model.bundle import DATA_FILE
 
@@ -93,12 +93,22 @@ def test_what_is_no_artifact_is_refused_saying_what_it_is(tmp_path: Path) -> Non
     for make, received in (
         (lambda: None, "no such folder"),
         ((tmp_path / "m").mkdir, "a folder without it"),
-        (lambda: (tmp_path / "m" / "saved_model.pb").write_bytes(b""), "a SavedModel of TensorFlow"),
     ):
         make()
         with pytest.raises(ArtifactError, match="no saved model of Mainstay") as failure:
             load(tmp_path / "m")
         assert received in (failure.value.received or "")
+    (tmp_path / "m" / "saved_model.pb").write_bytes(b"")
+    with pytest.raises(FormatError, match="a SavedModel without a graph"):
+        load(tmp_path / "m")
+
+
+def test_an_artifact_that_lost_its_manifest_is_no_model_of_tensorflow(artifact: Path, tmp_path: Path) -> None:
+    """Else its digests could be got rid of by deleting a file."""
+    copy = Path(shutil.copytree(artifact, tmp_path / "copy"))
+    (copy / "assets.extra" / "mainstay" / "manifest.json").unlink()
+    with pytest.raises(ArtifactError, match="no saved model of Mainstay"):
+        load(copy)
 
 
 @pytest.mark.parametrize("buckets", [[], [0], [-1, 2]])
