@@ -55,20 +55,26 @@ def test_images_with_channels_first_are_what_they_are_with_channels_last(run) ->
     rng = np.random.default_rng(0)
     image, kernel = rng.normal(size=(2, 7, 8, 4)).astype(np.float32), rng.normal(size=(3, 2, 4, 4)).astype(np.float32)
     first = image.transpose(0, 3, 1, 2)
-    for op, more in {
+    cases = {
         "Conv2D": {"strides": ((1, 2, 1, 1), (1, 1, 2, 1))},
         "DepthwiseConv2dNative": {"strides": ((1, 2, 2, 1), (1, 1, 2, 2))},
         "MaxPool": {"strides": ((1, 2, 1, 1), (1, 1, 2, 1)), "ksize": ((1, 3, 2, 1), (1, 1, 3, 2))},
         "AvgPool": {"strides": ((1, 2, 1, 1), (1, 1, 2, 1)), "ksize": ((1, 3, 2, 1), (1, 1, 3, 2))},
-    }.items():
-        inputs = (kernel,) if "Conv" in op else ()
-        last_attrs, first_attrs = ({name: pair[index] for name, pair in more.items()} for index in (0, 1))
-        last = run(op, image, *inputs, padding=b"SAME", **last_attrs)
-        found = run(op, first, *inputs, padding=b"SAME", data_format=b"NCHW", **first_attrs)
-        np.testing.assert_allclose(np.asarray(found).transpose(0, 2, 3, 1), last, 1e-4, 1e-5)
-    blocks = np.asarray(run("SpaceToDepth", image[:, :6], block_size=2))
-    found = run("SpaceToDepth", first[:, :, :6], block_size=2, data_format=b"NCHW")
-    assert np.asarray(found).transpose(0, 2, 3, 1).tolist() == blocks.tolist()
+    }
+
+    def program(x: jax.Array, index: int, **layout: bytes) -> list[jax.Array]:
+        results = []
+        for op, more in cases.items():
+            inputs = (kernel,) if "Conv" in op else ()
+            attrs = {name: pair[index] for name, pair in more.items()}
+            results.append(run(op, x, *inputs, padding=b"SAME", **attrs, **layout))
+        even = x[:, :, :6] if layout else x[:, :6]
+        return [*results, run("SpaceToDepth", even, block_size=2, **layout)]
+
+    last = jax.jit(lambda x: program(x, 0))(image)
+    found = jax.jit(lambda x: program(x, 1, data_format=b"NCHW"))(first)
+    for one, other in zip(found, last, strict=True):
+        np.testing.assert_allclose(np.asarray(one).transpose(0, 2, 3, 1), other, 1e-4, 1e-5)
 
 
 def test_depthwise_convolutions_give_the_same_with_and_without_the_cpu_kernel(run) -> None:

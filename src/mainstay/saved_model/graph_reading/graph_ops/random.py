@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -24,6 +25,7 @@ _WEYL = (0x9E3779B9, 0xBB67AE85)
 _PHILOX, _AUTO = 1, 3
 
 
+@jax.jit
 def philox(counter: Any, key: Any) -> Any:
     """Return the Philox 4x32-10 block of each counter.
 
