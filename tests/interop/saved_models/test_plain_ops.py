@@ -1,6 +1,7 @@
 """Real TensorFlow computes what JAX computes, from programs that Mainstay wrote as plain ops."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import interop_env
@@ -15,7 +16,7 @@ from tests.interop.saved_models.plain.graphs import Case
 UNTRIED = frozenset(
     [
         "add_any",
-        "approx_top_k",
+        "broadcast_to",
         "call",
         "closed_call",
         "copy_p",
@@ -24,14 +25,13 @@ UNTRIED = frozenset(
         "device_put",
         "empty",
         "empty2",
+        "eq_to",
         "expand_dims",
         "layout_constraint",
         "name",
         "pvary",
-        "sharding_constraint",
-        "broadcast_to",
         "scatter-sub",
-        "tile",
+        "sharding_constraint",
         "unstack",
     ]
 )
@@ -48,51 +48,77 @@ def batches() -> list[Case]:
     return [*made, graphs.together("cases_wide", wide)]
 
 
-@pytest.fixture(scope="session")
-def cases() -> dict[str, Case]:
-    """All cases by name."""
-    every = [*batches(), *models.layer_cases(), *models.application_cases()]
-    return {case.name: case for case in every}
+class Run:
+    """Cases that TensorFlow has run."""
+
+    def __init__(self, cases: list[Case], folder: Path) -> None:
+        self.cases = {case.name: case for case in cases}
+        self.folder = folder
+        for case in cases:
+            graphs.write(folder, case)
+            case.evaluate()
+        graphs.run(interop_env.python_of("tensorflow"), folder)
+
+    def beyond(self, name: str) -> dict[str, float]:
+        """The results of a case that differ by more than they may."""
+        return graphs.beyond(self.folder, self.cases[name])
+
+    def primitives(self) -> set[str]:
+        """The primitives that occur in the cases."""
+        seen: set[str] = set()
+        for case in self.cases.values():
+            _collect(case.trace().jaxpr, seen)
+        return seen
 
 
 @pytest.fixture(scope="session")
-def folder(cases: dict[str, Case], tmp_path_factory: pytest.TempPathFactory, missing) -> Path:
-    """A folder in which TensorFlow has run all of them."""
+def start(tmp_path_factory: pytest.TempPathFactory, missing) -> Callable[[list[Case]], Run]:
+    """Runs cases in TensorFlow."""
     if sys.version_info >= (3, 14):
         pytest.skip("TensorFlow has no build for this Python")
     if not interop_env.is_current("tensorflow"):
         missing(".interop/tensorflow", "python tools/interop_env.py tensorflow")
-    found = tmp_path_factory.mktemp("plain_ops")
-    for case in cases.values():
-        graphs.write(found, case)
-        case.evaluate()
-    graphs.run(interop_env.python_of("tensorflow"), found)
-    return found
+    return lambda cases: Run(cases, tmp_path_factory.mktemp("plain_ops"))
+
+
+@pytest.fixture(scope="session")
+def single(start) -> Run:
+    """The cases of single primitives."""
+    return start(batches())
+
+
+@pytest.fixture(scope="session")
+def layers(start) -> Run:
+    """The cases of layers."""
+    return start(models.layer_cases())
+
+
+@pytest.fixture(scope="session")
+def applications(start) -> Run:
+    """The cases of whole models."""
+    return start(models.application_cases())
 
 
 COUNT = -(-len([case for case in every_case() if not case.x64]) // SIZE)
 
 
 @pytest.mark.parametrize("name", [*(f"cases_{k}" for k in range(COUNT)), "cases_wide"])
-def test_single_primitives_give_what_jax_gives(name: str, cases: dict[str, Case], folder: Path) -> None:
-    assert graphs.beyond(folder, cases[name]) == {}
+def test_single_primitives_give_what_jax_gives(name: str, single: Run) -> None:
+    assert single.beyond(name) == {}
 
 
 @pytest.mark.parametrize("name", sorted(models.groups()))
-def test_layers_of_keras_give_what_they_give_on_jax(name: str, cases: dict[str, Case], folder: Path) -> None:
-    assert graphs.beyond(folder, cases[f"layers_{name}"]) == {}
+def test_layers_of_keras_give_what_they_give_on_jax(name: str, layers: Run) -> None:
+    assert layers.beyond(f"layers_{name}") == {}
 
 
 @pytest.mark.parametrize("name", models.APPLICATIONS)
-def test_whole_models_give_what_they_give_on_jax(name: str, cases: dict[str, Case], folder: Path) -> None:
-    assert graphs.beyond(folder, cases[f"model_{name}"]) == {}
+def test_whole_models_give_what_they_give_on_jax(name: str, applications: Run) -> None:
+    assert applications.beyond(f"model_{name}") == {}
 
 
-def test_every_primitive_that_is_supported_is_tried(cases: dict[str, Case]) -> None:
-    seen: set[str] = set()
-    for case in cases.values():
-        _collect(case.trace().jaxpr, seen)
-    assert set(supported_primitives()) - seen == UNTRIED
+def test_every_primitive_that_is_supported_is_tried(single: Run) -> None:
+    assert set(supported_primitives()) - single.primitives() == UNTRIED
 
 
 def test_every_layer_of_keras_is_tried_or_has_a_reason() -> None:

@@ -134,7 +134,17 @@ def erfc(graph: Graph, equation: Equation, x: Value) -> Value:
     """Write the complementary error function; in a GELU by `Erf`, which more runtimes know."""
     if not equation.gelu:
         return graph.elementwise("Erfc", x)
-    return graph.elementwise("Sub", graph.scalar(1, x.dtype), graph.elementwise("Erf", x))
+    return graph.elementwise("AddV2", graph.elementwise("Erf", _opposite(graph, x)), graph.scalar(1, x.dtype))
+
+
+def _opposite(graph: Graph, x: Value) -> Value:
+    """Return a value negated, by leaving out a negation in it if there is one."""
+    op, inputs = graph.maker(x)
+    if op == "Neg":
+        return replace(inputs[0], shape=x.shape)
+    if op == "Mul" and graph.maker(inputs[0])[0] == "Neg":
+        return graph.elementwise("Mul", graph.maker(inputs[0])[1][0], inputs[1])
+    return graph.elementwise("Neg", x)
 
 
 @lowering("exp2")

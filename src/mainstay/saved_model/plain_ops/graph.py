@@ -29,6 +29,9 @@ from mainstay.saved_model.plain_ops.values import (
 
 Refuse: TypeAlias = Callable[[str, str], None]
 
+_KEEPING = frozenset(["All", "Any", "Max", "Min", "Prod", "Sum"])
+"""Reductions, which can keep the axes that they reduce."""
+
 
 class Graph:
     """A function in the making, and where the lengths of its axes come from.
@@ -145,9 +148,9 @@ class Graph:
         """Return the elements that are stored in another shape."""
         if value.known is not None and is_static(target):
             return constant(value.known.reshape(target))
-        op, inputs = self.maker(value)
-        if op == "Reshape" and same_shape(inputs[0].stored, target):
-            return inputs[0]
+        value = self._unturned(value, target)
+        if same_shape(value.stored, target):
+            return value
         unknown = [size for size in target if not isinstance(size, int)]
         if len(unknown) > 1:
             squeezed = self._squeezed(value, target)
@@ -159,6 +162,19 @@ class Graph:
             sizes = self.lengths(target)
         return self.op("Reshape", [value, sizes], value.dtype, target)
 
+    def _unturned(self, value: Value, target: Shape) -> Value:
+        """Return what a value was made of by nodes that the way to another shape makes superfluous."""
+        op, inputs = self.maker(value)
+        while op in ("ExpandDims", "Squeeze") or (op == "Reshape" and same_shape(inputs[0].stored, target)):
+            value = inputs[0]
+            op, inputs = self.maker(value)
+        if op in _KEEPING and inputs[1].known is not None:
+            axes = {int(axis) for axis in inputs[1].known}
+            kept = tuple(1 if axis in axes else size for axis, size in enumerate(inputs[0].stored))
+            if same_shape(kept, target):
+                return self.op(op, inputs, value.dtype, target, keep_dims=True)
+        return value
+
     def _squeezed(self, value: Value, target: Shape) -> Value | None:
         """Return a value with axes of length one taken out or put in, if no more than that is to do."""
         if not same_shape(*([size for size in shape if not is_one(size)] for shape in (value.stored, target))):
@@ -166,11 +182,23 @@ class Graph:
         ones = [axis for axis, size in enumerate(value.stored) if is_one(size)]
         bare = tuple(size for size in value.stored if not is_one(size))
         if ones:
-            value = self.op("Squeeze", [value], value.dtype, bare, squeeze_dims=ones)
+            value = self._first(value, ones, bare)
         for axis in (axis for axis, size in enumerate(target) if is_one(size)):
             bare = (*bare[:axis], 1, *bare[axis:])
             value = self.op("ExpandDims", [value, self.scalar(axis, np.int32)], value.dtype, bare)
         return value
+
+    def _first(self, value: Value, axes: Sequence[int], shape: Shape) -> Value:
+        """Return what is first along axes of length one, without these axes."""
+        rank = len(value.stored)
+        chosen = sum(1 << axis for axis in axes)
+        whole = (1 << rank) - 1 - chosen
+        bounds = [self.integers([number] * rank) for number in (0, 1, 1)]
+        masks = {"begin_mask": whole, "end_mask": whole, "shrink_axis_mask": chosen}
+        made = self.op("StridedSlice", [value, *bounds], value.dtype, shape, **masks)
+        if made.ref is not None:
+            self._made[made.ref.text] = ("Squeeze", (value,))
+        return made
 
     def broadcast(self, value: Value, shape: Sequence[Dimension], axes: Sequence[int]) -> Value:
         """Return a value whose axes are the `axes` of a larger shape, without writing it out."""

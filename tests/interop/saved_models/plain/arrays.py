@@ -155,6 +155,7 @@ def scatters() -> list[Case]:
         found.append(rows(f"scatter_{name}_outside", scatter, x, np.where(unique > 3, unique + 50, unique)))
     found += [
         rows("scatter_add_repeated", lambda x, i: x.at[:, i[0]].add(1.0), x, inside),
+        rows("scatter_product", lambda x: x.at[:, 1:3].multiply(2.0), x),
         rows("scatter_column", lambda x: x.at[:, 1].set(0.0), x),
         free("scatter_last_column", lambda x: x.at[:, -1].set(5.0), x),
         rows("scatter_block", lambda x: x.at[:, 2:4, 1:].add(1.0), x),

@@ -209,7 +209,7 @@ def _distance(wanted: np.ndarray, made: np.ndarray) -> float:
     special = ~np.isfinite(one) | ~np.isfinite(other)
     if not np.array_equal(one[special], other[special], equal_nan=True):
         return float("inf")
-    gaps, sizes = np.abs(one - other)[~special], np.abs(one)[~special]
+    gaps, sizes = np.abs(one[~special] - other[~special]), np.abs(one[~special])
     # Beside huge numbers, as the edges have, each is compared with itself.
     scale = np.maximum(sizes if sizes.max(initial=0.0) > 1e6 else sizes.max(initial=0.0), 1.0)
     return float((gaps / scale).max(initial=0.0))
