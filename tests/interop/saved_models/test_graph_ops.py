@@ -129,7 +129,7 @@ def compiled(cases: list[Any]) -> dict[tuple[int, str], Any]:
     """
     prepared = [node_and_inputs(case) for case in cases]
     arguments = [
-        [value for name, value in inputs if name not in case.known]
+        [value for name, value in inputs if name not in case.known] if "jit" in modes_of(case) else []
         for case, (_, inputs) in zip(cases, prepared, strict=True)
     ]
     found: dict[tuple[int, str], Any] = {}
@@ -137,9 +137,9 @@ def compiled(cases: list[Any]) -> dict[tuple[int, str], Any]:
     def program(traced: list[list[Any]]) -> dict[int, Any]:
         computed = {}
         for index, (case, (node, inputs)) in enumerate(zip(cases, prepared, strict=True)):
-            rest = iter(traced[index])
-            values = [value if name in case.known else next(rest) for name, value in inputs]
             if "jit" in modes_of(case):
+                rest = iter(traced[index])
+                values = [value if name in case.known else next(rest) for name, value in inputs]
                 with contextlib.suppress(Exception):
                     computed[index] = _results(implementation(case.op), node, values)
         return computed
@@ -212,9 +212,15 @@ def problems_of(op: str, answers: dict[str, Any]) -> list[str]:
 
 
 def modes_of(case: Any) -> tuple[str, ...]:
-    """Where a case is computed: what runs on the host alone is not traced."""
+    """Where a case is computed: what runs on the host alone, strings above all, is not traced."""
     op = implementation(case.op)
-    return ("numpy",) if op is not None and op.kind == "host" else case.modes
+    host = (op is not None and op.kind == "host") or any(map(_has_text, case.values.values()))
+    return tuple(mode for mode in case.modes if mode == "numpy") if host else case.modes
+
+
+def _has_text(value: Any) -> bool:
+    parts = value if isinstance(value, list) else [value]
+    return any(isinstance(part, np.ndarray) and part.dtype == object for part in parts)
 
 
 def describe(case: Any) -> str:
