@@ -14,7 +14,7 @@ from mainstay.saved_model.graph_reading.graph_ops.values import Value
 Array: TypeAlias = Any
 """An array of NumPy; of objects where it holds strings."""
 
-MOST_BYTES = 1 << 31
+MOST_BYTES = (1 << 31) - 1
 """The bytes that one op may make of its own accord, such as by padding."""
 
 

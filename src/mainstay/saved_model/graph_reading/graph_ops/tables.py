@@ -137,11 +137,12 @@ def find(node: OpNode, table: Value, keys: Value, default: Value) -> Value:
     found: list[Any]
     first = next(iter(content.values()), None)
     inner = np.shape(first) if isinstance(first, np.ndarray) else ()
-    if default.ndim == len(inner) and (default.ndim == 0 or not content or default.shape == inner):
+    is_each = keys.ndim > 0 and default.shape[: keys.ndim] == keys.shape
+    if default.shape == inner or (not content and not is_each):
         inner = default.shape
         missing = default if inner else flat(default)[0]
         found = [content.get(key, missing) for key in elements]
-    elif default.shape[: keys.ndim] == keys.shape:
+    elif is_each:
         inner = default.shape[keys.ndim :]
         each = list(default.reshape(keys.size, *inner)) if inner else flat(default)
         found = [content.get(key, missing) for key, missing in zip(elements, each, strict=True)]
