@@ -63,6 +63,7 @@ class ImportedSignature:
         rows: Whether the first axis of everything is the batch, whose rows do not depend on each other.
         method: What it is for: ``predict``, ``classify`` or ``regress``.
         tolerance: How far an answer may be from its sealed one, relative to ``max(1, |answer|)``.
+        requests: What to seal with its answers where the caller gives nothing, by input.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -71,6 +72,7 @@ class ImportedSignature:
     rows: bool = False
     method: str = "predict"
     tolerance: float = 1e-5
+    requests: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +104,7 @@ def import_model(
     Args:
         path: The SavedModel.
         output: Where the artifact goes; nothing may be there yet.
-        golden: Requests to seal with their answers, needed where a signature takes strings.
+        golden: Requests to seal with their answers; without them, those that the conversion tried.
         tags: The tags of its graph; None for the only graph, or the one for serving.
 
     Raises:
@@ -128,7 +130,8 @@ def save_imported(
     Args:
         model: The model.
         path: Where the artifact goes; nothing may be there yet.
-        golden: Requests to seal with their answers: rows where a signature has rows, else one request.
+        golden: Requests to seal with their answers: rows where a signature has rows, else one request. Without them
+            those of each signature are sealed.
         provenance: What shall be known about its origin, as JSON values.
         sidecars: Further files by name.
 
@@ -179,7 +182,8 @@ def save_imported(
     manifest.to_bytes()
     graphs = dict.fromkeys(entries, (None, None))
     plan = Plan(manifest, programs, graphs, assets, model.tensors, extra)
-    write_plan(plan, path, subject=Subject({}), golden=golden, tensorflow=None)
+    own = {name: signature.requests for name, signature in model.signatures.items() if signature.requests}
+    write_plan(plan, path, subject=Subject({}), golden=golden, own=own, tensorflow=None)
 
 
 def _program_stage(stem: str, program: Program) -> Stage:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -127,6 +128,7 @@ def write_plan(
     subject: Subject,
     golden: Mapping[str, Any] | None,
     tensorflow: str | None,
+    own: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> SaveReport:
     """Write a plan to a folder, prove it, seal its golden requests and make the folder appear.
 
@@ -136,6 +138,7 @@ def write_plan(
         subject: What it must answer as; a signature that is not in it is only held against itself.
         golden: The golden requests.
         tensorflow: In which form TensorFlow gets the signatures.
+        own: The golden requests of a signature, by its name, where none are given for all.
 
     Raises:
         MainstayError: As for `save`.
@@ -143,7 +146,12 @@ def write_plan(
     entries = plan.manifest.signatures
     requests = {
         # Where rows are dear, loading replays them one by one.
-        name: golden_requests(entry.inputs, golden, rows=entry.rows, made_up=2 if entry.buckets[:1] == (1,) else 4)
+        name: golden_requests(
+            entry.inputs,
+            own.get(name) if golden is None else golden,
+            rows=entry.rows,
+            made_up=2 if entry.buckets[:1] == (1,) else 4,
+        )
         for name, entry in entries.items()
     }
     with atomic_folder(path) as folder:

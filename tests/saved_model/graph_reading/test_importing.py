@@ -69,6 +69,37 @@ def test_rows_that_depend_on_each_other_are_no_rows(imported) -> None:
         assert np.allclose(native({"x": x})["y"], foreign({"x": x})["y"], atol=1e-6)
 
 
+def test_a_signature_that_parses_examples_is_tried_with_examples(imported) -> None:
+    nodes = [
+        node("examples", "Placeholder", dtype=STRING),
+        node("same", "Identity", "examples", T=STRING),
+        const("names", np.array([], object)),
+        const("sparse", np.array(b"tags", object)),
+        const("dense", np.array(b"x", object)),
+        const("none", np.float32([])),
+        node(
+            "parsed",
+            "ParseExample",
+            *("same", "names", "sparse", "dense", "none"),
+            Nsparse=1,
+            Ndense=1,
+            sparse_types=[STRING],
+            Tdense=[FLOAT],
+            dense_shapes=[ShapeAttr((2,))],
+        ),
+        const("two", np.float32(2)),
+        node("y", "Mul", "parsed:3", "two", T=FLOAT),
+    ]
+    foreign, native = imported(
+        nodes, {"examples": ("examples:0", STRING)}, {"y": ("y:0", FLOAT)}, shapes={"examples": (None,)}
+    )
+    example = message_class("tensorflow.Example")()
+    example.features.feature["x"].float_list.value.extend([1.5, -3.0])
+    texts = np.array([example.SerializeToString()] * 4, object)
+    assert native({"examples": texts})["y"].tolist() == foreign({"examples": texts})["y"].tolist() == [[3.0, -6.0]] * 4
+    assert all(len(text) > 20 for text in native.example(2)[0].values)
+
+
 def tables() -> list[Any]:
     """Words to rows of a matrix, and the sign of what that gives to a word."""
     nodes = [

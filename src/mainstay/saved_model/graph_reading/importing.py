@@ -56,7 +56,7 @@ def import_model(
     Args:
         path: The SavedModel.
         output: Where the artifact goes; nothing may be there yet.
-        golden: Requests to seal with their answers, needed where a signature takes strings.
+        golden: Requests to seal with their answers; without them, those that the conversion tried.
         tags: The tags of its graph; None for the only graph, or the one for serving.
 
     Raises:
@@ -186,6 +186,7 @@ class _Import:
             stages,
             rows=batched and (proven or bool(rows_seem_independent(self._signature, self._golden, probes[0]))),
             method=method if method in ("classify", "regress") else "predict",
+            requests=dict(zip((port.name for port in self._signature.ports), probes[-1].arguments, strict=True)),
         )
 
     def _outputs(self, probes: Sequence[Probe]) -> tuple[tuple[TensorSpec, ...], bool]:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mainstay.core import MainstayError, ModelError
+from mainstay.saved_model.graph_reading.example_requests import made_up_examples, parsed_arguments
 from mainstay.saved_model.graph_reading.feeds import feed
 from mainstay.saved_model.graph_reading.graph import Source
+from mainstay.saved_model.graph_reading.graph_ops.parsing import Features
 from mainstay.saved_model.graph_reading.graph_ops.values import Value
 
 if TYPE_CHECKING:
@@ -54,7 +56,8 @@ def probe(signature: ForeignSignature, golden: Mapping[str, Any] | None) -> tupl
 
     Args:
         signature: The signature.
-        golden: Requests by input name, whose rows are taken; without them numbers are made up, and strings are empty.
+        golden: Requests by input name, whose rows are taken; without them numbers are made up, strings that are parsed
+            are tf.Examples, and other strings are empty.
 
     Raises:
         ModelError: The signature refuses them.
@@ -84,7 +87,13 @@ def _probe(
     *,
     made_up: bool,
 ) -> Probe:
-    arguments = [_argument(port, rows, length, golden, made_up) for port in signature.ports]
+    parsed = parsed_arguments(signature.program)
+    arguments = [
+        _examples(port, parsed[index], rows)
+        if index in parsed and (golden is None or port.name not in golden)
+        else _argument(port, rows, length, golden, made_up)
+        for index, port in enumerate(signature.ports)
+    ]
     results, values = signature.program.run_and_keep(arguments)
     arrays = tuple(np.asarray(result) for result in results)
     return Probe(len(rows), length, tuple(map(np.asarray, arguments)), values, arrays)
@@ -133,6 +142,11 @@ def _argument(port: Port, rows: Sequence[int], length: int, golden: Mapping[str,
         sizes[0] = 1 + max(max(rows), max(_OTHER_ROWS))
     values = _values(port, sizes, made_up)
     return values[list(rows)] if batched else values
+
+
+def _examples(port: Port, features: list[Features], rows: Sequence[int]) -> Any:
+    texts = made_up_examples(features, 1 + max(max(rows), max(_OTHER_ROWS)))
+    return texts[list(rows)] if port.shape is None or port.shape else texts[0]
 
 
 def _values(port: Port, sizes: Sequence[int], made_up: bool) -> Array:

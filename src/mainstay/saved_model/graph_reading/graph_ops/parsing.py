@@ -95,6 +95,44 @@ def _as_ragged(column: Any, kind: Any) -> list[Array]:
     return [plain_values(column.flat_values), np.asarray(column.row_splits).astype(kind)]
 
 
+PARSERS = ("ParseExample", "ParseExampleV2", "ParseSingleExample")
+"""The ops that parse tf.Examples, which are their first input."""
+
+
+def example_features(node: OpNode, given: Sequence[Value]) -> Features:
+    """Return what an op of `PARSERS` parses.
+
+    Args:
+        node: The op.
+        given: Its inputs behind the examples.
+    """
+    if node.op == "ParseSingleExample":
+        sparse, dense, defaults = node.attr("sparse_keys", ()), node.attr("dense_keys", ()), given
+    elif node.op == "ParseExample":
+        first, last = node.attr("Nsparse", 0) + 1, node.attr("Nsparse", 0) + node.attr("Ndense", 0) + 1
+        sparse, dense = ([flat(key)[0] for key in keys] for keys in (given[1:first], given[first:last]))
+        defaults = given[last:]
+    else:
+        sparse, dense, ragged = (named(node, flat(keys)) for keys in given[1:4])
+        return Features(
+            sparse,
+            node.attr("sparse_types", ()),
+            dense,
+            [np.asarray(default) for default in given[4:]],
+            node.attr("dense_shapes", ()),
+            ragged,
+            node.attr("ragged_value_types", ()),
+            node.attr("ragged_split_types", ()),
+        )
+    return Features(
+        named(node, sparse),
+        node.attr("sparse_types", ()),
+        named(node, dense),
+        [np.asarray(default) for default in defaults],
+        node.attr("dense_shapes", ()),
+    )
+
+
 def parsed(node: OpNode, serialized: Sequence[bytes], features: Features) -> Any:
     """Parse examples.
 
@@ -120,21 +158,9 @@ def columned(triples: Sequence[Sequence[Array]], parts: int) -> list[Array]:
 
 
 @graph_op("ParseExampleV2", kind="host")
-def parse_example_v2(node: OpNode, serialized: Value, names: Value, *given: Value) -> tuple[Value, ...]:
+def parse_example_v2(node: OpNode, serialized: Value, *given: Value) -> tuple[Value, ...]:
     """Parse a vector of examples, or one example."""
-    del names
-    sparse, dense, ragged = (named(node, flat(keys)) for keys in given[:3])
-    features = Features(
-        sparse,
-        node.attr("sparse_types", ()),
-        dense,
-        [np.asarray(default) for default in given[3:]],
-        node.attr("dense_shapes", ()),
-        ragged,
-        node.attr("ragged_value_types", ()),
-        node.attr("ragged_split_types", ()),
-    )
-    found = parsed(node, flat(serialized), features)
+    found = parsed(node, flat(serialized), example_features(node, given))
     if np.ndim(serialized):
         return *columned(found[0], 3), *found[1], *columned(found[2], 2)
     return _of_one(*found)
@@ -153,32 +179,16 @@ def first_row(array: Array) -> Array:
 
 
 @graph_op("ParseExample", kind="host")
-def parse_example(node: OpNode, serialized: Value, names: Value, *given: Value) -> tuple[Value, ...]:
+def parse_example(node: OpNode, serialized: Value, *given: Value) -> tuple[Value, ...]:
     """Parse a vector of examples."""
-    del names
-    sparse_count, dense_count = node.attr("Nsparse", 0), node.attr("Ndense", 0)
-    keys = named(node, [flat(key)[0] for key in given[: sparse_count + dense_count]])
-    features = Features(
-        keys[:sparse_count],
-        node.attr("sparse_types", ()),
-        keys[sparse_count:],
-        [np.asarray(default) for default in given[sparse_count + dense_count :]],
-        node.attr("dense_shapes", ()),
-    )
-    sparse, dense, _ = parsed(node, flat(serialized), features)
+    sparse, dense, _ = parsed(node, flat(serialized), example_features(node, given))
     return *columned(sparse, 3), *dense
 
 
 @graph_op("ParseSingleExample", kind="host")
 def parse_single_example(node: OpNode, serialized: Value, *defaults: Value) -> tuple[Value, ...]:
     """Parse one example."""
-    features = Features(
-        named(node, node.attr("sparse_keys", ())),
-        node.attr("sparse_types", ()),
-        named(node, node.attr("dense_keys", ())),
-        [np.asarray(default) for default in defaults],
-        node.attr("dense_shapes", ()),
-    )
+    features = example_features(node, defaults)
     if np.ndim(serialized):
         raise refused(node, "this op parses one example", received=f"shape {list(np.shape(serialized))}")
     return _of_one(*parsed(node, flat(serialized), features))
