@@ -10,7 +10,8 @@ NONE = np.zeros(0, object)
 
 
 def test_dense_sparse_and_ragged_features_are_parsed(run, text):
-    records = serialize_examples({"age": np.array([31, 64]), "tags": Ragged.from_rows([[b"a"], [b"b", b"c"]])})
+    columns = {"age": np.array([31, 64]), "tags": Ragged.from_rows([[b"a"], [b"b", b"c"]])}
+    records = serialize_examples(columns).to_pylist()
     kinds = {"Tdense": (np.dtype(np.int64),), "dense_shapes": ((),), "ragged_value_types": (), "ragged_split_types": ()}
     places, values, shape, age = run(
         "ParseExampleV2",
