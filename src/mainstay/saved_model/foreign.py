@@ -39,11 +39,13 @@ def unsupported_ops(path: str | os.PathLike[str], *, tags: str | Iterable[str] |
         FormatError: It is malformed.
     """
     from mainstay.saved_model.graph_reading.coverage import missing_ops
+    from mainstay.saved_model.graph_reading.limits import refusing_deep_nesting
     from mainstay.saved_model.graph_reading.meta_graphs import read_meta_graph
     from mainstay.saved_model.graph_reading.model import initialiser
     from mainstay.saved_model.graph_reading.signatures import read_ports, signature_graph
 
     meta = read_meta_graph(Path(path), tags)
-    graphs = [signature_graph(meta, name, *read_ports(meta, name)) for name in meta.signatures]
-    first = initialiser(meta)
-    return missing_ops([*graphs, *([first] if first else [])], meta.library)
+    with refusing_deep_nesting(path):
+        graphs = [signature_graph(meta, name, *read_ports(meta, name)) for name in meta.signatures]
+        first = initialiser(meta)
+        return missing_ops([*graphs, *([first] if first else [])], meta.library)

@@ -12,7 +12,7 @@ import jax
 import ml_dtypes
 import numpy as np
 
-from mainstay.core import ModelError
+from mainstay.core import MainstayError, ModelError
 from mainstay.saved_model.graph_reading.evaluation import Evaluation, NodeNeedsValueError, take
 from mainstay.saved_model.graph_reading.graph import Graph, Source
 from mainstay.saved_model.graph_reading.graph_ops.values import (
@@ -57,6 +57,7 @@ class DeviceStage:
     ) -> None:
         self.stage = stage
         self._graph = graph
+        self.graph_name = graph.name
         self._free = free
         self._constants = constants
         self._shape_only = shape_only
@@ -252,8 +253,22 @@ class _Compiled:
         return [value for index, value in enumerate(outputs) if index not in self._known]
 
     def run(self, arguments: Sequence[Any]) -> list[Value]:
-        """Return the outputs of the stage."""
-        computed = iter(self._program(list(arguments)))
+        """Return the outputs of the stage.
+
+        Raises:
+            ModelError: XLA cannot compile or run it.
+        """
+        try:
+            computed = iter(self._program(list(arguments)))
+        except (MainstayError, NodeNeedsValueError, ValueNeededError):
+            raise
+        except Exception as error:
+            graph = self._stage.graph_name
+            raise ModelError(
+                "a part of the graph cannot be compiled or run",
+                where=graph,
+                received=f"{type(error).__name__}: {error}",
+            ) from error
         # What is known is looked up only now: the first call of the program is what traces it.
         count = len(self._stage.stage.outputs)
         return [self._known[index] if index in self._known else next(computed) for index in range(count)]

@@ -159,8 +159,30 @@ def read_nodes(
         for control in node.controls:
             if control not in found:
                 raise FormatError("a node waits for one that is not there", where=node.op.name, received=control)
+        _refuse_other_inputs(found, node.op, inputs)
         found[name] = NamedNode(node.op, inputs, node.controls)
     return found
+
+
+def _refuse_other_inputs(nodes: NamedNodes, op: OpNode, inputs: Sequence[Reference]) -> None:
+    """Refuse a node that reads other tensors than its op takes, where the attributes say what it takes."""
+    known = definition(op.op)
+    if known is None:
+        return
+    try:
+        takes = [kind for argument in known.inputs for kind in argument.kinds(op.attrs)]
+    except FormatError:
+        return  # an attribute lacks that only the inputs need
+    sources = [nodes[source].op.outputs[output : output + 1] for source, output in inputs]
+    reads = [each[0] if each else None for each in sources]
+    same = all(kind in (None, taken) for kind, taken in zip(reads, takes, strict=False))
+    if len(takes) != len(reads) or not same:
+        raise FormatError(
+            "a node reads other tensors than its op takes",
+            where=f"{op.name} ({op.op})",
+            expected=", ".join(map(str, takes)) or "none",
+            received=", ".join(map(str, reads)) or "none",
+        )
 
 
 def resolve(

@@ -14,7 +14,7 @@ from mainstay.saved_model.graph_reading.evaluation import Evaluation
 from mainstay.saved_model.graph_reading.feeds import answer, feed
 from mainstay.saved_model.graph_reading.graph_text import INITIALISE, STAGE
 from mainstay.saved_model.graph_reading.library import Library
-from mainstay.saved_model.graph_reading.limits import Budget, refuse_endless
+from mainstay.saved_model.graph_reading.limits import Budget, refuse_endless, refusing_deep_nesting
 from mainstay.saved_model.graph_reading.programs import Programs
 from mainstay.saved_model.graph_reading.resources import Resources
 from mainstay.saved_model.graphs.dtypes import kind_of_number
@@ -51,7 +51,8 @@ class HostStage:
         missing = missing_ops([library.graph(STAGE), library.graph(INITIALISE)], library)
         if missing:
             raise FormatError("a host stage has unknown ops", received=", ".join(each.op for each in missing))
-        refuse_endless([library.graph(STAGE), library.graph(INITIALISE)], library)
+        with refusing_deep_nesting("host stage"):
+            refuse_endless([library.graph(STAGE), library.graph(INITIALISE)], library)
         resources = Resources()
         self._programs = Programs(library, resources)
         signature = library.definitions[STAGE].signature

@@ -7,7 +7,8 @@ follows from the graph alone is refused before it is tried. A request can still 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from mainstay.saved_model.graph_reading.graph import Graph
     from mainstay.saved_model.graph_reading.library import Library
 
-MOST_VALUE_BYTES = 1 << 33
-"""How large one value may be that a node makes: more than 8 GiB is a mistake or an attack."""
+MOST_VALUE_BYTES = 1 << 32
+"""How large one value may be that a node makes: more than 4 GiB is a mistake or an attack."""
 
 MOST_RESULT_BYTES = 1 << 36
 """How large one value may turn out to be while a program is traced: XLA takes the process along when it has no room."""
@@ -89,7 +90,7 @@ def _resized(_: OpNode, images: Value, size: Value, *__: Value) -> int:
 
 
 def _cropped(_: OpNode, images: Value, boxes: Value, __: Value, size: Value) -> int:
-    return _product(size) * (np.shape(boxes) or (1,))[0] * (np.shape(images) or (1,))[-1]
+    return _product(size) * int((np.shape(boxes) or (1,))[0] * (np.shape(images) or (1,))[-1])
 
 
 def _segments(position: int) -> Callable[..., int]:
@@ -247,6 +248,19 @@ class Budget:
                 where=f"{node.name} ({node.op})",
                 expected=f"at most {_MOST_STARTING_NODES:,} nodes and {_MOST_STARTING_BYTES:,} bytes",
             )
+
+
+@contextmanager
+def refusing_deep_nesting(where: object) -> Iterator[None]:
+    """Turn what Python says of functions that call each other too deeply into what the model is refused for.
+
+    Raises:
+        FormatError: They do.
+    """
+    try:
+        yield
+    except RecursionError as error:
+        raise FormatError("the functions of a model call each other too deeply", where=where) from error
 
 
 def refuse_endless(graphs: Iterable[Graph], library: Library) -> None:

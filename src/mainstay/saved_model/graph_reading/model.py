@@ -22,7 +22,7 @@ from mainstay.saved_model.graph_reading.coverage import missing_ops
 from mainstay.saved_model.graph_reading.evaluation import Evaluation
 from mainstay.saved_model.graph_reading.graph_ops.values import Variable
 from mainstay.saved_model.graph_reading.library import FunctionBody
-from mainstay.saved_model.graph_reading.limits import Budget, refuse_endless
+from mainstay.saved_model.graph_reading.limits import Budget, refuse_endless, refusing_deep_nesting
 from mainstay.saved_model.graph_reading.meta_graphs import MetaGraph, read_meta_graph
 from mainstay.saved_model.graph_reading.objects import ObjectGraph
 from mainstay.saved_model.graph_reading.programs import Programs
@@ -106,7 +106,11 @@ def load_foreign(folder: Path, *, tags: str | Iterable[str] | None = None) -> Fo
         ModelError: A signature needs ops that are not read here; all are named.
         StorageError: A file cannot be read.
     """
-    meta = read_meta_graph(folder, tags)
+    with refusing_deep_nesting(folder):
+        return _load(folder, read_meta_graph(folder, tags))
+
+
+def _load(folder: Path, meta: MetaGraph) -> ForeignModel:
     put_assets(meta)
     checkpoint = open_checkpoint(folder, map_file)
     objects = ObjectGraph(meta.message.object_graph_def, checkpoint)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import numpy as np
+
 from mainstay.core import FormatError
 from mainstay.saved_model.graph_reading.graph_ops.registry import OpNode
 from mainstay.saved_model.graph_reading.graph_ops.values import Table, Value, Variable
@@ -33,6 +35,7 @@ class Resources:
         self._bound: dict[str, Variable] = {}
         self._variables: dict[str, Variable] = {}
         self._tables: dict[str, Table] = {}
+        self._checked: set[str] = set()
 
     def variables(self) -> Iterator[Variable]:
         """Yield every variable."""
@@ -61,15 +64,17 @@ class Resources:
         """Return the variable or table that a handle stands for; a new one, without a value, for a new name.
 
         Raises:
-            FormatError: The handle lacks an attribute.
+            FormatError: The handle lacks an attribute, or what is stored has another dtype or shape.
         """
         key = _key(node)
         if node.op in VARIABLES:
-            if node.name in self._bound:
-                return self._bound[node.name]
-            if key not in self._variables:
-                self._variables[key] = Variable(_shared_name(node), None)
-            return self._variables[key]
+            found = self._bound.get(node.name) or self._variables.get(key)
+            if found is None:
+                found = self._variables[key] = Variable(_shared_name(node), None)
+            elif node.name not in self._checked:
+                _refuse_other_form(node, found)
+                self._checked.add(node.name)
+            return found
         if key not in self._tables:
             kinds = node.attrs.get("key_dtype"), node.attrs.get("value_dtype")
             if None in kinds:
@@ -83,6 +88,26 @@ class Resources:
 def _shared_name(node: OpNode) -> str:
     shared = node.attrs.get("shared_name") or b""
     return shared.decode("utf-8", "replace") if shared and not node.op.startswith("Anonymous") else node.name
+
+
+def _refuse_other_form(node: OpNode, variable: Variable) -> None:
+    """Refuse a variable whose stored value is not what the graph says of it."""
+    if not variable.is_initialized:
+        return
+    # A variable of TensorFlow 1 may be assigned a value of another shape than it states.
+    kind, shape = node.attrs.get("dtype"), node.attrs.get("shape") if node.op == "VarHandleOp" else None
+    dtype = np.dtype(object) if kind == "string" else kind
+    fits = shape is None or (
+        len(shape) == len(variable.shape)
+        and all(size in (None, stored) for size, stored in zip(shape, variable.shape, strict=True))
+    )
+    if not fits or (isinstance(dtype, np.dtype) and dtype != variable.dtype):
+        raise FormatError(
+            "a variable is stored in another form",
+            where=f"{node.name} ({variable.name})",
+            expected=f"{kind}{list(shape or ())}",
+            received=f"{variable.dtype}{list(variable.shape)}",
+        )
 
 
 def _key(node: OpNode) -> str:
