@@ -59,25 +59,20 @@ def _show(found: Inspection) -> None:
     for name, value in _facts(found).items():
         facts.add_row(name, escape(value))
     console.print(facts)
-    for kind in ("signature", "function"):
-        rows = [item for item in found.signatures if item.kind == kind]
-        if not rows:
-            continue
-        table = Table()
-        table.add_column(kind, no_wrap=True)
-        for title in ("takes", "gives", "Mainstay", "TensorFlow"):
-            table.add_column(title, overflow="fold")
-        for item in rows:
-            method = "" if item.method == "predict" else f" ({item.method})"
-            batch = "" if item.rows is not False else " (no batch)"
-            cells = (
-                item.name + method,
-                _specs(item.inputs) + batch,
-                _specs(item.outputs),
-                item.mainstay,
-                item.tensorflow,
-            )
-            table.add_row(*map(escape, cells))
+    for item in found.signatures:
+        method = "" if item.method == "predict" else f" ({item.method})"
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        batch = [] if item.rows is not False else ["one request at a time: there is no axis of rows"]
+        for title, lines in (
+            ("takes", _specs(item.inputs) + batch),
+            ("gives", _specs(item.outputs)),
+            ("Mainstay", [item.mainstay]),
+            ("TensorFlow", [item.tensorflow]),
+        ):
+            table.add_row(f"  {title}", escape("\n".join(lines)))
+        console.print(f"\n{item.kind} [bold]{escape(item.name)}[/]{method}")
         console.print(table)
     if found.unsupported:
         table = Table(title="ops that are not read here", title_justify="left")
@@ -103,6 +98,6 @@ def _facts(found: Inspection) -> dict[str, str]:
     return {name: value for name, value in facts.items() if value}
 
 
-def _specs(specs: Any) -> str:
+def _specs(specs: Any) -> list[str]:
     shapes = [", ".join("?" if axis is None else str(axis) for axis in spec.shape) for spec in specs]
-    return ", ".join(f"{spec.name}: {spec.dtype}[{shape}]" for spec, shape in zip(specs, shapes, strict=True))
+    return [f"{spec.name}: {spec.dtype}[{shape}]" for spec, shape in zip(specs, shapes, strict=True)] or ["nothing"]
