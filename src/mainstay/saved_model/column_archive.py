@@ -135,6 +135,8 @@ def read_npz(data: bytes) -> dict[str, Array]:
             members = archive.infolist()
             if len(members) > _MAX_MEMBERS or sum(member.file_size for member in members) > len(data):
                 raise ValueError("it says to hold more than it does")
+            if len({member.filename for member in members}) != len(members):
+                raise ValueError("it holds a name twice")
             if any(member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1 for member in members):
                 raise ValueError("it is compressed or encrypted")
             return {member.filename.removesuffix(".npy"): _read_array(archive.read(member)) for member in members}
