@@ -348,3 +348,11 @@ def test_rows_that_are_dear_are_not_padded(tmp_path: Path) -> None:
     function = ServingFunction(lambda w, x: {"y": (x["x"] @ w["w"])[:, :1]}, inputs, {"w": weight}, tolerance=1e-3)
     save(function, tmp_path / "m", tensorflow=None)
     assert load(tmp_path / "m", replay=False).signatures["serving_default"].buckets[0] == 1
+
+
+def test_names_that_differ_in_case_alone_are_refused_since_some_file_systems_hold_them_for_one(
+    linear: Make, tmp_path: Path
+) -> None:
+    with pytest.raises(ArgumentError, match="hold for one"):
+        save(linear(), tmp_path / "m", sidecars={"Notes": b"", "notes": b""}, tensorflow=None)
+    assert list(tmp_path.iterdir()) == []

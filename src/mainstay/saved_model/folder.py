@@ -12,7 +12,7 @@ import os
 import re
 import stat
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
@@ -210,14 +210,12 @@ def verify_files(folder: Path, files: Mapping[str, tuple[int, str]]) -> dict[str
         FormatError: A listed path leads out of the folder.
         StorageError: A file cannot be read.
     """
-    spelled: dict[str, str] = {}
     for path in files:
         _check_path(path)
-        other = spelled.setdefault(_folded(path), path)
-        if other != path:
-            raise FormatError(
-                "the manifest lists two paths that some file systems hold for one", expected=other, received=path
-            )
+    for one, other in names_alike(files):
+        raise FormatError(
+            "the manifest lists two paths that some file systems hold for one", expected=one, received=other
+        )
     found = find_files(folder)
     present = set(found) - {MANIFEST_FILE, SEAL_FILE, SIGNATURE_FILE}
     for path in sorted(set(files) - present):
@@ -257,6 +255,13 @@ def all_digests(manifest: bytes, files: Mapping[str, tuple[int, str]]) -> dict[s
     """
     digests = {path: digest for path, (_, digest) in files.items()}
     return {**digests, MANIFEST_FILE: digest_bytes(manifest), SEAL_FILE: digest_bytes(seal_of(manifest))}
+
+
+def names_alike(paths: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the pairs of paths that some file systems hold for one."""
+    spelled: dict[str, str] = {}
+    pairs = [(spelled.setdefault(_folded(path), path), path) for path in paths]
+    return [(one, other) for one, other in pairs if one != other]
 
 
 def _folded(path: str) -> str:

@@ -25,6 +25,7 @@ from mainstay.saved_model.folder import (
     find_files,
     is_plain_name,
     map_file,
+    names_alike,
     seal_of,
 )
 from mainstay.saved_model.golden import golden_requests, write_golden
@@ -159,6 +160,10 @@ def write_plan(
         report = SaveReport({}) if tensorflow is None else _write_tensorflow(folder, plan, tensorflow)
         manifest = replace(plan.manifest, tensorflow=None if tensorflow is None else report)
         contents = {file: map_file(folder / file) for file in find_files(folder)}
+        for one, other in names_alike(contents):
+            raise ArgumentError(
+                "two files have names that some file systems hold for one", expected=one, received=other
+            )
         model = read_model(folder, manifest, reading=Reading(manifest, contents, DEFAULT))
         sealed = {name: requests[name].seal(signature) for name, signature in model.signatures.items()}
         for name, signature in model.signatures.items():

@@ -14,6 +14,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+import numpy as np
+
 from mainstay.core import FormatError
 from mainstay.saved_model.graphs.dtypes import Kind, kind_of_name
 
@@ -43,9 +45,12 @@ class Argument:
             FormatError: An attribute lacks, or is of another type.
         """
         if self.type_list_attr is not None:
-            return tuple(_attribute(attrs, self.type_list_attr, tuple))
+            kinds = tuple(_attribute(attrs, self.type_list_attr, tuple))
+            if not all(isinstance(each, np.dtype | str) for each in kinds):
+                raise FormatError("a node has something else for the dtypes of an argument", where=self.name)
+            return kinds
         kind = self.kind if self.type_attr is None else _attribute(attrs, self.type_attr, object)
-        if kind is None:
+        if not isinstance(kind, np.dtype | str):
             raise FormatError("a node has no dtype for an argument", where=self.name)
         count = 1 if self.number_attr is None else _attribute(attrs, self.number_attr, int)
         if not 0 <= count <= _MOST_TENSORS:
