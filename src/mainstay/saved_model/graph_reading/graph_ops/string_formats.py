@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,8 @@ from mainstay.saved_model.graph_reading.graph_ops.registry import OpNode, graph_
 from mainstay.saved_model.graph_reading.graph_ops.values import Value
 from mainstay.saved_model.graph_reading.graph_ops.written_numbers import summary
 
+_SAFE = 3e38
+_DOUBLE, _BITS = struct.Struct("<d"), struct.Struct("<q")
 _SPACE = b" \t\n\v\f\r"
 _INTEGER = re.compile(rb"[+-]?[0-9]+")
 _FLOAT = re.compile(rb"[+-]?([0-9]+\.?[0-9]*([eE][+-]?[0-9]+)?|\.[0-9]+([eE][+-]?[0-9]+)?|inf|infinity|nan)", re.I)
@@ -57,9 +60,12 @@ def parser_of(dtype: np.dtype[Any]) -> Callable[[bytes], Any]:
 def _read_float(text: bytes, dtype: np.dtype[Any]) -> Any:
     stripped = text.strip(_SPACE)
     if _FLOAT.fullmatch(stripped) is not None:
+        wide = float(stripped)
+        if abs(wide) < _SAFE and (dtype == np.float64 or not _is_tie(wide)):
+            return dtype.type(wide)
         with np.errstate(over="ignore"):
             # The digits decide once: through float64 a float32 would be rounded twice.
-            return dtype.type(stripped.decode()) if dtype == np.float64 else _nearest(stripped.decode(), dtype)
+            return dtype.type(wide) if dtype == np.float64 else _nearest(stripped.decode(), dtype)
     if _NAN.fullmatch(stripped) is not None:
         return dtype.type(np.nan)
     if _HEXADECIMAL.fullmatch(stripped) is None:
@@ -69,6 +75,12 @@ def _read_float(text: bytes, dtype: np.dtype[Any]) -> Any:
             return dtype.type(float.fromhex(stripped.decode()))
     except OverflowError:
         return dtype.type(-np.inf if stripped.startswith(b"-") else np.inf)
+
+
+def _is_tie(wide: float) -> bool:
+    """Return whether a float64 may lie in the middle between two numbers of float32."""
+    bits: int = _BITS.unpack(_DOUBLE.pack(wide))[0]
+    return bits & 0x1FFFFFFF == 0x10000000 or abs(wide) < 2e-38
 
 
 def _nearest(text: str, dtype: np.dtype[Any]) -> Any:

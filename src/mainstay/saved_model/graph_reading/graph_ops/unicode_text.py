@@ -117,6 +117,28 @@ def _sizes(text: str, points: Array, codec: str) -> Array:
     return np.array([len(letter.encode(codec)) for letter in text])
 
 
+def _well_formed(elements: list[bytes]) -> tuple[Array, Array, Array] | None:
+    """Return the bounds of strings in UTF-8, their code points, and where the bytes of these begin, all at once.
+
+    Returns:
+        None if one of the strings is malformed.
+    """
+    joined = b"".join(elements)
+    lengths = np.fromiter(map(len, elements), np.int64, len(elements))
+    ends = np.cumsum(lengths)
+    leads = (np.frombuffer(joined, np.uint8) & 0xC0) != 0x80
+    begins = ends - lengths
+    if not leads[begins[lengths > 0]].all():
+        return None
+    try:
+        points = _points_of(joined.decode())
+    except UnicodeDecodeError:
+        return None
+    before = np.concatenate([[0], np.cumsum(leads)])
+    splits = np.concatenate([[0], before[ends]])
+    return splits, points, np.flatnonzero(leads) - np.repeat(begins, np.diff(splits))
+
+
 @graph_op("UnicodeDecode", kind="host")
 def decode(node: OpNode, text: Value) -> tuple[Value, ...]:
     """Return the code points of strings as rows: where the rows begin, and the code points."""
@@ -127,6 +149,9 @@ def decode(node: OpNode, text: Value) -> tuple[Value, ...]:
 def decode_with_offsets(node: OpNode, text: Value) -> tuple[Value, ...]:
     """Return the code points of strings as rows, and the byte that each begins at."""
     codec, rules = _codec(node), _rules(node)
+    whole = _well_formed(flat(text)) if codec == "utf-8" else None
+    if whole is not None and not (rules.replaces_controls and (whole[1] <= 0x1F).any()):
+        return whole[0].astype(node.dtype("Tsplits")), whole[1], whole[2]
     rows, starts = [], []
     for element in flat(text):
         points, wrong, begins = _decoded(element, codec)
