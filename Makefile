@@ -21,7 +21,7 @@ demo: $(VENV)/.ready
 	$(BIN)/mainstay demo
 
 test: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 # Installs the real TensorBoard, TensorFlow, PyTorch, model_signing and a browser, in places of their own; `make test` then
 # compares with them.
@@ -31,7 +31,7 @@ interop: $(VENV)/.ready-dev
 	tools/install_chromium.sh
 
 # The C library's parsers on made-up input, guided by coverage, under the sanitizers; each for so many seconds.
-FUZZ_SECONDS ?= 30
+FUZZ_SECONDS ?= 20
 fuzz: $(VENV)/.ready-dev
 	tools/install_clang.sh
 	$(BIN)/python tools/fuzz.py --seconds $(FUZZ_SECONDS)
