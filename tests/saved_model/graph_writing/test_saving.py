@@ -125,6 +125,18 @@ def test_a_model_without_weights_has_the_files_that_tensorflow_looks_for(write, 
     assert (folder / DATA_FILE).is_file()
 
 
+@pytest.mark.parametrize(("names", "positional"), [(["x"], 1), (["x", "y"], 0)])
+def test_the_only_input_of_a_signature_may_be_given_by_position(write, names, positional) -> None:
+    specs = tuple(TensorSpec([None], "float32", name) for name in names)
+    _, model, _ = write({"f": ServingFunction(lambda w, x: {"y": x["x"] * 2}, specs)})
+    (bare,) = (
+        node.bare_concrete_function
+        for node in model.meta_graphs[0].object_graph_def.nodes
+        if node.HasField("bare_concrete_function")
+    )
+    assert bare.allowed_positional_arguments == positional
+
+
 def test_inputs_lie_in_the_order_of_the_names_that_tensorflow_binds(write, problems) -> None:
     names = ["class", "1st", "a-b", "a/b", "z"]
     specs = tuple(TensorSpec([None], "float32", name) for name in names)

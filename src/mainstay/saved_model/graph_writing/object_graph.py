@@ -155,6 +155,8 @@ class ObjectGraph:
         bare = node.bare_concrete_function
         bare.concrete_function_name = function
         bare.argument_keywords.extend(names)
+        # As TensorFlow does: the order of inputs is ambiguous only where there are several.
+        bare.allowed_positional_arguments = int(len(names) == 1)
         bare.function_spec.CopyFrom(function_spec(keywords))
         self._link(self._signatures, name, number)
 
