@@ -21,7 +21,7 @@ demo: $(VENV)/.ready
 	$(BIN)/mainstay demo
 
 test: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 # Installs the real TensorBoard, TensorFlow, PyTorch, model_signing and a browser, in places of their own; `make test` then
 # compares with them.

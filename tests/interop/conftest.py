@@ -41,15 +41,6 @@ def tensorboard_python() -> Path:
     return interop_env.python_of("tensorboard")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave each file here to one worker: most start a foreign program once, for all of their tests."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(here))))
-
-
 class Board:
     """A TensorBoard that runs."""
 
