@@ -149,6 +149,27 @@ def test_strings_and_tables_become_host_stages(imported) -> None:
         assert have["label"].tolist() == [text.decode("utf-8", "surrogateescape") for text in want["label"]]
 
 
+@pytest.mark.parametrize(("other", "independent"), [("all", False), ("words", True)])
+def test_strings_of_other_rows_in_an_answer_are_seen(imported, other, independent) -> None:
+    nodes = [
+        node("words", "Placeholder", dtype=STRING),
+        const("first", 0),
+        node("all", "ReduceJoin", "words", "first", keep_dims=False, separator=b" "),
+        node("y", "StringJoin", "words", other, N=2, separator=b"/"),
+    ]
+    foreign, native = imported(nodes, {"words": ("words:0", STRING)}, {"y": ("y:0", STRING)}, shapes={"words": (None,)})
+    assert (foreign.rows, native.rows) == (independent, independent)
+    want = [b"a/a", b"b/b", b"c/c"] if independent else [b"a/a b c", b"b/a b c", b"c/a b c"]
+    assert foreign.run(foreign.columns({"words": ["a", "b", "c"]}))["y"].tolist() == want
+
+
+def test_strings_that_must_be_numbers_need_no_golden_requests(imported) -> None:
+    nodes = [node("words", "Placeholder", dtype=STRING), node("y", "StringToNumber", "words", out_type=LONG)]
+    _, native = imported(nodes, {"words": ("words:0", STRING)}, {"y": ("y:0", LONG)}, shapes={"words": (None,)})
+    assert native.rows
+    assert native({"words": ["12", "7"]})["y"].tolist() == [12, 7]
+
+
 def test_shapes_that_depend_on_values_are_the_hosts(imported) -> None:
     nodes = [
         node("n", "Placeholder", dtype=INT),

@@ -184,10 +184,17 @@ class _Import:
             inputs,
             outputs,
             stages,
-            rows=batched and (proven or bool(rows_seem_independent(self._signature, self._golden, probes[0]))),
+            rows=batched and self._works_on_rows(proven),
             method=method if method in ("classify", "regress") else "predict",
             requests=dict(zip((port.name for port in self._signature.ports), probes[-1].arguments, strict=True)),
         )
+
+    def _works_on_rows(self, proven: bool) -> bool:
+        if proven and all(stage.on_device for stage in self._program.partition.stages):
+            return True
+        # What the host computes is in no proof, and may pad rows to the longest or sum them up.
+        seen = rows_seem_independent(self._signature, self._golden)
+        return proven if seen is None else seen
 
     def _outputs(self, probes: Sequence[Probe]) -> tuple[tuple[TensorSpec, ...], bool]:
         """Return the outputs, axes open where they are stated so or seen to differ, and whether all have the batch."""

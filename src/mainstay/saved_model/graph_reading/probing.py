@@ -29,6 +29,15 @@ _ROWS = ((0, 1), (0, 1, 2))
 _OTHER_ROWS = (1, 2)
 """Rows to ask for once more, one of them together with another one than before."""
 
+_WORDS = (b"7", b"1 b c d", b"22 f g h i jk")
+"""Strings of three rows that differ in bytes and in words, so that axes show that follow them."""
+
+_DIGITS = (b"7", b"1234", b"654321")
+"""Strings of three rows for models that read numbers from them."""
+
+_MADE_UP = (_WORDS, _DIGITS, None)
+"""What the requests are made of, one after the other until the model takes it; None for zeros and empty strings."""
+
 _TOLERANCE = 1e-4
 
 
@@ -56,17 +65,17 @@ def probe(signature: ForeignSignature, golden: Mapping[str, Any] | None) -> tupl
 
     Args:
         signature: The signature.
-        golden: Requests by input name, whose rows are taken; without them numbers are made up, strings that are parsed
-            are tf.Examples, and other strings are empty.
+        golden: Requests by input name, whose rows are taken; without them they are made up, strings that are parsed as
+            tf.Examples.
 
     Raises:
         ModelError: The signature refuses them.
     """
     failure: MainstayError | None = None
-    for made_up in (True, False):
+    for texts in _MADE_UP:
         try:
             return tuple(
-                _probe(signature, golden, rows, length, made_up=made_up)
+                _probe(signature, golden, rows, length, texts=texts)
                 for rows, length in zip(_ROWS, LENGTHS, strict=True)
             )
         except MainstayError as error:
@@ -85,13 +94,13 @@ def _probe(
     rows: Sequence[int],
     length: int,
     *,
-    made_up: bool,
+    texts: Sequence[bytes] | None,
 ) -> Probe:
     parsed = parsed_arguments(signature.program)
     arguments = [
         _examples(port, parsed[index], rows)
         if index in parsed and (golden is None or port.name not in golden)
-        else _argument(port, rows, length, golden, made_up)
+        else _argument(port, rows, length, golden, texts)
         for index, port in enumerate(signature.ports)
     ]
     results, values = signature.program.run_and_keep(arguments)
@@ -99,9 +108,7 @@ def _probe(
     return Probe(len(rows), length, tuple(map(np.asarray, arguments)), values, arrays)
 
 
-def rows_seem_independent(
-    signature: ForeignSignature, golden: Mapping[str, Any] | None = None, first: Probe | None = None
-) -> bool | None:
+def rows_seem_independent(signature: ForeignSignature, golden: Mapping[str, Any] | None = None) -> bool | None:
     """Return whether a row has the same answer beside another row: for models of which no proof is found.
 
     None stands for a signature that cannot be tried: it refuses the rows, or they are all the same.
@@ -109,13 +116,18 @@ def rows_seem_independent(
     Args:
         signature: The signature, whose inputs and outputs all have the batch as their first axis.
         golden: As for `probe`.
-        first: The first of the probes, where there is one already.
     """
-    try:
-        first = first or _probe(signature, golden, _ROWS[0], LENGTHS[0], made_up=True)
-        other = _probe(signature, golden, _OTHER_ROWS, LENGTHS[0], made_up=True)
-    except MainstayError:
-        return None
+    for texts in _MADE_UP:
+        try:
+            one = _probe(signature, golden, _ROWS[0], LENGTHS[0], texts=texts)
+            other = _probe(signature, golden, _OTHER_ROWS, LENGTHS[0], texts=texts)
+        except MainstayError:
+            continue
+        return _same_beside(one, other)
+    return None
+
+
+def _same_beside(first: Probe, other: Probe) -> bool | None:
     if all(np.array_equal(one, two) for one, two in zip(first.arguments, other.arguments, strict=True)):
         return None
     for one, two in zip(first.results, other.results, strict=True):
@@ -129,7 +141,9 @@ def rows_seem_independent(
     return True
 
 
-def _argument(port: Port, rows: Sequence[int], length: int, golden: Mapping[str, Any] | None, made_up: bool) -> Any:
+def _argument(
+    port: Port, rows: Sequence[int], length: int, golden: Mapping[str, Any] | None, texts: Sequence[bytes] | None
+) -> Any:
     shape = port.shape if port.shape is not None else (None,)
     batched = bool(shape) and shape[0] is None
     if golden is not None and port.name in golden:
@@ -140,7 +154,7 @@ def _argument(port: Port, rows: Sequence[int], length: int, golden: Mapping[str,
     sizes = [length if axis is None else axis for axis in shape]
     if batched:
         sizes[0] = 1 + max(max(rows), max(_OTHER_ROWS))
-    values = _values(port, sizes, made_up)
+    values = _values(port, sizes, texts)
     return values[list(rows)] if batched else values
 
 
@@ -149,12 +163,15 @@ def _examples(port: Port, features: list[Features], rows: Sequence[int]) -> Any:
     return texts[list(rows)] if port.shape is None or port.shape else texts[0]
 
 
-def _values(port: Port, sizes: Sequence[int], made_up: bool) -> Array:
+def _values(port: Port, sizes: Sequence[int], texts: Sequence[bytes] | None) -> Array:
     if not isinstance(port.kind, np.dtype):
         filler = np.zeros(sizes, object)
         filler[...] = b""
+        if texts is not None and filler.ndim:
+            for row in range(len(filler)):
+                filler[row] = texts[row % len(texts)]
         return filler
-    if not made_up:
+    if texts is None:
         return np.zeros(sizes, port.kind)
     random = np.random.default_rng(len(port.name))
     if port.kind.kind in "iub":

@@ -324,6 +324,13 @@ class ForeignSignature:
         return answers if rows == bucket else {name: value[:rows] for name, value in answers.items()}
 
     @property
+    def rows(self) -> bool:
+        """Whether a server may put rows of several requests together."""
+        if any(port.shape is not None and port.shape[:1] != (None,) for port in (*self.ports, *self.results)):
+            return False
+        return self.works_on_rows or rows_seem_independent(self) is not False
+
+    @property
     def works_on_rows(self) -> bool:
         """Whether all inputs and outputs have the batch as their first axis, and no row is seen to change another."""
         if self._works_on_rows is None:
