@@ -32,16 +32,19 @@ _LEFT_OUT = re.compile(
 )
 _DEFINES_TRAINING = re.compile(r"(Grad|GradV2|GradV3|GradGrad|GradA|Backprop|BackpropV\d|BackpropFilter(V2)?)$")
 _WANTED_ALL_THE_SAME = frozenset(
-    """
+    re.findall(
+        r"\w+",
+        """
     AvgPool3DGrad AvgPoolGrad BiasAddGrad Conv2DBackpropFilter Conv2DBackpropFilterV2 Conv2DBackpropInputV2
     Conv3DBackpropFilter Conv3DBackpropFilterV2 DebugGradientIdentity DebugIdentity DebugIdentityV2 DebugIdentityV3
     DepthwiseConv2dNativeBackpropFilter EluGrad FusedBatchNormGrad FusedBatchNormGradV2 FusedBatchNormGradV3
     IgammaGradA InvGrad LRNGrad LeakyReluGrad MaxPool3DGrad MaxPoolGrad MaxPoolGradV2 MaxPoolGradWithArgmax
     MirrorPadGrad Polygamma PreventGradient QueueDequeueV2 ReciprocalGrad Relu6Grad ReluGrad ResizeBicubicGrad
     ResizeBilinearGrad ResizeNearestNeighborGrad ResourceGather ResourceGatherNd RsqrtGrad SeluGrad SigmoidGrad
-    SoftplusGrad SoftsignGrad SqrtGrad StridedSliceGrad TanhGrad XlaOptimizationBarrier _FusedBatchMatMulV2
-    _FusedBatchNormEx _FusedConv2D _FusedConv3D _FusedDepthwiseConv2dNative _FusedMatMul
-    """.split()
+    SoftplusGrad SoftsignGrad SqrtGrad StridedSliceGrad TanhGrad XlaOptimizationBarrier _FusedBatchNormEx
+    _FusedConv2D _FusedConv3D _FusedDepthwiseConv2dNative _FusedMatMul
+    """,
+    )
 )
 
 

@@ -55,7 +55,7 @@ def argument(manifest: dict[str, Any], name: str) -> Any:
         (lambda m: m.update(format="other"), "no manifest of a saved model"),
         (lambda m: m.update(extra=1), "the keys"),
         (lambda m: m.pop("sealed_on"), "the keys"),
-        (lambda m: m.update(signatures={}), "one signature or more"),
+        (lambda m: m.update(signatures={}, functions={}, variables=[]), "one signature or more"),
         (lambda m: m["signatures"].update({"../x": serving(m)}), "name of a signature"),
         (lambda m: serving(m).update(tolerance=5), "tolerance"),
         (lambda m: serving(m).update(tolerance=True), "tolerance"),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from mainstay.core import FormatError, ModelError, masked_crc32c, message_class
+from mainstay.core import ModelError, masked_crc32c, message_class
 from mainstay.saved_model.bundle import (
     DATA_FILE,
     INDEX_FILE,

@@ -356,3 +356,17 @@ def test_names_that_differ_in_case_alone_are_refused_since_some_file_systems_hol
     with pytest.raises(ArgumentError, match="hold for one"):
         save(linear(), tmp_path / "m", sidecars={"Notes": b"", "notes": b""}, tensorflow=None)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_module_may_hold_nothing_but_variables_and_something_it_must_hold(tmp_path: Path) -> None:
+    from mainstay.framework import Module, Variable
+
+    module = Module()
+    with pytest.raises(ArgumentError, match="nothing to save"):
+        save(module, tmp_path / "empty")
+    assert not (tmp_path / "empty").exists()
+    module.scale = Variable(np.float32([1.0, 2.0]))
+    save(module, tmp_path / "module")
+    loaded: Any = load(tmp_path / "module")
+    assert not loaded.signatures
+    np.testing.assert_array_equal(np.asarray(loaded.scale), [1.0, 2.0])

@@ -125,8 +125,8 @@ def read_manifest(data: bytes) -> Manifest:
     if not all(isinstance(item, str) for item in producers.values()):
         top.refuse("producers", "versions by name")
     further = _further(top, files) if version > 1 else {"assets": tuple(_in_assets(files))}
-    if not signatures and not further.get("functions"):
-        top.refuse("signatures", "one signature or more")
+    if not (signatures or further.get("functions") or further.get("variables")):
+        top.refuse("signatures", "one signature or more, or functions or variables")
     sealed_on, provenance = top.get("sealed_on", str), top.get("provenance", dict)
     return Manifest(tuple(platforms), sealed_on, producers, provenance, signatures, files, **further)
 

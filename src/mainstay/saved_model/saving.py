@@ -115,6 +115,12 @@ def save(
     plan = make_plan(
         subject, provenance=provenance or {}, tensors=tensors or {}, extra=sidecars or {}, platforms=platforms
     )
+    if not (plan.manifest.signatures or plan.manifest.functions or plan.manifest.variables):
+        raise ArgumentError(
+            "there is nothing to save",
+            expected="a signature, a function with an input_signature, or a variable",
+            received=type(obj).__name__,
+        )
     for name, reason in subject.left_out.items():
         logger.warning("the function %s is not saved: %s", name, reason)
     report = write_plan(plan, path, subject=subject, golden=golden, tensorflow=tensorflow)
