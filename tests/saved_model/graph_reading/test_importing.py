@@ -12,13 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mainstay.core import FormatError, ModelError, message_class
+from mainstay.io import encode_png
 from mainstay.saved_model import LoadedModel, import_model, load
 from mainstay.saved_model.graph_reading.graph_text import INITIALISE, STAGE
 from mainstay.saved_model.graph_reading.host_stage import HostStage
+from mainstay.saved_model.graphs.attributes import TypeAttr
 
 X = node("x", "Placeholder", dtype=FLOAT)
 WORDS = node("words", "Placeholder", dtype=STRING)
 WEIGHT = np.float32([[1, -2], [0.5, 3], [2, 2]])
+BYTE = TypeAttr(np.dtype(np.uint8))
 VARIABLE = [
     node("w", "VarHandleOp", dtype=FLOAT, shape=ShapeAttr((3, 2)), shared_name=b"w"),
     node("weight", "ReadVariableOp", "w", dtype=FLOAT),
@@ -98,6 +101,46 @@ def test_a_signature_that_parses_examples_is_tried_with_examples(imported) -> No
     texts = np.array([example.SerializeToString()] * 4, object)
     assert native({"examples": texts})["y"].tolist() == foreign({"examples": texts})["y"].tolist() == [[3.0, -6.0]] * 4
     assert all(len(text) > 20 for text in native.example(2)[0].values)
+
+
+def test_features_of_any_length_that_are_padded_to_the_longest_are_no_rows(imported) -> None:
+    nodes = [
+        node("examples", "Placeholder", dtype=STRING),
+        const("names", np.array([], object)),
+        const("sparse", np.array(b"x", object)),
+        node(
+            "parsed",
+            "ParseExample",
+            *("examples", "names", "sparse"),
+            Nsparse=1,
+            Ndense=0,
+            sparse_types=[FLOAT],
+            Tdense=[],
+            dense_shapes=[],
+        ),
+        const("zero", np.float32(0)),
+        node("y", "SparseToDense", *("parsed:0", "parsed:2", "parsed:1", "zero"), T=FLOAT, Tindices=LONG),
+    ]
+    foreign, native = imported(
+        nodes, {"examples": ("examples:0", STRING)}, {"y": ("y:0", FLOAT)}, shapes={"examples": (None,)}
+    )
+    assert not native.rows
+    assert not foreign.rows
+
+
+def test_a_signature_that_decodes_pictures_is_tried_with_pictures(imported) -> None:
+    nodes = [
+        node("picture", "Placeholder", dtype=STRING),
+        node("pixels", "DecodePng", "picture", channels=3, dtype=BYTE),
+        node("numbers", "Cast", "pixels", SrcT=BYTE, DstT=FLOAT),
+        const("axes", np.int32([0, 1])),
+        node("y", "Mean", "numbers", "axes", T=FLOAT, Tidx=INT),
+    ]
+    foreign, native = imported(nodes, {"picture": ("picture:0", STRING)}, {"y": ("y:0", FLOAT)}, shapes={"picture": ()})
+    picture = encode_png(np.arange(48, dtype=np.uint8).reshape(4, 4, 3))
+    want = np.arange(48).reshape(16, 3).mean(0)
+    np.testing.assert_allclose(foreign({"picture": picture})["y"], want)
+    np.testing.assert_allclose(native({"picture": picture})["y"], want)
 
 
 def tables() -> list[Any]:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _PASSING = ("Identity", "ExpandDims", "Reshape", "Squeeze", "StopGradient")
 """Ops that hand on the strings of their first input."""
 
-_LENGTH = 2
-"""How many values a feature of any length gets."""
+_ANY = -1
+"""Stands for any number of values. Every row gets another: where rows are padded to the longest, that shows."""
 
 
 def parsed_arguments(program: Program) -> dict[int, list[Features]]:
@@ -53,7 +53,8 @@ def made_up_examples(features: list[Features], count: int) -> np.ndarray[Any, An
     texts = np.empty(count, object)
     for row in range(count):
         example = message_class("tensorflow.Example")()
-        for name, (kind, size) in sorted(kinds.items()):
+        for name, (kind, stated) in sorted(kinds.items()):
+            size = 1 + row if stated == _ANY else stated
             feature = example.features.feature[name]
             if kind == "string":
                 feature.bytes_list.value.extend([b"a%d" % (row % 3)] * size)
@@ -66,11 +67,11 @@ def made_up_examples(features: list[Features], count: int) -> np.ndarray[Any, An
 
 
 def _kinds(features: list[Features]) -> Mapping[str, tuple[Any, int]]:
-    """Return the dtype and the number of values of each feature."""
+    """Return the dtype and the number of values of each feature, which may be `_ANY`."""
     kinds: dict[str, tuple[Any, int]] = {}
     for item in features:
         open_ones = zip((*item.sparse, *item.ragged), (*item.sparse_kinds, *item.ragged_kinds), strict=True)
-        kinds |= {name: (kind, _LENGTH) for name, kind in open_ones}
+        kinds |= {name: (kind, _ANY) for name, kind in open_ones}
         for name, default, shape in zip(item.dense, item.defaults, item.shapes, strict=True):
             sizes = [1 if axis in (None, -1) else axis for axis in shape or ()]
             kinds[name] = ("string" if default.dtype.kind == "O" else default.dtype), math.prod(sizes)

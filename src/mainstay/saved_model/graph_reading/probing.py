@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mainstay import io
 from mainstay.core import MainstayError, ModelError
 from mainstay.saved_model.graph_reading.example_requests import made_up_examples, parsed_arguments
 from mainstay.saved_model.graph_reading.feeds import feed
@@ -35,8 +37,14 @@ _WORDS = (b"7", b"1 b c d", b"22 f g h i jk")
 _DIGITS = (b"7", b"1234", b"654321")
 """Strings of three rows for models that read numbers from them."""
 
-_MADE_UP = (_WORDS, _DIGITS, None)
-"""What the requests are made of, one after the other until the model takes it; None for zeros and empty strings."""
+
+@functools.cache
+def _made_up() -> tuple[Sequence[bytes] | None, ...]:
+    """Return what requests are made of, to be tried in turn; None for zeros and empty strings."""
+    pictures = [np.full((8, 8, 3), shade, np.uint8) for shade in (20, 120, 220)]
+    files = tuple(tuple(bytes(encode(picture)) for picture in pictures) for encode in (io.encode_jpeg, io.encode_png))
+    return _WORDS, _DIGITS, *files, None
+
 
 _TOLERANCE = 1e-4
 
@@ -72,7 +80,7 @@ def probe(signature: ForeignSignature, golden: Mapping[str, Any] | None) -> tupl
         ModelError: The signature refuses them.
     """
     failure: MainstayError | None = None
-    for texts in _MADE_UP:
+    for texts in _made_up():
         try:
             return tuple(
                 _probe(signature, golden, rows, length, texts=texts)
@@ -117,7 +125,7 @@ def rows_seem_independent(signature: ForeignSignature, golden: Mapping[str, Any]
         signature: The signature, whose inputs and outputs all have the batch as their first axis.
         golden: As for `probe`.
     """
-    for texts in _MADE_UP:
+    for texts in _made_up():
         try:
             one = _probe(signature, golden, _ROWS[0], LENGTHS[0], texts=texts)
             other = _probe(signature, golden, _OTHER_ROWS, LENGTHS[0], texts=texts)
@@ -166,7 +174,7 @@ def _examples(port: Port, features: list[Features], rows: Sequence[int]) -> Any:
 def _values(port: Port, sizes: Sequence[int], texts: Sequence[bytes] | None) -> Array:
     if not isinstance(port.kind, np.dtype):
         filler = np.zeros(sizes, object)
-        filler[...] = b""
+        filler[...] = b"" if texts is None else texts[0]
         if texts is not None and filler.ndim:
             for row in range(len(filler)):
                 filler[row] = texts[row % len(texts)]
