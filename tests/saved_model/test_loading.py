@@ -103,6 +103,16 @@ def test_what_is_no_artifact_is_refused_saying_what_it_is(tmp_path: Path) -> Non
         load(tmp_path / "m")
 
 
+def test_a_folder_of_versions_and_a_file_of_keras_say_what_to_load(tmp_path: Path) -> None:
+    for version in ("2", "10"):
+        (tmp_path / "versions" / version).mkdir(parents=True)
+    (tmp_path / "model.keras").write_bytes(b"")
+    for name, advice in (("versions", "versions/10"), ("model.keras", "keras.models.load_model")):
+        with pytest.raises(ArtifactError) as failure:
+            load(tmp_path / name)
+        assert advice in (failure.value.fix or "")
+
+
 def test_an_artifact_that_lost_its_manifest_is_no_model_of_tensorflow(artifact: Path, tmp_path: Path) -> None:
     """Else its digests could be got rid of by deleting a file."""
     copy = Path(shutil.copytree(artifact, tmp_path / "copy"))

@@ -169,8 +169,8 @@ def read_sealed_manifest(folder: Path) -> bytes:
             "there is no saved model of Mainstay here",
             where=folder,
             expected=f"a folder with {MANIFEST_FILE}",
-            received="a folder without it" if folder.is_dir() else "no such folder",
-            fix="give the folder that `save` wrote",
+            received="a folder without it" if folder.is_dir() else "a file" if folder.exists() else "no such folder",
+            fix=_advice(folder),
         )
     if not seal.is_file():
         raise IntegrityError("a file is missing", where=seal, expected="the manifest's sha256")
@@ -191,6 +191,15 @@ def read_sealed_manifest(folder: Path) -> bytes:
             fix="copy the saved model again from where it was written",
         )
     return data
+
+
+def _advice(folder: Path) -> str:
+    versions = [child.name for child in folder.iterdir() if child.name.isdecimal()] if folder.is_dir() else []
+    if versions:
+        return f"give one of its versions, such as {folder / max(versions, key=int)}"
+    if folder.suffix in (".keras", ".h5"):
+        return "load a file of Keras with keras.models.load_model"
+    return "give the folder that `save` wrote"
 
 
 def seal_of(manifest: bytes) -> bytes:

@@ -143,6 +143,20 @@ def test_a_signature_that_decodes_pictures_is_tried_with_pictures(imported) -> N
     np.testing.assert_allclose(native({"picture": picture})["y"], want)
 
 
+def test_linear_algebra_is_the_hosts(imported) -> None:
+    nodes = [
+        X,
+        const("two", np.float32(2)),
+        node("twice", "Mul", "x", "two", T=FLOAT),
+        node("inverse", "MatrixInverse", "twice", T=FLOAT, adjoint=False),
+        node("y", "Mul", "inverse", "two", T=FLOAT),
+    ]
+    foreign, native = imported(nodes, {"x": ("x:0", FLOAT)}, {"y": ("y:0", FLOAT)}, shapes={"x": (None, 2, 2)})
+    x = np.float32([[[2, 0], [0, 4]], [[1, 1], [0, 1]], [[0, 1], [1, 0]]])
+    np.testing.assert_allclose(native({"x": x})["y"], np.linalg.inv(x), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(foreign({"x": x})["y"], np.linalg.inv(x), rtol=1e-6, atol=1e-6)
+
+
 def tables() -> list[Any]:
     """Words to rows of a matrix, and the sign of what that gives to a word."""
     nodes = [

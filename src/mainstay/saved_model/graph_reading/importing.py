@@ -21,6 +21,7 @@ from mainstay.saved_model.graph_reading.control_flow import as_carried
 from mainstay.saved_model.graph_reading.device_stages import DeviceStage
 from mainstay.saved_model.graph_reading.evaluation import NodeNeedsValueError, take
 from mainstay.saved_model.graph_reading.graph import Source
+from mainstay.saved_model.graph_reading.graph_ops.linear_algebra import LIBRARY_CALLS
 from mainstay.saved_model.graph_reading.graph_ops.registry import OpNode
 from mainstay.saved_model.graph_reading.graph_ops.values import Table, Value, Variable
 from mainstay.saved_model.graph_reading.graph_text import (
@@ -296,6 +297,9 @@ class _Import:
         )
 
     def _device_stage(self, device: DeviceStage, names: _Names) -> tuple[ProgramStage, bool]:
+        for index in device.stage.nodes:
+            if self._graph.nodes[index].op.op in LIBRARY_CALLS:
+                raise NodeNeedsValueError(index)
         failure: Exception | None = None
         failed: list[int] = []
         for form in _FORMS:

@@ -25,6 +25,17 @@ def matmul(x: Any, y: Any, dtype: Any = None) -> Any:
     return jnp.matmul(x, y, preferred_element_type=dtype)
 
 
+LIBRARY_CALLS = frozenset(
+    """
+    MatrixInverse BatchMatrixInverse MatrixDeterminant BatchMatrixDeterminant LogMatrixDeterminant MatrixSolve
+    BatchMatrixSolve MatrixTriangularSolve BatchMatrixTriangularSolve BandedTriangularSolve Cholesky BatchCholesky Qr
+    Svd BatchSvd SelfAdjointEigV2 BatchSelfAdjointEigV2 SelfAdjointEig BatchSelfAdjointEig Eig Lu MatrixSolveLs
+    BatchMatrixSolveLs MatrixSquareRoot TridiagonalSolve
+    """.split()  # noqa: SIM905
+)
+"""The ops that XLA leaves to a library such as LAPACK: a portable program cannot hold such a call."""
+
+
 @graph_op("MatMul")
 def mat_mul(node: OpNode, x: Value, y: Value) -> Value:
     """Multiply two matrices."""
