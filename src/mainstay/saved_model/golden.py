@@ -220,7 +220,7 @@ def compare(where: str, received: Any, *, expected: Column, tolerance: float, fi
         where: The signature and output, for messages.
         received: The answer.
         expected: The sealed answer.
-        tolerance: How large the difference may be, relative to ``max(1, |expected|)``.
+        tolerance: How large the difference may be, relative to the largest of 1 and the sizes of the row's answers.
         fix: What to do about a larger one.
 
     Raises:
@@ -247,18 +247,24 @@ def compare(where: str, received: Any, *, expected: Column, tolerance: float, fi
         raise ParityError(
             "an answer differs from its sealed one",
             where=f"{where}{''.join(f'[{int(axis)}]' for axis in place)}",
-            expected=f"{want[place]} within {tolerance:g} relative to max(1, |expected|)",
+            expected=f"{want[place]} within {tolerance:g} relative to max(1, the largest of its row)",
             received=f"{got.values[place]}, a relative difference of {largest:.3g}",
             fix=fix,
         )
     return largest
 
 
+def _scale(want: Array) -> Array:
+    """Return the largest finite size of an answer in each row, which rounding errors of all its answers go by."""
+    size = np.where(np.isfinite(want), np.abs(want), 0.0)
+    return size if size.ndim < 2 or not size.size else size.max(axis=tuple(range(1, size.ndim)), keepdims=True)
+
+
 def _differences(got: Array, want: Array) -> Array:
     wide = np.complex128 if want.dtype.kind == "c" else np.float64
     left, right = got.astype(wide), want.astype(wide)
     with np.errstate(invalid="ignore", over="ignore"):
-        distance = np.abs(left - right) / np.maximum(1.0, np.abs(right))
+        distance = np.abs(left - right) / np.maximum(1.0, _scale(right))
     same = (left == right) | (np.isnan(left) & np.isnan(right))
     return np.where(same, 0.0, np.where(np.isnan(distance), np.inf, distance))
 

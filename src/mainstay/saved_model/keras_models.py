@@ -16,6 +16,9 @@ from mainstay.saved_model.serving_function import Arrays, ServingFunction
 
 _AUTOMATIC_INPUT = re.compile(r"(keras_tensor|input_layer|input)(_\d+)?")
 
+_TOLERANCE = 1e-5
+"""How far answers of deep models in float32 may be apart in two batch sizes, for which XLA takes different kernels."""
+
 
 def is_keras_model(obj: object) -> bool:
     """Return whether an object has what `from_keras_model` needs."""
@@ -80,7 +83,9 @@ def from_keras_model(
             outputs, _ = model.stateless_call(values[:split], values[split:], arguments, training=False)
         return _named(outputs, getattr(model, "_outputs_struct", None), results)
 
-    return ServingFunction(_call, specs, weights, prefix, suffix, frozen=frozenset(order[len(trainable) :]))
+    return ServingFunction(
+        _call, specs, weights, prefix, suffix, frozen=frozenset(order[len(trainable) :]), tolerance=_TOLERANCE
+    )
 
 
 @contextlib.contextmanager
