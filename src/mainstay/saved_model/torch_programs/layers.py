@@ -10,12 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from mainstay.saved_model.torch_programs.registry import operator
-
-
-def _each(value: Sequence[int], count: int) -> tuple[int, ...]:
-    """Return one number per axis: PyTorch lets one stand for all."""
-    values = tuple(int(item) for item in value)
-    return values * count if len(values) == 1 else values
+from mainstay.saved_model.torch_programs.spans import each_axis
 
 
 @operator("aten.convolution")
@@ -33,11 +28,11 @@ def _convolution(
     axes = weight.ndim - 2
     single = x.ndim == axes + 1
     x = x[None] if single else x
-    stride, padding, dilation = _each(stride, axes), _each(padding, axes), _each(dilation, axes)
+    stride, padding, dilation = each_axis(stride, axes), each_axis(padding, axes), each_axis(dilation, axes)
     letters = "DHW"[-axes:]
     layout = (f"NC{letters}", f"OI{letters}", f"NC{letters}")
     if transposed:
-        result = _transposed(x, weight, (stride, padding, dilation, _each(output_padding, axes)), groups, layout)
+        result = _transposed(x, weight, (stride, padding, dilation, each_axis(output_padding, axes)), groups, layout)
     else:
         result = lax.conv_general_dilated(
             x,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -11,18 +11,14 @@ import numpy as np
 from jax import lax
 
 from mainstay.saved_model.torch_programs.registry import operator
-
-
-def _each(value: Sequence[int] | int, count: int) -> tuple[int, ...]:
-    values = (value,) if isinstance(value, int) else tuple(int(item) for item in value)
-    return values * count if len(values) == 1 else values
+from mainstay.saved_model.torch_programs.spans import each_axis
 
 
 def _windows(
     x: Any, axes: int, spans: tuple[Sequence[int], Sequence[int], Sequence[int], Sequence[int]], ceil_mode: bool
 ) -> tuple[tuple[int, ...], tuple[int, ...], list[tuple[int, int]], tuple[int, ...]]:
     """Return windows, strides, paddings and dilations over all axes of `x`; rounding up pads more at the end."""
-    kernel, stride, padding, dilation = (_each(span, axes) for span in spans)
+    kernel, stride, padding, dilation = (each_axis(span, axes) for span in spans)
     around = []
     for length, size, step, pad, rate in zip(x.shape[-axes:], kernel, stride, padding, dilation, strict=True):
         reach = rate * (size - 1) + 1
@@ -56,7 +52,7 @@ def _max_pool_with_places(
     x: Any, kernel: Any, stride: Any = (), padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
 ) -> tuple[Any, Any]:
     axes = 2 if len(kernel) < 3 else 3
-    kernel = _each(kernel, axes)
+    kernel = each_axis(kernel, axes)
     largest = _max_pool(x, axes, (kernel, stride or kernel, padding, dilation), ceil_mode)
     # The places of the largest elements only serve the way back; who does use them is told.
     return largest, _Unused("the places of the largest elements of windows")
@@ -91,7 +87,7 @@ def _average_pool(
         return total / divisor_override
     # Padding counts where it was asked for, but never what rounding up added.
     inside = jnp.ones(x.shape[-axes:], x.dtype)
-    pad = _each(padding, axes)
+    pad = each_axis(padding, axes)
     if count_include_pad:
         inside = jnp.pad(inside, [(amount, amount) for amount in pad], constant_values=1)
         more = [(0, max(after - amount, 0)) for (_, after), amount in zip(around[-axes:], pad, strict=True)]
@@ -101,30 +97,26 @@ def _average_pool(
     return total / counts
 
 
-@operator("aten._adaptive_avg_pool2d", "aten.adaptive_avg_pool2d", "aten.adaptive_avg_pool1d")
-@operator("aten._adaptive_avg_pool3d", "aten.adaptive_avg_pool3d")
-def _adaptive_average_pool(x: Any, size: Sequence[int]) -> Any:
-    first = x.ndim - len(size)
-    for axis, count in enumerate(size, first):
+def _adaptive_pool(x: Any, size: Sequence[int], reduce: Callable[[Any, int], Any]) -> Any:
+    """Return the axes of `size` cut into so many parts of about one length, each reduced to one element."""
+    for axis, count in enumerate(size, x.ndim - len(size)):
         length = x.shape[axis]
         if count == length:
             continue
         parts = [
-            jnp.mean(lax.slice_in_dim(x, length * at // count, math.ceil(length * (at + 1) / count), axis=axis), axis)
+            reduce(lax.slice_in_dim(x, length * at // count, math.ceil(length * (at + 1) / count), axis=axis), axis)
             for at in range(count)
         ]
         x = jnp.stack(parts, axis)
     return x
 
 
+@operator("aten._adaptive_avg_pool2d", "aten.adaptive_avg_pool2d", "aten.adaptive_avg_pool1d")
+@operator("aten._adaptive_avg_pool3d", "aten.adaptive_avg_pool3d")
+def _adaptive_average_pool(x: Any, size: Sequence[int]) -> Any:
+    return _adaptive_pool(x, size, jnp.mean)
+
+
 @operator("aten.adaptive_max_pool2d", "aten.adaptive_max_pool1d")
 def _adaptive_max_pool(x: Any, size: Sequence[int]) -> tuple[Any, Any]:
-    first = x.ndim - len(size)
-    for axis, count in enumerate(size, first):
-        length = x.shape[axis]
-        parts = [
-            jnp.max(lax.slice_in_dim(x, length * at // count, math.ceil(length * (at + 1) / count), axis=axis), axis)
-            for at in range(count)
-        ]
-        x = jnp.stack(parts, axis)
-    return x, _Unused("the places of the largest elements of windows")
+    return _adaptive_pool(x, size, jnp.max), _Unused("the places of the largest elements of windows")

@@ -108,10 +108,8 @@ def _shifted_products(image: Any, kernel: Any, *, window: Window) -> Any:
     return output.reshape(*output.shape[:-2], output.shape[-2] * output.shape[-1])
 
 
-def _convolved(node: OpNode, image: Value, kernel: Value) -> Any:
-    image, kernel = jnp.asarray(image), jnp.asarray(kernel)
-    layout = layout_of(node, image.ndim)
-    window = window_of(
+def _kernel_window(node: OpNode, image: Any, kernel: Any, layout: Layout) -> Window:
+    return window_of(
         node,
         image.shape,
         layout,
@@ -119,6 +117,12 @@ def _convolved(node: OpNode, image: Value, kernel: Value) -> Any:
         strides=layout.of_space(node.attr("strides", ())),
         dilation=layout.of_space(node.attr("dilations", ())),
     )
+
+
+def _convolved(node: OpNode, image: Value, kernel: Value) -> Any:
+    image, kernel = jnp.asarray(image), jnp.asarray(kernel)
+    layout = layout_of(node, image.ndim)
+    window = _kernel_window(node, image, kernel, layout)
     return convolution(image, kernel, window, image.shape[layout.channels] // kernel.shape[-2])
 
 
@@ -146,14 +150,7 @@ def depthwise_conv(node: OpNode, image: Value, kernel: Value) -> Value:
 def _depthwise(node: OpNode, image: Value, kernel: Value) -> Any:
     image, kernel = jnp.asarray(image), jnp.asarray(kernel)
     layout = layout_of(node, image.ndim)
-    window = window_of(
-        node,
-        image.shape,
-        layout,
-        size=kernel.shape[:-2],
-        strides=layout.of_space(node.attr("strides", ())),
-        dilation=layout.of_space(node.attr("dilations", ())),
-    )
+    window = _kernel_window(node, image, kernel, layout)
     return depthwise_convolution(image, kernel, window)
 
 
