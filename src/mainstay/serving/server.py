@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 
 from mainstay.core import ArgumentError, SetupError
-from mainstay.serving.answers import logger
+from mainstay.serving.rest.answers import logger
 from mainstay.serving.contract import ServedModel
-from mainstay.serving.executor import DeviceThread
-from mainstay.serving.listener import HttpListener
-from mainstay.serving.loading import find_source, load_all
+from mainstay.serving.batching.executor import DeviceThread
+from mainstay.serving.http1.listener import HttpListener
+from mainstay.serving.models.loading import find_source, load_all
 from mainstay.serving.options import ServerOptions
-from mainstay.serving.rest import RestInterface
-from mainstay.serving.snapshot import Snapshot
+from mainstay.serving.rest.interface import RestInterface
+from mainstay.serving.models.snapshot import Snapshot
 
 _TICK_SECONDS = 1.0
 _DRAIN_STEP_SECONDS = 0.02

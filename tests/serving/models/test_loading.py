@@ -5,7 +5,7 @@ import pytest
 
 from mainstay.core import SetupError
 from mainstay.serving import ServerOptions
-from mainstay.serving.loading import Source, find_source, make_servable
+from mainstay.serving.models.loading import Source, find_source, make_servable
 
 
 def artifact(folder):

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mainstay.core import RequestError, Signature
-from mainstay.serving.answers import Answer, Code, refusal
-from mainstay.serving.batcher import Batcher
-from mainstay.serving.decode import RequestDecoder
-from mainstay.serving.routes import Route
+from mainstay.serving.rest.answers import Answer, Code, refusal
+from mainstay.serving.batching.batcher import Batcher
+from mainstay.serving.rest.decode import RequestDecoder
+from mainstay.serving.rest.routes import Route
 
 DEFAULT_SIGNATURE = "serving_default"
 

@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 
 from mainstay.core import TensorSpec
-from mainstay.serving.answers import Answer
-from mainstay.serving.snapshot import Servable
+from mainstay.serving.rest.answers import Answer
+from mainstay.serving.models.snapshot import Servable
 
 _TF_DTYPES = {"float16": "DT_HALF", "bfloat16": "DT_BFLOAT16", "float32": "DT_FLOAT", "float64": "DT_DOUBLE"}
 _PREDICT = "tensorflow/serving/predict"

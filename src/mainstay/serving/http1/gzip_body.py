@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 
-from mainstay.serving.answers import Answer, Code, refusal
+from mainstay.serving.rest.answers import Answer, Code, refusal
 
 # Each further member costs a copy of the rest, which a body of many tiny members would turn into an attack.
 _MOST_GZIP_MEMBERS = 16

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from mainstay.core import RequestError, TensorSpec
 from mainstay.hostops import HostInput
-from mainstay.serving.chunks import merge
-from mainstay.serving.decode import RequestDecoder
+from mainstay.serving.batching.chunks import merge
+from mainstay.serving.rest.decode import RequestDecoder
 
 
 def decoder(*inputs):

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mainstay.core import ArtifactError, RequestError, SetupError
-from mainstay.serving.answers import logger
-from mainstay.serving.batcher import Batcher, BatchPolicy
-from mainstay.serving.chunks import Chunk, merge
+from mainstay.serving.rest.answers import logger
+from mainstay.serving.batching.batcher import Batcher, BatchPolicy
+from mainstay.serving.batching.chunks import Chunk, merge
 from mainstay.serving.contract import SampledSignature, ServedModel, ServedSignature
-from mainstay.serving.decode import RequestDecoder
-from mainstay.serving.encode import Outputs
-from mainstay.serving.executor import Executor
+from mainstay.serving.rest.decode import RequestDecoder
+from mainstay.serving.rest.encode import Outputs
+from mainstay.serving.batching.executor import Executor
 from mainstay.serving.options import ServerOptions
-from mainstay.serving.snapshot import Endpoint, Servable
-from mainstay.serving.values import InputPlan
+from mainstay.serving.models.snapshot import Endpoint, Servable
+from mainstay.serving.rest.values import InputPlan
 
 if TYPE_CHECKING:
     from mainstay.saved_model import Trust

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainstay.serving.batcher import Batcher, BatchPolicy
-from mainstay.serving.chunks import Chunk
-from mainstay.serving.encode import Outputs
+from mainstay.serving.batching.batcher import Batcher, BatchPolicy
+from mainstay.serving.batching.chunks import Chunk
+from mainstay.serving.rest.encode import Outputs
 
 
 class Loop:

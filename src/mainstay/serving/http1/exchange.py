@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Protocol
 
-from mainstay.serving.batcher import Ticket
+from mainstay.serving.batching.batcher import Ticket
 
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 

@@ -1,7 +1,7 @@
 import asyncio
 import threading
 
-from mainstay.serving.executor import DeviceThread
+from mainstay.serving.batching.executor import DeviceThread
 
 
 def test_work_runs_in_order_on_one_thread_and_results_come_back_to_the_loop():

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mainstay.core import RequestError
-from mainstay.serving.values import InputPlan, read_dense, read_value
+from mainstay.serving.rest.values import InputPlan, read_dense, read_value
 
 
 def plan(dtype, *inner, optional=False):

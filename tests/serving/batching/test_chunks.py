@@ -2,8 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainstay.serving.chunks import Chunk, DensePart, merge
-from mainstay.serving.values import InputPlan
+from mainstay.serving.batching.chunks import Chunk, DensePart, merge
+from mainstay.serving.rest.values import InputPlan
 
 PLANS = (InputPlan("n", "int64", True, ()), InputPlan("s", "string", True, ()), InputPlan("x", "float32", True, (2,)))
 

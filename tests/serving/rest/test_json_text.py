@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mainstay.core import RequestError
-from mainstay.serving.json_text import parse, path, show
+from mainstay.serving.rest.json_text import parse, path, show
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(),

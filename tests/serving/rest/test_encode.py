@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from mainstay.serving.encode import Outputs, columns, predictions
+from mainstay.serving.rest.encode import Outputs, columns, predictions
 
 
 def both(**arrays):

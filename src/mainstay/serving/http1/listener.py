@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from email.utils import formatdate
 
-from mainstay.serving.connection import Connection
+from mainstay.serving.http1.connection import Connection
 from mainstay.serving.options import ServerOptions
-from mainstay.serving.rest import RestInterface
+from mainstay.serving.rest.interface import RestInterface
 
 
 class HttpListener:

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from mainstay.serving.chunks import Chunk
-from mainstay.serving.encode import Outputs
-from mainstay.serving.executor import Executor
+from mainstay.serving.batching.chunks import Chunk
+from mainstay.serving.rest.encode import Outputs
+from mainstay.serving.batching.executor import Executor
 
 Execute: TypeAlias = Callable[[Sequence[Chunk]], Outputs]
 """Runs the rows of several chunks as one batch; `[rows]` outputs in the same order."""

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from mainstay.core import ArtifactError, RequestError, TransformError, UnavailableError
-from mainstay.serving.answers import message_of, refusal, refusal_of
+from mainstay.serving.rest.answers import message_of, refusal, refusal_of
 
 
 def test_an_error_is_told_on_one_line_with_its_place():

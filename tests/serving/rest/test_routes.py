@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainstay.serving.routes import Route, parse_path
+from mainstay.serving.rest.routes import Route, parse_path
 
 
 @pytest.mark.parametrize(

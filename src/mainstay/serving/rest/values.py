@@ -14,7 +14,7 @@ import numpy as np
 
 from mainstay.core import RequestError
 from mainstay.hostops import HostInput
-from mainstay.serving.json_text import show
+from mainstay.serving.rest.json_text import show
 
 _TF_NAMES = {"float16": "half", "float32": "float", "float64": "double"}
 _JSON_NAMES = {type(None): "Null", list: "Array", dict: "Object", str: "String", int: "Number", float: "Number"}

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from mainstay.core import RequestError
-from mainstay.serving.answers import Answer, Code, refusal, refusal_of
-from mainstay.serving.batcher import Ticket
-from mainstay.serving.description import metadata_answer, status_answer
-from mainstay.serving.encode import Outputs, columns, predictions
-from mainstay.serving.json_text import parse, show
-from mainstay.serving.routes import Route, parse_path
-from mainstay.serving.snapshot import Servable, Snapshot
+from mainstay.serving.rest.answers import Answer, Code, refusal, refusal_of
+from mainstay.serving.batching.batcher import Ticket
+from mainstay.serving.rest.description import metadata_answer, status_answer
+from mainstay.serving.rest.encode import Outputs, columns, predictions
+from mainstay.serving.rest.json_text import parse, show
+from mainstay.serving.rest.routes import Route, parse_path
+from mainstay.serving.models.snapshot import Servable, Snapshot
 
 _MOST_KNOWN_PATHS = 1024
 _READ_METHODS = ("GET", "HEAD")

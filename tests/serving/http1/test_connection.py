@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mainstay.serving import ServerOptions
-from mainstay.serving.connection import Connection
+from mainstay.serving.http1.connection import Connection
 
 ROW = {"instances": [1.5]}
 ANSWER = b'{"predictions":[1.5]}'

@@ -14,9 +14,9 @@ import numpy as np
 
 from mainstay.core import RequestError
 from mainstay.hostops import HostInput
-from mainstay.serving.chunks import Chunk, DensePart
-from mainstay.serving.json_text import path, show
-from mainstay.serving.values import InputPlan, is_base64, read_dense, read_value
+from mainstay.serving.batching.chunks import Chunk, DensePart
+from mainstay.serving.rest.json_text import path, show
+from mainstay.serving.rest.values import InputPlan, is_base64, read_dense, read_value
 
 _MOST_PATTERNS = 256
 

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 import httptools
 
-from mainstay.serving.answers import Answer, Code, logger, refusal
-from mainstay.serving.gzip_body import unpack_gzip
-from mainstay.serving.messages import HttpExchange, response
+from mainstay.serving.rest.answers import Answer, Code, logger, refusal
+from mainstay.serving.http1.gzip_body import unpack_gzip
+from mainstay.serving.http1.exchange import HttpExchange, response
 from mainstay.serving.options import ServerOptions
-from mainstay.serving.rest import RestInterface
+from mainstay.serving.rest.interface import RestInterface
 
 _KEPT_HEADERS = frozenset((b"content-encoding", b"content-length", b"expect", b"host", b"transfer-encoding"))
 _MOST_HEADERS = 100

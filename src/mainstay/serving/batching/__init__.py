@@ -1,0 +1,1 @@
+"""Batches: how rows of requests become one execution, and where it runs."""

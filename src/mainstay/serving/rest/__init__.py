@@ -1,0 +1,1 @@
+"""TF Serving's REST interface: paths, JSON in, JSON out."""
