@@ -51,8 +51,10 @@ MODELS: dict[str, Callable[[Any], Any]] = {
 
 
 def build(name: str, keras: Any) -> Any:
-    """Return a model; batch normalisations have statistics, for with fresh ones deep models give constants."""
-    keras.utils.set_random_seed(1)
+    """Return a model whose weights are the same whichever backend Keras has.
+
+    Batch normalisations have statistics, for with fresh ones deep models give constants.
+    """
     model = MODELS[name](keras)
     random = np.random.default_rng(1)
     for layer in model.layers:
@@ -60,6 +62,11 @@ def build(name: str, keras: Any) -> Any:
             size = layer.gamma.shape
             scale, variance = random.uniform(0.8, 1.6, size), random.uniform(0.3, 1.0, size)
             layer.set_weights([scale, random.normal(0, 0.2, size), random.normal(0, 0.2, size), variance])
+            continue
+        for weight in layer.weights:
+            if len(weight.shape) > 1:
+                spread = np.float32(np.prod(weight.shape[:-1]) ** -0.5)
+                weight.assign(random.standard_normal(weight.shape, np.float32) * spread)
     return model
 
 

@@ -11,6 +11,11 @@
     │   ├── TransformError    MS140  a preprocessing function or a host graph
     │   ├── ModelError        MS150  a model that cannot be built, trained or exported
     │   └── RequestError      MS160  a request to a served model
+    │       ├── NotFoundError MS161  what it asks for does not exist
+    │       ├── PreconditionError MS162  what it asks for cannot be done as things stand
+    │       ├── UnauthenticatedError MS163  it does not say who asks, or not credibly
+    │       ├── PermissionDeniedError MS164  who asks may not
+    │       └── UnsupportedError MS165  an operation that is not there
     ├── ArtifactError         MS200  a saved model is refused
     │   ├── IntegrityError    MS210  a file is missing, added, truncated or edited
     │   ├── FormatError       MS220  an unknown version, key or encoding
@@ -21,6 +26,8 @@
     ├── MetadataError         MS410  the lineage store
     ├── SetupError            MS500  the environment: wrong backend, missing extra, port in use
     └── UnavailableError      MS600  a server that cannot take the request now
+        ├── OverloadError     MS610  a quota or a limit is used up
+        └── DeadlineError     MS620  the time that a request was given is over
 
 Codes are stable: scripts may match on them, and a code is never given a second meaning.
 """
@@ -137,6 +144,36 @@ class RequestError(InputError):
     code = "MS160"
 
 
+class NotFoundError(RequestError):
+    """What a request asks for, such as a model or a version, does not exist."""
+
+    code = "MS161"
+
+
+class PreconditionError(RequestError):
+    """What a request asks for cannot be done as things stand."""
+
+    code = "MS162"
+
+
+class UnauthenticatedError(RequestError):
+    """A request does not say who asks, or not credibly."""
+
+    code = "MS163"
+
+
+class PermissionDeniedError(RequestError):
+    """Who asks may not."""
+
+    code = "MS164"
+
+
+class UnsupportedError(RequestError):
+    """A request asks for an operation that is not there."""
+
+    code = "MS165"
+
+
 class ArtifactError(MainstayError):
     """A saved model is refused."""
 
@@ -195,3 +232,15 @@ class UnavailableError(MainstayError):
     """A server cannot take the request now; trying again later may work."""
 
     code = "MS600"
+
+
+class OverloadError(UnavailableError):
+    """A quota or a limit of a server is used up; trying again later works."""
+
+    code = "MS610"
+
+
+class DeadlineError(UnavailableError):
+    """The time that a request was given is over."""
+
+    code = "MS620"

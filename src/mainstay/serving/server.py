@@ -12,14 +12,15 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 
 from mainstay.core import ArgumentError, SetupError
-from mainstay.serving.rest.answers import logger
-from mainstay.serving.contract import ServedModel
 from mainstay.serving.batching.executor import DeviceThread
+from mainstay.serving.contract import ServedModel
+from mainstay.serving.engine import Engine
 from mainstay.serving.http1.listener import HttpListener
 from mainstay.serving.models.loading import find_source, load_all
+from mainstay.serving.models.snapshot import Snapshot, State, VersionStatus
 from mainstay.serving.options import ServerOptions
 from mainstay.serving.rest.interface import RestInterface
-from mainstay.serving.models.snapshot import Snapshot
+from mainstay.serving.status import logger
 
 _TICK_SECONDS = 1.0
 _DRAIN_STEP_SECONDS = 0.02
@@ -51,7 +52,7 @@ class ModelServer:
                 )
         self.options = options or ServerOptions()
         self._models = dict(models)
-        self._rest = RestInterface()
+        self._engine: Engine | None = None
         self._http: HttpListener | None = None
         self._listener: asyncio.Server | None = None
         self._executor: DeviceThread | None = None
@@ -78,8 +79,10 @@ class ModelServer:
         """
         loop = asyncio.get_running_loop()
         sources = [find_source(name, given) for name, given in self._models.items()]
-        self._rest.snapshot = Snapshot({source.name: {source.version: None} for source in sources})
-        self._http = HttpListener(self._rest, self.options, loop)
+        engine = self._engine = Engine(loop)
+        loading = VersionStatus(State.LOADING)
+        engine.snapshot = Snapshot({}, {source.name: {source.version: loading} for source in sources}, ready=False)
+        self._http = HttpListener(RestInterface(engine), self.options, loop)
         self._listener = await self._listen(loop)
         self._executor = DeviceThread(loop)
         self._tick()
@@ -89,7 +92,7 @@ class ModelServer:
         except BaseException:
             await self.stop()
             raise
-        self._rest.snapshot = Snapshot(loaded)
+        engine.snapshot = Snapshot(loaded)
         for name in loaded:
             logger.info("serving POST %s/v1/models/%s:predict", self.url, name)
 
@@ -121,9 +124,10 @@ class ModelServer:
 
     async def stop(self) -> None:
         """Accept nothing more, answer what has come, then close. Stopping twice is fine."""
-        http, self._rest.draining = self._http, True
-        if http is None:
+        http, engine = self._http, self._engine
+        if http is None or engine is None:
             return
+        engine.draining = True
         self._http = None
         await asyncio.sleep(0)  # take the connections that the kernel has accepted already
         if self._listener is not None:

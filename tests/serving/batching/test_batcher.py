@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mainstay.serving.batching.batcher import Batcher, BatchPolicy
 from mainstay.serving.batching.chunks import Chunk
-from mainstay.serving.rest.encode import Outputs
+from mainstay.serving.batching.outputs import Outputs
 
 
 class Loop:

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mainstay.serving.batching.chunks import Chunk, DensePart, merge
-from mainstay.serving.rest.values import InputPlan
+from mainstay.serving.plans import InputPlan
 
 PLANS = (InputPlan("n", "int64", True, ()), InputPlan("s", "string", True, ()), InputPlan("x", "float32", True, (2,)))
 

@@ -5,8 +5,8 @@ import zlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainstay.serving.rest.answers import Answer
 from mainstay.serving.http1.gzip_body import unpack_gzip
+from mainstay.serving.rest.answers import Answer
 
 
 @given(st.lists(st.binary(max_size=200), min_size=1, max_size=5))

@@ -1,6 +1,6 @@
+from mainstay.serving.models.snapshot import Servable, Snapshot
 from mainstay.serving.rest.answers import Answer
 from mainstay.serving.rest.routes import Route
-from mainstay.serving.models.snapshot import Servable, Snapshot
 
 
 def servable(version):

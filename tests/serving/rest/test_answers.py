@@ -3,7 +3,8 @@ import json
 import pytest
 
 from mainstay.core import ArtifactError, RequestError, TransformError, UnavailableError
-from mainstay.serving.rest.answers import message_of, refusal, refusal_of
+from mainstay.serving.rest.answers import refusal, refusal_of
+from mainstay.serving.status import message_of
 
 
 def test_an_error_is_told_on_one_line_with_its_place():

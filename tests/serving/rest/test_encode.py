@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from mainstay.serving.rest.encode import Outputs, columns, predictions
+from mainstay.serving.batching.outputs import Outputs
+from mainstay.serving.rest.encode import columns, predictions
 
 
 def both(**arrays):

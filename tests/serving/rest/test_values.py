@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mainstay.core import RequestError
-from mainstay.serving.rest.values import InputPlan, read_dense, read_value
+from mainstay.serving.plans import InputPlan
+from mainstay.serving.rest.values import read_dense, read_value
 
 
 def plan(dtype, *inner, optional=False):

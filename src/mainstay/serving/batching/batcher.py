@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from mainstay.serving.batching.chunks import Chunk
-from mainstay.serving.rest.encode import Outputs
 from mainstay.serving.batching.executor import Executor
+from mainstay.serving.batching.outputs import Outputs
 
 Execute: TypeAlias = Callable[[Sequence[Chunk]], Outputs]
 """Runs the rows of several chunks as one batch; `[rows]` outputs in the same order."""
@@ -119,7 +119,7 @@ class Batcher:
         """Whether nothing waits and nothing runs."""
         return not self._queue and not self._busy
 
-    def submit(self, chunk: Chunk, done: Done) -> Ticket:
+    def submit(self, chunk: Chunk, done: Done, *, deadline: float | None = None, priority: int = 0) -> Ticket:
         """Queue a request.
 
         Args:

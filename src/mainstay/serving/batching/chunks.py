@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from mainstay.hostops import Column
-from mainstay.serving.rest.values import InputPlan
+from mainstay.serving.plans import InputPlan
 
 Part: TypeAlias = Any
 """The values of one input: a sequence of bool, int, float or str with None for missing, `[rows]`; or, for an input

@@ -8,13 +8,13 @@ from typing import Any, Protocol
 
 import httptools
 
-from mainstay.serving.rest.answers import Answer, Code, logger, refusal
-from mainstay.serving.http1.gzip_body import unpack_gzip
 from mainstay.serving.http1.exchange import HttpExchange, response
+from mainstay.serving.http1.gzip_body import unpack_gzip
 from mainstay.serving.options import ServerOptions
+from mainstay.serving.rest.answers import Answer, refusal
 from mainstay.serving.rest.interface import RestInterface
+from mainstay.serving.status import Code, logger
 
-_KEPT_HEADERS = frozenset((b"content-encoding", b"content-length", b"expect", b"host", b"transfer-encoding"))
 _MOST_HEADERS = 100
 _MOST_WAITING = 64
 _LINGER_SECONDS = 2.0
@@ -46,6 +46,7 @@ class Connection(asyncio.Protocol):
         self._options = shared.options
         self._time = shared.loop.time
         self._transport: Any = None
+        self._peer = ""
         self._parser: Any = httptools.HttpRequestParser(self)
         self._waiting: deque[HttpExchange] = deque()
         self._deaf = False  # nothing more is read: a fault was answered, or the client asked to close
@@ -70,6 +71,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         """Begin; called by the event loop."""
         self._transport = transport
+        peer = transport.get_extra_info("peername")
+        self._peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "unix"
         self._seen = self._time()
         self._shared.connections.add(self)
 
@@ -78,8 +81,8 @@ class Connection(asyncio.Protocol):
         self._shared.connections.discard(self)
         self._deaf = True
         for exchange in self._waiting:
-            if exchange.ticket is not None:
-                exchange.ticket.cancel()
+            if exchange.answer is None and exchange.on_gone is not None:
+                exchange.on_gone()
         self._waiting.clear()
         self._parser = None
 
@@ -155,7 +158,7 @@ class Connection(asyncio.Protocol):
             self._refuse_head()
             return
         key = name.lower()
-        if key in _KEPT_HEADERS and self._in_head:
+        if self._in_head:
             self._headers[key] = value
 
     def on_headers_complete(self) -> None:
@@ -201,6 +204,9 @@ class Connection(asyncio.Protocol):
         exchange = HttpExchange(self, parser.get_method().decode(), target)
         exchange.body = parts[0] if len(parts) == 1 else b"".join(parts)
         self._parts = []
+        exchange.headers = self._headers
+        exchange.received = self._seen
+        exchange.peer = self._peer
         if not parser.should_keep_alive():
             exchange.keep_alive = False
             self._deaf = True
@@ -210,7 +216,7 @@ class Connection(asyncio.Protocol):
         if encoding is not None and encoding.lower() != b"identity":
             unpacked = unpack_gzip(exchange.body, self._options.max_body_bytes)
             if isinstance(unpacked, Answer):
-                exchange.reply(unpacked.status, unpacked.body)
+                exchange.reply(unpacked.status, unpacked.body, unpacked.headers)
                 return
             exchange.body = unpacked
         self._shared.rest.handle(exchange)
@@ -225,7 +231,7 @@ class Connection(asyncio.Protocol):
         exchange.keep_alive = False
         self._waiting.append(exchange)
         answer = refusal(code, message)
-        exchange.reply(answer.status, answer.body)
+        exchange.reply(answer.status, answer.body, answer.headers)
 
     def _refuse_head(self) -> None:
         self._refuse(

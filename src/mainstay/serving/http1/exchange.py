@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Protocol
 
-from mainstay.serving.batching.batcher import Ticket
+from mainstay.serving.rest.answers import JSON
 
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
@@ -18,9 +19,28 @@ class Flushes(Protocol):
 
 
 class HttpExchange:
-    """One request on a connection and, once there is one, its answer."""
+    """One request on a connection and, once there is one, its answer.
 
-    __slots__ = ("_connection", "answer", "body", "keep_alive", "method", "old", "target", "ticket")
+    Attributes:
+        headers: Its headers by lower-case name; the last one counts where a name comes twice.
+        received: When its last byte came, in seconds of the loop's clock.
+        peer: The client's address.
+        on_gone: To be set by who answers: called if the client goes away before the answer.
+    """
+
+    __slots__ = (
+        "_connection",
+        "answer",
+        "body",
+        "headers",
+        "keep_alive",
+        "method",
+        "old",
+        "on_gone",
+        "peer",
+        "received",
+        "target",
+    )
 
     def __init__(self, connection: Flushes, method: str, target: str) -> None:
         self._connection = connection
@@ -29,12 +49,17 @@ class HttpExchange:
         self.body = b""
         self.keep_alive = True
         self.old = False
-        self.ticket: Ticket | None = None
-        self.answer: tuple[int, bytes, str] | None = None
+        self.headers: Mapping[bytes, bytes] = {}
+        self.received = 0.0
+        self.peer = ""
+        self.on_gone: Callable[[], None] | None = None
+        self.answer: tuple[int, bytes, tuple[tuple[str, str], ...], str] | None = None
 
-    def reply(self, status: int, body: bytes, allow: str = "") -> None:
+    def reply(
+        self, status: int, body: bytes, headers: tuple[tuple[str, str], ...] = (), content_type: str = JSON
+    ) -> None:
         """Answer the request; the bytes leave when every earlier request of the connection is answered."""
-        self.answer = (status, body, allow)
+        self.answer = (status, body, headers, content_type)
         self._connection.flush()
 
 
@@ -45,13 +70,15 @@ def response(exchange: HttpExchange, head: bytes) -> bytes:
         exchange: An exchange that has been answered.
         head: Status line and headers of an answer 200, up to and including ``content-length: ``.
     """
-    status, body, allow = exchange.answer or (500, b"", "")
-    if status == 200 and exchange.keep_alive and not exchange.old and exchange.method != "HEAD":
+    status, body, more, content_type = exchange.answer or (500, b"", (), JSON)
+    plain = status == 200 and content_type == JSON and not more
+    if plain and exchange.keep_alive and not exchange.old and exchange.method != "HEAD":
         return b"%b%d\r\n\r\n%b" % (head, len(body), body)
     headers = head.partition(b"\r\n")[2]
+    if content_type != JSON:
+        headers = headers.replace(JSON.encode(), content_type.encode(), 1)
     lines = [b"HTTP/1.1 %d %b\r\n%b%d\r\n" % (status, _REASONS.get(status, b""), headers, len(body))]
-    if allow:
-        lines.append(b"allow: %b\r\n" % allow.encode())
+    lines.extend(f"{name}: {value}\r\n".encode("latin-1") for name, value in more)
     if not exchange.keep_alive:
         lines.append(b"connection: close\r\n")
     elif exchange.old:

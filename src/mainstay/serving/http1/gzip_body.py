@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import zlib
 
-from mainstay.serving.rest.answers import Answer, Code, refusal
+from mainstay.serving.rest.answers import Answer, refusal
+from mainstay.serving.status import Code
 
 # Each further member costs a copy of the rest, which a body of many tiny members would turn into an attack.
 _MOST_GZIP_MEMBERS = 16

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mainstay.core import ArtifactError, RequestError, SetupError
-from mainstay.serving.rest.answers import logger
 from mainstay.serving.batching.batcher import Batcher, BatchPolicy
 from mainstay.serving.batching.chunks import Chunk, merge
-from mainstay.serving.contract import SampledSignature, ServedModel, ServedSignature
-from mainstay.serving.rest.decode import RequestDecoder
-from mainstay.serving.rest.encode import Outputs
 from mainstay.serving.batching.executor import Executor
-from mainstay.serving.options import ServerOptions
+from mainstay.serving.batching.outputs import Outputs, Run
+from mainstay.serving.contract import SampledSignature, ServedModel, ServedSignature
 from mainstay.serving.models.snapshot import Endpoint, Servable
-from mainstay.serving.rest.values import InputPlan
+from mainstay.serving.options import ServerOptions
+from mainstay.serving.plans import InputPlan
+from mainstay.serving.rest.decode import RequestDecoder
+from mainstay.serving.status import logger
 
 if TYPE_CHECKING:
     from mainstay.saved_model import Trust
@@ -127,7 +127,7 @@ def make_servable(
         inline_rows = {"auto": _cheap_rows(execution, sizes, options.inline_below_seconds), "inline": most, "thread": 0}
         policy = BatchPolicy(most, options.batch_timeout_seconds, inline_rows[options.execution])
         batcher = Batcher(execution, policy, loop=loop, executor=executor)
-        endpoints[name] = Endpoint(signature.signature, decoder, batcher)
+        endpoints[name] = Endpoint(name, signature.signature, decoder, batcher)
     seconds = time.perf_counter() - started
     logger.info(
         "model %s version %d is warm after %.1f s: %s", source.name, source.version, seconds, ", ".join(endpoints)
@@ -143,6 +143,7 @@ class _Execution:
         self._plans = plans
 
     def __call__(self, chunks: Sequence[Chunk]) -> Outputs:
+        started = time.monotonic()
         try:
             arrays = self._signature.run(merge(chunks, self._plans))
         except RequestError as error:
@@ -156,7 +157,10 @@ class _Execution:
                     received=f"shape {array.shape}",
                     fix="serve signatures whose outputs have one row for each row of the inputs",
                 )
-        return Outputs.of(arrays)
+        return Outputs.of(arrays, Run(rows, started, time.monotonic(), self._padded(rows)))
+
+    def _padded(self, rows: int) -> int:
+        return min((size for size in self._signature.buckets if size >= rows), default=rows)
 
     def try_out(self, rows: int) -> None:
         """Run the model once on that many rows: golden ones where it has some, else blank ones."""

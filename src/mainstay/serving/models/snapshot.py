@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import enum
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from mainstay.core import RequestError, Signature
-from mainstay.serving.rest.answers import Answer, Code, refusal
+from mainstay.core import NotFoundError, RequestError, Signature
 from mainstay.serving.batching.batcher import Batcher
+from mainstay.serving.plans import InputPlan
 from mainstay.serving.rest.decode import RequestDecoder
-from mainstay.serving.rest.routes import Route
+from mainstay.serving.status import Code
 
 DEFAULT_SIGNATURE = "serving_default"
 
@@ -19,17 +20,25 @@ class Endpoint:
     """A signature that can be called.
 
     Args:
+        name: Its name.
         signature: What it takes and gives.
-        decoder: Reads the rows of a request.
+        decoder: Reads the rows of a JSON request.
         batcher: Runs them.
+        method: The `method_name` of its `SignatureDef`, such as ``tensorflow/serving/predict``.
     """
 
+    name: str
     signature: Signature
     decoder: RequestDecoder
     batcher: Batcher
+    method: str = "tensorflow/serving/predict"
+
+    @property
+    def plans(self) -> tuple[InputPlan, ...]:
+        """What it asks of the values of each input, in the order in which a chunk has its parts."""
+        return self.decoder.plans
 
 
-@dataclass(frozen=True, slots=True)
 class Servable:
     """One version of a model, loaded and warmed up.
 
@@ -37,11 +46,26 @@ class Servable:
         name: The model's name.
         version: The version's number.
         endpoints: Its signatures by name.
+
+    Attributes:
+        users: How many calls it answers at the moment.
+        on_idle: Called when the last one of them is answered, once the version has been told to go.
     """
 
-    name: str
-    version: int
-    endpoints: Mapping[str, Endpoint]
+    __slots__ = ("endpoints", "name", "on_idle", "users", "version")
+
+    def __init__(self, name: str, version: int, endpoints: Mapping[str, Endpoint]) -> None:
+        self.name = name
+        self.version = version
+        self.endpoints = endpoints
+        self.users = 0
+        self.on_idle: Callable[[], None] | None = None
+
+    def release(self) -> None:
+        """Note that a call is answered."""
+        self.users -= 1
+        if not self.users and self.on_idle is not None:
+            self.on_idle()
 
     def endpoint(self, signature_name: str) -> Endpoint:
         """Return a signature; an empty name means the default one, as does the only one there is.
@@ -63,52 +87,84 @@ class Servable:
         return found
 
 
+class State(enum.Enum):
+    """Where a version stands; the values are those of TF Serving's `ModelVersionStatus.State`."""
+
+    START = 10
+    LOADING = 20
+    AVAILABLE = 30
+    UNLOADING = 40
+    END = 50
+
+
+@dataclass(frozen=True, slots=True)
+class VersionStatus:
+    """Where a version stands and, where it failed, why.
+
+    Args:
+        state: Where it stands.
+        code: OK, or how loading it failed.
+        message: What went wrong.
+    """
+
+    state: State
+    code: Code = Code.OK
+    message: str = ""
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """What the server routes to at one moment.
 
     Args:
-        models: The versions of each model by number; None stands for one that is still loading.
+        servables: The versions that answer, by model and number.
+        statuses: Where every known version stands, by model and number; those that answer are AVAILABLE without it.
+        labels: The versions' labels, by model.
+        ready: Whether everything that was asked for at the start is there.
 
     Attributes:
-        latest: The highest loaded version of each model that has one.
-        ready: Whether everything that was asked for is loaded and warmed up.
+        latest: The highest version of each model that answers.
     """
 
-    models: Mapping[str, Mapping[int, Servable | None]] = field(default_factory=dict)
+    servables: Mapping[str, Mapping[int, Servable]] = field(default_factory=dict)
+    statuses: Mapping[str, Mapping[int, VersionStatus]] = field(default_factory=dict)
+    labels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    ready: bool = True
     latest: Mapping[str, Servable] = field(init=False)
-    ready: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        loaded = {
-            name: {number: servable for number, servable in versions.items() if servable is not None}
-            for name, versions in self.models.items()
-        }
-        latest = {name: versions[max(versions)] for name, versions in loaded.items() if versions}
+        latest = {name: versions[max(versions)] for name, versions in self.servables.items() if versions}
         object.__setattr__(self, "latest", latest)
-        object.__setattr__(self, "ready", all(map(all, (versions.values() for versions in self.models.values()))))
 
-    def find(self, route: Route) -> Servable | Answer:
-        """Return the version that a route asks for, or the answer that says why there is none."""
-        model, version = route.model, route.version
-        versions = self.models.get(model, {})
-        if versions and route.label is not None:
-            return refusal(Code.INVALID_ARGUMENT, f"Unrecognized servable version label: {route.label}")
-        found = self.latest.get(model) if version is None else versions.get(version)
-        if found is not None:
-            return found
-        asked = f"Latest({model})" if version is None else f"Specific({model}, {version})"
-        if versions and (version is None or version in versions):
-            return refusal(Code.UNAVAILABLE, f"Servable is still loading: {asked}")
-        return refusal(Code.NOT_FOUND, f"Servable not found for request: {asked}")
+    def find(self, model: str, version: int | None = None, label: str | None = None) -> Servable:
+        """Return the version that a request asks for; the highest one where it names none.
 
-    def versions(self, route: Route) -> Mapping[int, Servable | None] | Answer:
-        """Return the versions that a status request asks for, or the answer that says why there are none."""
-        versions = self.models.get(route.model)
-        if not versions:
-            return refusal(Code.NOT_FOUND, f"Could not find any versions of model {route.model}")
-        if route.version is None:
-            return versions
-        if route.version not in versions:
-            return refusal(Code.NOT_FOUND, f"Could not find version {route.version} of model {route.model}")
-        return {route.version: versions[route.version]}
+        Raises:
+            NotFoundError: There is no such model or version, or it does not answer yet.
+            RequestError: The model has no such label.
+        """
+        if label is not None:
+            version = self.labels.get(model, {}).get(label)
+            if version is None:
+                raise RequestError(f"Unrecognized servable version label: {label}")
+        found = self.latest.get(model) if version is None else self.servables.get(model, {}).get(version)
+        if found is None:
+            asked = f"Latest({model})" if version is None else f"Specific({model}, {version})"
+            raise NotFoundError(f"Servable not found for request: {asked}")
+        return found
+
+    def versions(self, model: str, version: int | None = None) -> Mapping[int, VersionStatus]:
+        """Return where the versions of a model stand, or the one that is asked for.
+
+        Raises:
+            NotFoundError: There is no such model or version.
+        """
+        available = VersionStatus(State.AVAILABLE)
+        known = {**dict.fromkeys(self.servables.get(model, {}), available), **self.statuses.get(model, {})}
+        if not known:
+            raise NotFoundError(f"Could not find any versions of model {model}")
+        if version is None:
+            return known
+        if version not in known:
+            raise NotFoundError(f"Could not find version {version} of model {model}")
+        return {version: known[version]}

@@ -1,26 +1,14 @@
-"""Answers: canonical status codes, their HTTP numbers, and the error body `{"error": "..."}` that TF Serving writes."""
+"""Answers of the REST interface, and the error body `{"error": "..."}` that TF Serving writes."""
 
 from __future__ import annotations
 
-import enum
-import logging
 from dataclasses import dataclass
 
 import orjson
 
-from mainstay.core import InputError, MainstayError, UnavailableError
+from mainstay.serving.status import Code, status_of
 
-logger = logging.getLogger("mainstay.serving")
-
-
-class Code(enum.Enum):
-    """A canonical status code with the HTTP status that TF Serving gives it."""
-
-    OK = 200
-    INVALID_ARGUMENT = 400
-    NOT_FOUND = 404
-    INTERNAL = 500
-    UNAVAILABLE = 503
+JSON = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,38 +17,38 @@ class Answer:
 
     Args:
         status: The HTTP status.
-        body: JSON text.
-        allow: The methods that the resource knows, for an answer 405.
+        body: What is answered.
+        headers: Header lines beyond the usual ones, by lower-case name.
+        content_type: What the body is.
     """
 
     status: int
     body: bytes
-    allow: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    content_type: str = JSON
 
 
 def refusal(code: Code | int, message: str, *, allow: str = "") -> Answer:
-    """Return the answer that refuses a request with TF Serving's error body."""
-    status = code.value if isinstance(code, Code) else code
+    """Return the answer that refuses a request with TF Serving's error body.
+
+    Args:
+        code: A canonical code, or an HTTP status that has none.
+        message: What is wrong.
+        allow: The methods that the resource knows, for an answer 405.
+    """
+    status = code.http if isinstance(code, Code) else code
     # A message may quote bytes that are no text; the answer has to be JSON all the same.
     text = message.encode("utf-8", "replace").decode("utf-8", "replace")
-    return Answer(status, orjson.dumps({"error": text}), allow)
+    return Answer(status, orjson.dumps({"error": text}), (("allow", allow),) if allow else ())
 
 
 def refusal_of(error: BaseException) -> Answer:
     """Return the answer to a request that ended in `error`; an unexpected one is logged with its traceback."""
-    if isinstance(error, InputError):
-        return refusal(Code.INVALID_ARGUMENT, message_of(error))
-    if isinstance(error, UnavailableError):
-        return refusal(Code.UNAVAILABLE, message_of(error))
-    logger.error("a request failed inside the model", exc_info=error)
-    detail = message_of(error) if isinstance(error, MainstayError) else f"{type(error).__name__}: {error}"
-    return refusal(Code.INTERNAL, detail)
+    return refusal_with(*status_of(error))
 
 
-def message_of(error: MainstayError) -> str:
-    """Return an error as one line: summary, then place with expectation and what was received, then the fix."""
-    found = ", ".join(
-        f"{word} {value}" for word, value in (("expected", error.expected), ("received", error.received)) if value
-    )
-    place = ": ".join(part for part in (error.where, found) if part)
-    return " ".join("; ".join(part for part in (error.summary, place, error.fix) if part).split("\n"))
+def refusal_with(code: Code, message: str) -> Answer:
+    """Return the answer to a request that ended with a status."""
+    answer = refusal(code, message)
+    # Whoever is turned away for want of room is told to come back, and not at once.
+    return Answer(answer.status, answer.body, (("retry-after", "1"),)) if answer.status in (429, 503) else answer

@@ -15,8 +15,9 @@ import numpy as np
 from mainstay.core import RequestError
 from mainstay.hostops import HostInput
 from mainstay.serving.batching.chunks import Chunk, DensePart
+from mainstay.serving.plans import InputPlan
 from mainstay.serving.rest.json_text import path, show
-from mainstay.serving.rest.values import InputPlan, is_base64, read_dense, read_value
+from mainstay.serving.rest.values import is_base64, read_dense, read_value
 
 _MOST_PATTERNS = 256
 

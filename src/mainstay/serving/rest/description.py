@@ -8,20 +8,20 @@ from typing import Any
 import orjson
 
 from mainstay.core import TensorSpec
+from mainstay.serving.models.snapshot import Servable, VersionStatus
 from mainstay.serving.rest.answers import Answer
-from mainstay.serving.models.snapshot import Servable
 
 _TF_DTYPES = {"float16": "DT_HALF", "bfloat16": "DT_BFLOAT16", "float32": "DT_FLOAT", "float64": "DT_DOUBLE"}
 _PREDICT = "tensorflow/serving/predict"
 
 
-def status_answer(versions: Mapping[int, Servable | None]) -> Answer:
+def status_answer(versions: Mapping[int, VersionStatus]) -> Answer:
     """Return the answer to a status request: each version and its state, the newest first."""
     listed = [
         {
             "version": str(version),
-            "state": "AVAILABLE" if versions[version] is not None else "LOADING",
-            "status": {"error_code": "OK", "error_message": ""},
+            "state": versions[version].state.name,
+            "status": {"error_code": versions[version].code.name, "error_message": versions[version].message},
         }
         for version in sorted(versions, reverse=True)
     ]

@@ -4,59 +4,35 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import orjson
 
 from mainstay.core import DTYPES
-
-Array: TypeAlias = np.ndarray[Any, Any]
+from mainstay.serving.batching.outputs import Array, Outputs
 
 _NATIVE = frozenset(np.dtype(name) for name in DTYPES if name not in ("bfloat16", "string"))
 
 
-@dataclass(frozen=True, slots=True)
-class Outputs:
-    """The outputs of a batch in the form that JSON is written from.
+def predictions(outputs: Outputs) -> bytes:
+    """Return the body of an answer in row format: a value per row, or an object where there are several outputs."""
+    values = {name: _ready(name, array) for name, array in outputs.arrays.items()}
+    if len(values) == 1:
+        (rows,) = values.values()
+    else:
+        rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+    return b'{"predictions":' + _dump(rows, outputs.finite) + b"}"
 
-    Args:
-        values: By name, an array of numbers `[rows, ...]`, or a nested list of JSON values for strings.
-        plain: Whether every value is one that JSON has: no NaN and no infinity.
-    """
 
-    values: Mapping[str, Any]
-    plain: bool
-
-    @classmethod
-    def of(cls, arrays: Mapping[str, Array]) -> Outputs:
-        """Return the outputs of a batch; done once for all the requests in it."""
-        values = {name: _ready(name, array) for name, array in arrays.items()}
-        plain = all(
-            value.dtype.kind != "f" or bool(np.isfinite(value).all())
-            for value in values.values()
-            if isinstance(value, np.ndarray)
-        )
-        return cls(values, plain)
-
-    def slice(self, start: int, stop: int) -> Outputs:
-        """Return the rows from `start` to before `stop`."""
-        return Outputs({name: value[start:stop] for name, value in self.values.items()}, self.plain)
-
-    @classmethod
-    def join(cls, pieces: list[Outputs]) -> Outputs:
-        """Return the rows of all pieces, in order."""
-        values: dict[str, Any] = {}
-        for name, first in pieces[0].values.items():
-            parts = [piece.values[name] for piece in pieces]
-            values[name] = (
-                np.concatenate(parts) if isinstance(first, np.ndarray) else [row for part in parts for row in part]
-            )
-        return cls(values, all(piece.plain for piece in pieces))
+def columns(outputs: Outputs) -> bytes:
+    """Return the body of an answer in columnar format: one list, or an object where there are several outputs."""
+    values = {name: _ready(name, array) for name, array in outputs.arrays.items()}
+    return b'{"outputs":' + _dump(next(iter(values.values())) if len(values) == 1 else values, outputs.finite) + b"}"
 
 
 def _ready(name: str, array: Array) -> Any:
+    """Return an output in the form that JSON is written from: numbers as an array, strings as nested lists."""
     if array.dtype.kind in "OUS":
         return _strings(array.tolist(), name.endswith("_bytes"))
     if array.dtype not in _NATIVE:  # such as bfloat16, or another byte order
@@ -76,22 +52,6 @@ def _strings(value: Any, binary: bool) -> Any:
 
 def _text(value: str) -> str:
     return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def predictions(outputs: Outputs) -> bytes:
-    """Return the body of an answer in row format: a value per row, or an object where there are several outputs."""
-    values = outputs.values
-    if len(values) == 1:
-        (rows,) = values.values()
-    else:
-        rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
-    return b'{"predictions":' + _dump(rows, outputs.plain) + b"}"
-
-
-def columns(outputs: Outputs) -> bytes:
-    """Return the body of an answer in columnar format: one list, or an object where there are several outputs."""
-    values = outputs.values
-    return b'{"outputs":' + _dump(next(iter(values.values())) if len(values) == 1 else values, outputs.plain) + b"}"
 
 
 def _dump(value: Any, plain: bool) -> bytes:

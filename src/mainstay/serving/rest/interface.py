@@ -1,22 +1,25 @@
-"""The REST interface: from a request to the batcher and from the outputs to an answer. It knows no sockets."""
+"""The REST interface: from a request to the engine and from the outputs to an answer. It knows no sockets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from mainstay.core import RequestError
-from mainstay.serving.rest.answers import Answer, Code, refusal, refusal_of
-from mainstay.serving.batching.batcher import Ticket
+from mainstay.core import RequestError, UnsupportedError
+from mainstay.serving.batching.outputs import Outputs
+from mainstay.serving.calls import Call
+from mainstay.serving.engine import Engine
+from mainstay.serving.rest.answers import JSON, Answer, refusal, refusal_of, refusal_with
 from mainstay.serving.rest.description import metadata_answer, status_answer
-from mainstay.serving.rest.encode import Outputs, columns, predictions
+from mainstay.serving.rest.encode import columns, predictions
 from mainstay.serving.rest.json_text import parse, show
 from mainstay.serving.rest.routes import Route, parse_path
-from mainstay.serving.models.snapshot import Servable, Snapshot
+from mainstay.serving.status import Code, status_of
 
 _MOST_KNOWN_PATHS = 1024
 _READ_METHODS = ("GET", "HEAD")
 _METHODS = "GET, HEAD, POST"
+_METHOD_NAMES = {"predict": "Predict", "classify": "Classify", "regress": "Regress", "metadata": "GetModelMetadata"}
 
 
 class Exchange(Protocol):
@@ -24,32 +27,35 @@ class Exchange(Protocol):
 
     method: str
     target: str
+    headers: Mapping[bytes, bytes]
     body: bytes
-    ticket: Ticket | None
+    received: float
+    peer: str
+    on_gone: Callable[[], None] | None
 
-    def reply(self, status: int, body: bytes, allow: str = "") -> None:
+    def reply(
+        self, status: int, body: bytes, headers: tuple[tuple[str, str], ...] = (), content_type: str = JSON
+    ) -> None:
         """Answer it; called once, on the event loop."""
 
 
 class RestInterface:
-    """Answers requests from the models of a snapshot.
+    """Answers requests from the models of an engine.
 
-    Attributes:
-        snapshot: What is served; assigning another one is how a reload is published.
-        draining: Whether the server is on its way out and no longer ready.
+    Args:
+        engine: What runs the models.
     """
 
-    def __init__(self) -> None:
-        self.snapshot = Snapshot()
-        self.draining = False
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self._routes: dict[str, Route] = {}
 
     def handle(self, exchange: Exchange) -> None:
         """Answer a request, now or when its batch has run. Raises nothing."""
         try:
             route = self._routes.get(exchange.target) or self._find_route(exchange.target)
-            if route is not None and route.action == "predict" and exchange.method == "POST":
-                self._predict(exchange, route)
+            if route is not None and exchange.method == "POST" and route.method == "POST":
+                self._call(exchange, route)
             else:
                 _reply(exchange, self._answer(exchange, route))
         except Exception as error:
@@ -77,14 +83,8 @@ class RestInterface:
         if not route.model:
             return refusal(Code.INVALID_ARGUMENT, "Missing model name in request.")
         if route.action == "status":
-            versions = self.snapshot.versions(route)
-            return versions if isinstance(versions, Answer) else status_answer(versions)
-        found = self.snapshot.find(route)
-        if isinstance(found, Answer):
-            return found
-        if route.action == "metadata":
-            return metadata_answer(found)
-        return refusal(501, f"The method {route.action} is not served; call the signature with predict")
+            return status_answer(self._engine.snapshot.versions(route.model, route.version))
+        return metadata_answer(self._engine.snapshot.find(route.model, route.version, route.label))
 
     def _answer_elsewhere(self, method: str, path: str) -> Answer:
         if path in ("/healthz", "/readyz"):
@@ -98,66 +98,86 @@ class RestInterface:
         return refusal(Code.INVALID_ARGUMENT, f"Malformed request: {method} {path}")
 
     def _readiness(self) -> Answer:
-        if self.draining:
+        if self._engine.draining:
             return refusal(Code.UNAVAILABLE, "The server is stopping")
-        if not self.snapshot.ready:
+        if not self._engine.snapshot.ready:
             return refusal(Code.UNAVAILABLE, "The server is loading its models")
         return Answer(200, b'{"status":"ready"}')
 
-    def _predict(self, exchange: Exchange, route: Route) -> None:
-        found = self.snapshot.find(route)
-        if isinstance(found, Answer):
-            _reply(exchange, found)
-            return
+    def _call(self, exchange: Exchange, route: Route) -> None:
+        """Begin a call; whatever happens then, it is finished once and answered once."""
+        engine = self._engine
+        name = _METHOD_NAMES[route.action]
+        call = Call("REST", name, route.model, route.version, route.label, received=exchange.received)
+        call.headers = exchange.headers
+        call.peer = exchange.peer
+        call.request_bytes = len(exchange.body)
+        try:
+            engine.begin(call)
+            if route.action != "predict":
+                raise UnsupportedError(f"The method {route.action} is not served; call the signature with predict")
+            exchange.on_gone = lambda: engine.cancel(call)
+            self._predict(exchange, call)
+        except Exception as error:
+            self._refuse(exchange, call, error)
+
+    def _predict(self, exchange: Exchange, call: Call) -> None:
+        servable = self._engine.route(call)
         document = parse(exchange.body)
         if type(document) is not dict:
             raise RequestError(
                 f"JSON Value: {show(document)} Is not object", where="$", expected="an object", received=show(document)
             )
-        exchange.ticket = _submit(exchange, found, document)
+        endpoint = servable.endpoint(_signature_name(document))
+        if "instances" in document:
+            if "inputs" in document:
+                raise RequestError(
+                    f"JSON Value: {show(document)} Not formatted correctly expecting only one of 'inputs' or "
+                    "'instances' keys to exist ",
+                    where="$",
+                    expected="either 'instances' or 'inputs'",
+                    received="both",
+                )
+            chunk, encode = endpoint.decoder.rows(document["instances"]), predictions
+        elif "inputs" in document:
+            chunk, encode = endpoint.decoder.columns(document["inputs"]), columns
+        else:
+            raise RequestError("Missing 'inputs' or 'instances' key", where="$", fix='send {"instances": [...]}')
+
+        def done(result: Outputs | Exception) -> None:
+            if isinstance(result, Exception):
+                self._refuse(exchange, call, result)
+                return
+            try:
+                body = encode(result)
+            except Exception as error:
+                self._refuse(exchange, call, error)
+                return
+            call.response_bytes = len(body)
+            exchange.reply(200, body)
+            self._engine.finish(call, Code.OK, "", result)
+
+        self._engine.submit(call, endpoint, chunk, done)
+
+    def _refuse(self, exchange: Exchange, call: Call, error: Exception) -> None:
+        code, message = status_of(error)
+        answer = refusal_with(code, message)
+        call.response_bytes = len(answer.body)
+        _reply(exchange, answer)
+        self._engine.finish(call, code, message)
 
 
-def _submit(exchange: Exchange, servable: Servable, document: dict[str, Any]) -> Ticket:
-    signature_name = document.get("signature_name", "")
-    if type(signature_name) is not str:
+def _signature_name(document: dict[str, Any]) -> str:
+    name = document.get("signature_name", "")
+    if type(name) is not str:
         raise RequestError(
             f"JSON Value: {show(document)} not formatted correctly. 'signature_name' key must be a string value.",
             where="$.signature_name",
             expected="a string",
-            received=show(signature_name),
+            received=show(name),
         )
-    endpoint = servable.endpoint(signature_name)
-    if "instances" in document:
-        if "inputs" in document:
-            raise RequestError(
-                f"JSON Value: {show(document)} Not formatted correctly expecting only one of 'inputs' or 'instances' "
-                "keys to exist ",
-                where="$",
-                expected="either 'instances' or 'inputs'",
-                received="both",
-            )
-        return endpoint.batcher.submit(
-            endpoint.decoder.rows(document["instances"]), _answer_with(exchange, predictions)
-        )
-    if "inputs" in document:
-        return endpoint.batcher.submit(endpoint.decoder.columns(document["inputs"]), _answer_with(exchange, columns))
-    raise RequestError("Missing 'inputs' or 'instances' key", where="$", fix='send {"instances": [...]}')
-
-
-def _answer_with(exchange: Exchange, encode: Callable[[Outputs], bytes]) -> Callable[[Outputs | Exception], None]:
-    def done(result: Outputs | Exception) -> None:
-        if isinstance(result, Exception):
-            _reply(exchange, refusal_of(result))
-            return
-        try:
-            body = encode(result)
-        except Exception as error:
-            _reply(exchange, refusal_of(error))
-            return
-        exchange.reply(200, body)
-
-    return done
+    return name
 
 
 def _reply(exchange: Exchange, answer: Answer) -> None:
-    exchange.reply(answer.status, answer.body, answer.allow)
+    exchange.reply(answer.status, answer.body, answer.headers, answer.content_type)

@@ -6,79 +6,16 @@ import base64
 import binascii
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
-import ml_dtypes  # noqa: F401  (makes bfloat16 a dtype of NumPy)
 import numpy as np
 
 from mainstay.core import RequestError
-from mainstay.hostops import HostInput
+from mainstay.serving.plans import EXACT_INTEGERS, InputPlan
 from mainstay.serving.rest.json_text import show
 
 _TF_NAMES = {"float16": "half", "float32": "float", "float64": "double"}
 _JSON_NAMES = {type(None): "Null", list: "Array", dict: "Object", str: "String", int: "Number", float: "Number"}
-_EXACT_INTEGERS = {"float16": 2**11, "bfloat16": 2**8, "float32": 2**24, "float64": 2**53}
-_LARGEST = {"float16": 65504.0, "bfloat16": 3.3895313892515355e38, "float32": 3.4028234663852886e38}
-
-
-@dataclass(frozen=True, slots=True)
-class InputPlan:
-    """How values of one input are read.
-
-    Args:
-        name: The input's name.
-        dtype: A name of `core.DTYPES`.
-        optional: Whether a row may lack it.
-        inner: The shape of one row's value; empty for a single value.
-    """
-
-    name: str
-    dtype: str
-    optional: bool
-    inner: tuple[int | None, ...]
-
-    @classmethod
-    def of(cls, item: HostInput) -> InputPlan:
-        """Return the plan of an input `[batch, *inner]`."""
-        return cls(item.spec.name, item.spec.dtype, item.optional, item.spec.shape[1:])
-
-    @property
-    def is_integer(self) -> bool:
-        """Whether it takes whole numbers only."""
-        return self.dtype.startswith(("int", "uint"))
-
-    @property
-    def is_float(self) -> bool:
-        """Whether it takes any number."""
-        return "float" in self.dtype
-
-    @property
-    def described(self) -> str:
-        """What a value has to be, for people."""
-        if not self.inner:
-            return self.dtype
-        return f"{self.dtype} of shape [{', '.join('any' if axis is None else str(axis) for axis in self.inner)}]"
-
-    def bounds(self, kind: type) -> tuple[float, float] | None:
-        """Return the range in which a value of this Python type is taken as it is; None for no limit."""
-        if self.is_integer:
-            limits = np.iinfo(self.dtype)
-            return int(limits.min), int(limits.max)
-        if kind is int:
-            return -_EXACT_INTEGERS[self.dtype], _EXACT_INTEGERS[self.dtype]
-        largest = _LARGEST.get(self.dtype)
-        return None if largest is None else (-largest, largest)
-
-    def accepts(self, kind: type) -> bool:
-        """Whether a value of this Python type needs no conversion, apart from `bounds`."""
-        if kind is type(None):
-            return self.optional
-        if self.inner:
-            return False
-        if self.is_float:
-            return kind is float or kind is int
-        return kind is {"bool": bool, "string": str}.get(self.dtype, int)
 
 
 def read_value(value: Any, plan: InputPlan, where: str) -> Any:
@@ -215,7 +152,7 @@ def _convert_at_once(values: Sequence[Any], plan: InputPlan) -> np.ndarray[Any, 
         return array.astype(plan.dtype, copy=False)
     if not plan.is_float or array.dtype.kind not in "if":
         return None
-    exact = _EXACT_INTEGERS[plan.dtype]
+    exact = EXACT_INTEGERS[plan.dtype]
     if not (array.min() > -exact and array.max() < exact):  # also where a NaN is among them
         return None
     return array.astype(plan.dtype, copy=False)

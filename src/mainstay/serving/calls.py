@@ -1,0 +1,116 @@
+"""Calls: what is known of one request for a model, whatever protocol brought it, from its head to its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mainstay.serving.status import Code
+
+if TYPE_CHECKING:
+    from mainstay.serving.batching.batcher import Ticket
+    from mainstay.serving.batching.chunks import Chunk
+    from mainstay.serving.batching.outputs import Outputs, Run
+    from mainstay.serving.models.snapshot import Servable
+
+NO_HEADERS: Mapping[bytes, bytes] = {}
+
+
+class Call:
+    """One request for a model.
+
+    Args:
+        api: The protocol: ``REST``, ``gRPC`` or, for the Open Inference Protocol, ``V2``.
+        method: What is asked: ``Predict``, ``Classify``, ``Regress``, ``MultiInference``, ``GetModelMetadata``, …
+        model: The model's name.
+        version: The version that is asked for, or None.
+        label: The version label that is asked for, or None.
+        received: When its last byte came, in seconds of the loop's clock.
+
+    Attributes:
+        signature: The name of the signature that answers, once known.
+        deadline: When nobody waits for the answer any more, in seconds of the loop's clock; None for never.
+        priority: 0 for the most urgent; larger numbers wait longer.
+        headers: The headers of the request, or its metadata in gRPC, by lower-case name.
+        peer: The client's address, for logs.
+        identity: Who asks, once authenticated; empty for nobody in particular.
+        trace: The trace context, where tracing is on.
+        servable: The version that answers, once found.
+        keep: Whether `chunk` and `outputs` are to be kept, for a request log or a shadow.
+        chunk: The rows of the request, where they are kept.
+        outputs: The answer, where it is kept.
+        rows: How many rows it has.
+        run: The execution that answered it.
+        submitted: When its rows were queued.
+        request_bytes: The size of its body.
+        response_bytes: The size of the answer's body.
+        code: How it ended; None while it lasts.
+        message: What was told where it failed.
+        ended: When it was answered.
+    """
+
+    __slots__ = (
+        "api",
+        "chunk",
+        "code",
+        "deadline",
+        "ended",
+        "headers",
+        "identity",
+        "keep",
+        "label",
+        "message",
+        "method",
+        "model",
+        "outputs",
+        "peer",
+        "priority",
+        "received",
+        "request_bytes",
+        "response_bytes",
+        "rows",
+        "run",
+        "servable",
+        "signature",
+        "submitted",
+        "tickets",
+        "trace",
+        "version",
+    )
+
+    def __init__(
+        self,
+        api: str,
+        method: str,
+        model: str,
+        version: int | None = None,
+        label: str | None = None,
+        *,
+        received: float,
+    ) -> None:
+        self.api = api
+        self.method = method
+        self.model = model
+        self.version = version
+        self.label = label
+        self.signature = ""
+        self.received = received
+        self.deadline: float | None = None
+        self.priority = 0
+        self.headers = NO_HEADERS
+        self.peer = ""
+        self.identity = ""
+        self.trace: Any = None
+        self.servable: Servable | None = None
+        self.keep = False
+        self.chunk: Chunk | None = None
+        self.outputs: Outputs | None = None
+        self.rows = 0
+        self.run: Run | None = None
+        self.submitted = 0.0
+        self.tickets: list[Ticket] = []
+        self.request_bytes = 0
+        self.response_bytes = 0
+        self.code: Code | None = None
+        self.message = ""
+        self.ended = 0.0

@@ -1,0 +1,1 @@
+"""gRPC services of the server: what they answer. The transport is `http2`."""

@@ -1,0 +1,1 @@
+"""HTTP/2 as gRPC uses it: frames, headers, flow control, limits. It knows no models."""
