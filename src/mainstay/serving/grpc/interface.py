@@ -1,0 +1,56 @@
+"""What answers gRPC calls: a table from paths to methods, filled by the services."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mainstay.serving.engine import Engine
+from mainstay.serving.grpc.exchange import GrpcExchange
+from mainstay.serving.status import Code, status_of
+
+Method = Callable[[GrpcExchange], None]
+"""Answers a call, now or later. What it raises before it has answered ends the call with that error's status."""
+
+
+class GrpcServices:
+    """The gRPC services of a server; see `grpc.exchange.GrpcInterface`.
+
+    Args:
+        engine: What the services call.
+
+    Attributes:
+        engine: The same.
+        methods: By path, what answers calls of one request, such as ``/grpc.health.v1.Health/Check``.
+        streams: By path, what opens calls whose client streams.
+        streaming: The paths of `streams`.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.methods: dict[str, Method] = {}
+        self.streams: dict[str, Method] = {}
+        self.streaming: frozenset[str] = frozenset()
+
+    def add_stream(self, path: str, method: Method) -> None:
+        """Register a method whose client streams; it sets the exchange's `on_message`."""
+        self.streams[path] = method
+        self.streaming = frozenset(self.streams)
+
+    def handle(self, exchange: GrpcExchange) -> None:
+        """Answer a call whose one message has come, now or later."""
+        _start(self.methods.get(exchange.path), exchange)
+
+    def open(self, exchange: GrpcExchange) -> None:
+        """Begin a call whose client streams."""
+        _start(self.streams.get(exchange.path), exchange)
+
+
+def _start(method: Method | None, exchange: GrpcExchange) -> None:
+    if method is None:
+        exchange.finish(Code.UNIMPLEMENTED, "Method not found!")
+        return
+    try:
+        method(exchange)
+    except Exception as error:
+        code, message = status_of(error)
+        exchange.finish(code, message)
