@@ -37,7 +37,7 @@ def model(road):
 @pytest.fixture(scope="session")
 def served(road):
     """Ask the served model: `served(body, name=..., ...)` returns the status and the answer."""
-    server = serving.ModelServer({"m": road.result.model.parent}, serving.ServerOptions(rest_port=0))
+    server = serving.ModelServer({"m": road.result.model.parent}, serving.ServerOptions(rest_port=0, grpc_port=None))
     ready, stop = threading.Event(), None
     loop = asyncio.new_event_loop()
 

@@ -128,7 +128,7 @@ def start():
 
     def run(models=None, **options):
         models = models or {"m": FakeModel(serving_default=FakeSignature([host_input("x")]))}
-        running.append(Running(models, ServerOptions(rest_port=0, **options)))
+        running.append(Running(models, ServerOptions(**{"rest_port": 0, "grpc_port": None} | options)))
         return running[-1]
 
     yield run

@@ -164,7 +164,8 @@ def test_the_metadata_tells_the_raw_inputs(served):
 SERVER = """
 import sys
 from mainstay.serving import ServerOptions, serve
-serve({"cards": sys.argv[1]}, ServerOptions(rest_port=0), on_ready=lambda server: print(server.rest_port, flush=True))
+options = ServerOptions(rest_port=0, grpc_port=None)
+serve({"cards": sys.argv[1]}, options, on_ready=lambda server: print(server.rest_port, flush=True))
 assert "keras" not in sys.modules and "tensorflow" not in sys.modules
 """
 

@@ -22,7 +22,7 @@ def model(fakes):
 
 def test_a_server_is_ready_inside_its_block_and_gone_behind_it(model):
     async def run():
-        async with ModelServer({"m": model}, ServerOptions(rest_port=0)) as server:
+        async with ModelServer({"m": model}, ServerOptions(rest_port=0, grpc_port=None)) as server:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.rest_port)
             writer.write(b"GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
             answer = await reader.read()
@@ -45,7 +45,7 @@ def test_a_port_in_use_is_an_error_with_a_way_out(model):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(SetupError, match="the port is in use") as caught:
-            serve({"m": model}, ServerOptions(rest_port=port))
+            serve({"m": model}, ServerOptions(rest_port=port, grpc_port=None))
     assert caught.value.where == f"127.0.0.1:{port}"
     assert "choose another port" in caught.value.fix
 
@@ -53,7 +53,7 @@ def test_a_port_in_use_is_an_error_with_a_way_out(model):
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
 def test_an_address_that_is_not_here_is_an_error(model, host):
     with pytest.raises(SetupError, match="cannot listen"):
-        serve({"m": model}, ServerOptions(host=host, rest_port=0))
+        serve({"m": model}, ServerOptions(host=host, rest_port=0, grpc_port=None))
 
 
 @pytest.mark.parametrize("models", [{}, {"": 1}, {"a/b": 1}, {"a:b": 1}])
@@ -64,7 +64,7 @@ def test_models_need_names_that_can_stand_in_a_path(models):
 
 def test_a_model_that_is_not_there_stops_the_start(tmp_path):
     with pytest.raises(SetupError, match="there is no model to serve as 'm'"):
-        serve({"m": tmp_path / "absent"}, ServerOptions(rest_port=0))
+        serve({"m": tmp_path / "absent"}, ServerOptions(rest_port=0, grpc_port=None))
 
 
 def test_the_server_is_alive_but_not_ready_while_it_loads(fakes):
@@ -86,14 +86,14 @@ def test_the_server_is_alive_but_not_ready_while_it_loads(fakes):
         return answer[9:12], json.loads(answer.partition(b"\r\n\r\n")[2])
 
     async def run():
-        server = ModelServer({"m": fakes.Model(serving_default=signature)}, ServerOptions(rest_port=0))
+        server = ModelServer({"m": fakes.Model(serving_default=signature)}, ServerOptions(rest_port=0, grpc_port=None))
         start = asyncio.ensure_future(server.start())
         await asyncio.to_thread(loading.wait, 20)
         assert await ask(server.rest_port, "GET /healthz") == (b"200", {"status": "alive"})
         assert (await ask(server.rest_port, "GET /readyz"))[0] == b"503"
         assert (await ask(server.rest_port, "GET /v1/models/m"))[1]["model_version_status"][0]["state"] == "LOADING"
         status, answer = await ask(server.rest_port, "POST /v1/models/m:predict", b'{"instances":[1]}')
-        assert (status, answer) == (b"503", {"error": "Servable is still loading: Latest(m)"})
+        assert (status, answer) == (b"404", {"error": "Servable not found for request: Latest(m)"})
         go_on.set()
         await start
         assert await ask(server.rest_port, "GET /readyz") == (b"200", {"status": "ready"})
@@ -187,7 +187,7 @@ class Model:
     signatures = {"serving_default": Echo()}
 
 logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-options = ServerOptions(rest_port=0, execution=sys.argv[1])
+options = ServerOptions(rest_port=0, grpc_port=None, execution=sys.argv[1])
 serve({"m": Model()}, options, on_ready=lambda server: print(server.rest_port, flush=True))
 for name in ("keras", "tensorflow", "torch", "jax"):
     assert name not in sys.modules, name

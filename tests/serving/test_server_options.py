@@ -6,7 +6,7 @@ from mainstay.serving import ServerOptions
 
 def test_the_defaults_keep_a_server_private_on_the_port_of_the_protocol():
     options = ServerOptions()
-    assert (options.host, options.rest_port) == ("127.0.0.1", 8501)
+    assert (options.host, options.rest_port, options.grpc_port) == ("127.0.0.1", 8501, 8500)
     assert options.batch_timeout_seconds == 0
 
 
@@ -15,6 +15,7 @@ def test_the_defaults_keep_a_server_private_on_the_port_of_the_protocol():
     [
         {"rest_port": -1},
         {"rest_port": 70_000},
+        {"grpc_port": -1},
         {"max_batch_size": 0},
         {"max_batch_size": 2.5},
         {"max_body_bytes": 0},

@@ -22,6 +22,7 @@ class ServerOptions:
     Args:
         host: The address to listen on; ``127.0.0.1`` keeps the server private to the machine.
         rest_port: The TCP port of the REST interface; 0 takes any free one.
+        grpc_port: The TCP port of the gRPC interface; 0 takes any free one, None listens to none.
         max_batch_size: The most rows in one execution; a request of more rows is split.
         batch_timeout_seconds: How long a batch that is not full waits for company. 0, the default, never waits:
             what arrived while the model was busy is the next batch.
@@ -42,6 +43,7 @@ class ServerOptions:
 
     host: str = "127.0.0.1"
     rest_port: int = 8501
+    grpc_port: int | None = 8500
     max_batch_size: int = 128
     batch_timeout_seconds: float = 0.0
     execution: str = "auto"
@@ -58,11 +60,12 @@ class ServerOptions:
             raise ArgumentError(
                 "unknown way of execution", expected=f"one of {', '.join(EXECUTION_MODES)}", received=self.execution
             )
-        if not 0 <= self.rest_port <= 65535:
-            raise ArgumentError("the port is out of range", expected="0 to 65535", received=self.rest_port)
+        for port in (self.rest_port, self.grpc_port):
+            if port is not None and not 0 <= port <= 65535:
+                raise ArgumentError("the port is out of range", expected="0 to 65535", received=port)
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name in ("host", "execution", "rest_port", "trust"):
+            if field.name in ("host", "execution", "rest_port", "grpc_port", "trust"):
                 continue
             low = 0 if field.name in ("batch_timeout_seconds", "inline_below_seconds") else 1e-3
             if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value < float("inf"):

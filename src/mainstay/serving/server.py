@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import os
 import signal
@@ -11,11 +10,12 @@ import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
 
-from mainstay.core import ArgumentError, SetupError
+from mainstay.core import ArgumentError
 from mainstay.serving.batching.executor import DeviceThread
 from mainstay.serving.contract import ServedModel
 from mainstay.serving.engine import Engine
 from mainstay.serving.http1.listener import HttpListener
+from mainstay.serving.listening import Listener, listen, port_of
 from mainstay.serving.models.loading import find_source, load_all
 from mainstay.serving.models.snapshot import Snapshot, State, VersionStatus
 from mainstay.serving.options import ServerOptions
@@ -24,7 +24,6 @@ from mainstay.serving.status import logger
 
 _TICK_SECONDS = 1.0
 _DRAIN_STEP_SECONDS = 0.02
-_BACKLOG = 1024
 
 
 class ModelServer:
@@ -53,22 +52,28 @@ class ModelServer:
         self.options = options or ServerOptions()
         self._models = dict(models)
         self._engine: Engine | None = None
-        self._http: HttpListener | None = None
-        self._listener: asyncio.Server | None = None
+        self._listeners: tuple[Listener, ...] = ()
+        self._sockets: list[asyncio.Server] = []
         self._executor: DeviceThread | None = None
         self._ticker: asyncio.TimerHandle | None = None
-        self._port = 0
+        self._rest_port = 0
+        self._grpc_port = 0
 
     @property
     def rest_port(self) -> int:
-        """The port that the server listens on, once it has started."""
-        return self._port
+        """The port of the REST interface, once the server has started."""
+        return self._rest_port
+
+    @property
+    def grpc_port(self) -> int:
+        """The port of the gRPC interface, once the server has started; 0 where there is none."""
+        return self._grpc_port
 
     @property
     def url(self) -> str:
         """The address of the REST interface, such as ``http://127.0.0.1:8501``."""
         host = self.options.host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self._port}"
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._rest_port}"
 
     async def start(self) -> None:
         """Listen, load every model and warm it up; the server is ready when this returns.
@@ -82,12 +87,11 @@ class ModelServer:
         engine = self._engine = Engine(loop)
         loading = VersionStatus(State.LOADING)
         engine.snapshot = Snapshot({}, {source.name: {source.version: loading} for source in sources}, ready=False)
-        self._http = HttpListener(RestInterface(engine), self.options, loop)
-        self._listener = await self._listen(loop)
         self._executor = DeviceThread(loop)
-        self._tick()
-        logger.info("listening on %s", self.url)
         try:
+            await self._listen(engine)
+            self._tick()
+            logger.info("listening on %s", self.url)
             loaded = await asyncio.to_thread(load_all, sources, self.options, executor=self._executor, loop=loop)
         except BaseException:
             await self.stop()
@@ -96,55 +100,44 @@ class ModelServer:
         for name in loaded:
             logger.info("serving POST %s/v1/models/%s:predict", self.url, name)
 
-    async def _listen(self, loop: asyncio.AbstractEventLoop) -> asyncio.Server:
-        options, http = self.options, self._http
-        if http is None:
-            raise SetupError("the server has not been started")
-        try:
-            listener = await loop.create_server(http.connect, options.host, options.rest_port, backlog=_BACKLOG)
-        except OSError as error:
-            fixes = {
-                errno.EADDRINUSE: "stop the other program, or choose another port (0 takes any free one)",
-                errno.EACCES: "choose a port above 1023",
-                errno.EADDRNOTAVAIL: "choose an address of this machine, such as 127.0.0.1 or 0.0.0.0",
-            }
-            reason = "the port is in use" if error.errno == errno.EADDRINUSE else f"cannot listen: {error.strerror}"
-            raise SetupError(
-                reason,
-                where=f"{options.host}:{options.rest_port}",
-                fix=fixes.get(error.errno or 0, "choose an address of this machine, such as 127.0.0.1"),
-            ) from error
-        self._port = listener.sockets[0].getsockname()[1]
-        return listener
+    async def _listen(self, engine: Engine) -> None:
+        options, loop = self.options, engine.loop
+        rest = HttpListener(RestInterface(engine), options, loop)
+        self._listeners = (rest,)
+        self._sockets.append(await listen(rest, options.host, options.rest_port, loop=loop))
+        self._rest_port = port_of(self._sockets[-1])
 
     def _tick(self) -> None:
-        if self._http is not None:
-            self._http.tick()
-            self._ticker = self._http.loop.call_later(_TICK_SECONDS, self._tick)
+        for listener in self._listeners:
+            listener.tick()
+        self._ticker = asyncio.get_running_loop().call_later(_TICK_SECONDS, self._tick)
 
     async def stop(self) -> None:
         """Accept nothing more, answer what has come, then close. Stopping twice is fine."""
-        http, engine = self._http, self._engine
-        if http is None or engine is None:
+        engine, listeners = self._engine, self._listeners
+        if engine is None or engine.draining:
             return
+        time = engine.time
         engine.draining = True
-        self._http = None
         await asyncio.sleep(0)  # take the connections that the kernel has accepted already
-        if self._listener is not None:
-            self._listener.close()
-        http.stop()
-        logger.info("stopping: %d connections are open", len(http.connections))
-        end = http.loop.time() + self.options.drain_timeout_seconds
-        while http.connections and http.loop.time() < end:
-            http.close_quiet()
+        for opened in self._sockets:
+            opened.close()
+        for listener in listeners:
+            listener.stop()
+        logger.info("stopping: %d connections are open", _count(listeners))
+        end = time() + self.options.drain_timeout_seconds
+        while _count(listeners) and time() < end:
+            for listener in listeners:
+                listener.close_quiet()
             await asyncio.sleep(_DRAIN_STEP_SECONDS)
-        if http.connections:
-            logger.warning("dropping %d connections that did not finish in time", len(http.connections))
-            http.abort()
+        if _count(listeners):
+            logger.warning("dropping %d connections that did not finish in time", _count(listeners))
+            for listener in listeners:
+                listener.abort()
             await asyncio.sleep(0)
         if self._ticker is not None:
             self._ticker.cancel()
-        if self._executor is not None and not self._executor.close(max(end - http.loop.time(), 0.0)):
+        if self._executor is not None and not self._executor.close(max(end - time(), 0.0)):
             logger.warning("abandoning a batch that did not finish in time")
         logger.info("stopped")
 
@@ -156,6 +149,10 @@ class ModelServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+
+
+def _count(listeners: tuple[Listener, ...]) -> int:
+    return sum(len(listener.connections) for listener in listeners)
 
 
 def serve(

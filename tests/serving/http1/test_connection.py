@@ -279,9 +279,9 @@ def test_what_a_vanished_client_asked_is_not_computed(start, fakes):
         with server.connect() as second:
             second.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             second.sendall(fakes.post({"instances": [2.0, 2.0, 2.0]}))
-            while len(server.server._http.connections) < 2:
+            while len(server.server._listeners[0].connections) < 2:
                 pass
-        while len(server.server._http.connections) > 1:
+        while len(server.server._listeners[0].connections) > 1:
             pass
         leave.set()
         assert fakes.read_all(first).endswith(b'{"predictions":[1.0]}')
@@ -326,6 +326,9 @@ class Wire:
 
     def time(self):
         return 0.0
+
+    def get_extra_info(self, name):
+        return ("127.0.0.1", 1) if name == "peername" else None
 
     def write(self, data):
         assert not self.closed

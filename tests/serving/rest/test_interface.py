@@ -189,7 +189,7 @@ def test_one_wrong_request_of_a_batch_does_not_fail_the_others(start, fakes):
     signature.batches.clear()
     for client, value in zip(clients[1:], (1.0, -1.0, 2.0), strict=True):
         client.sendall(fakes.post({"instances": [value]}, close=True))
-    batcher = server.server._rest.snapshot.models["m"][1].endpoints["serving_default"].batcher
+    batcher = server.server._engine.snapshot.models["m"][1].endpoints["serving_default"].batcher
     while len(batcher._queue) < 3:
         pass
     leave.set()
@@ -252,4 +252,41 @@ def test_the_cache_of_paths_does_not_grow_without_bound(taxi):
         data = b""
         while data.count(b"HTTP/1.1 200") < 3000:
             data += client.recv(1 << 20)
-    assert len(taxi.server._rest._routes) <= 1024
+    assert len(taxi.server._listeners[0].rest._routes) <= 1024
+
+
+class Echo:
+    """Answers the paths that begin with a prefix."""
+
+    def __init__(self, prefix):
+        self.prefix = prefix
+        self.seen = []
+
+    def handle(self, exchange):
+        self.seen.append((exchange.method, exchange.target))
+        if not exchange.target.startswith(self.prefix):
+            return False
+        exchange.reply(200, exchange.body + self.prefix.encode(), (("x-echo", "1"),), "text/plain")
+        return True
+
+
+def test_other_interfaces_answer_the_paths_that_are_theirs(taxi):
+    first, second = Echo("/v2/"), Echo("/")
+    taxi.server._http.rest.also = (first, second)
+    status, body, headers = taxi.request("PUT", "/v2/models/m", b"hello ")
+    assert (status, body, headers["x-echo"], headers["content-type"]) == (200, b"hello /v2/", "1", "text/plain")
+    assert taxi.request("GET", "/metrics")[:2] == (200, b"/")
+    assert taxi.predict({"instances": [ROW]})[0] == 200
+    assert taxi.request("GET", "/v1/models/m")[0] == 200
+    assert first.seen == [("PUT", "/v2/models/m"), ("GET", "/metrics")]
+    assert second.seen == [("GET", "/metrics")]
+
+
+def test_an_interface_that_fails_is_an_internal_error(taxi, caplog):
+    class Broken:
+        def handle(self, exchange):
+            raise ValueError("no luck")
+
+    taxi.server._http.rest.also = (Broken(),)
+    assert taxi.request("GET", "/metrics")[:2] == (500, b'{"error":"ValueError: no luck"}')
+    assert "Traceback" in caplog.text
