@@ -46,6 +46,17 @@ def test_strings_go_in_and_come_out(model: LoadedModel) -> None:
     assert answers["scores"].shape == (5, 3)
 
 
+def test_bytes_and_texts_of_strings_are_the_same_rows(model: LoadedModel) -> None:
+    serve = model.signatures["serving_default"]
+    columns = serve.columns(golden_artifact.rows())
+    mixed = np.array(
+        [text.encode() if row % 2 else text for row, text in enumerate(golden_artifact.rows()["city"])], object
+    )
+    for values in (np.array([text.encode() for text in golden_artifact.rows()["city"]], object), mixed):
+        answers = serve.run([*columns[:2], Column(values)])
+        assert answers["label"].tolist() == serve.run(columns)["label"].tolist()
+
+
 def test_keywords_a_mapping_and_a_single_value_are_the_same_call(single: LoadedModel) -> None:
     serve = single.signatures["serving_default"]
     for answers in (serve([1.0, 2.0]), serve(x=[1.0, 2.0]), serve({"x": np.array([1, 2])})):

@@ -9,7 +9,7 @@ import pytest
 
 from mainstay.core import RequestError, TensorSpec
 from mainstay.hostops import Column
-from mainstay.saved_model.raw_inputs import raw_columns
+from mainstay.saved_model.raw_inputs import as_bytes, as_text, raw_columns
 
 
 def one(value: Any, dtype: str = "float32", shape: Any = (None,)) -> np.ndarray:
@@ -74,3 +74,13 @@ def test_a_missing_input_and_a_shorter_one_are_named() -> None:
 
 def test_names_that_nobody_asked_for_are_ignored() -> None:
     assert len(raw_columns([TensorSpec([None], "float32", "x")], {"x": [1.0], "key": ["a"]})) == 1
+
+
+def test_strings_become_text_or_bytes_and_back_without_loss() -> None:
+    mixed = np.array([["a", b"\xff\0"], ["\u00fc", b""]], object)
+    assert as_text(mixed).tolist() == [["a", "\udcff\0"], ["\u00fc", ""]]
+    assert as_bytes(mixed).tolist() == [[b"a", b"\xff\0"], ["\u00fc".encode(), b""]]
+    assert as_bytes(as_text(mixed)).tolist() == as_bytes(mixed).tolist()
+    text, data = as_text(mixed), as_bytes(mixed)
+    assert as_text(text) is text
+    assert as_bytes(data) is data

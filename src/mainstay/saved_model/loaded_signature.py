@@ -13,7 +13,7 @@ import numpy as np
 from mainstay.core import ArgumentError, RequestError, Signature, TensorSpec, TransformError
 from mainstay.hostops import Column, HostGraph, HostInput
 from mainstay.saved_model.manifest import SignatureEntry
-from mainstay.saved_model.raw_inputs import exact_columns, raw_columns
+from mainstay.saved_model.raw_inputs import as_bytes, as_text, exact_columns, raw_columns
 
 if TYPE_CHECKING:
     from mainstay.saved_model.engines import Runnable
@@ -101,6 +101,7 @@ class LoadedSignature:
         self._prefix, self._suffix = graphs
         self._steps = tuple(steps)
         self._golden: Golden | None = None
+        self._string_inputs = [index for index, item in enumerate(self.inputs) if item.spec.dtype == "string"]
         suffix = self._suffix
         self._suffix_inputs = [(item.spec.name, np.dtype(item.spec.dtype)) for item in suffix.inputs] if suffix else []
 
@@ -202,7 +203,7 @@ class LoadedSignature:
         """Answer a batch of columns that the caller has checked already; see `columns`.
 
         Args:
-            columns: The inputs in the order of `inputs`, all of one length.
+            columns: The inputs in the order of `inputs`, all of one length; strings as `str` or as `bytes`.
 
         Returns:
             The outputs by name, each `[batch, ...]`; strings as object arrays of `str`. Where there are no rows, the
@@ -211,6 +212,8 @@ class LoadedSignature:
         Raises:
             RequestError: A host operation refuses a value, or an integer does not fit the program's 32 bits.
         """
+        if self._string_inputs:
+            columns = self._with_strings(columns)
         try:
             if not self.rows:
                 names = [item.spec.name for item in self.inputs]
@@ -232,6 +235,16 @@ class LoadedSignature:
             return self._suffix.run([Column(outputs[n].astype(d, copy=False)) for n, d in self._suffix_inputs])
         except TransformError as error:
             raise _request_error(error) from error
+
+    def _with_strings(self, columns: list[Column]) -> list[Column]:
+        """Return the columns with strings as they are taken further on: text by host graphs, bytes by other steps."""
+        columns = list(columns)
+        convert = as_bytes if self._prefix is None else as_text
+        for index in self._string_inputs:
+            column = columns[index]
+            if isinstance(column.values, np.ndarray):
+                columns[index] = Column(convert(column.values), column.missing)
+        return columns
 
     def _once(self, values: Mapping[str, Any]) -> dict[str, Array]:
         """Answer one request of a signature without rows."""

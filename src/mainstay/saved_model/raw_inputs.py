@@ -62,6 +62,26 @@ def exact_columns(specs: Sequence[TensorSpec], values: Mapping[str, Any]) -> lis
     return [Column(_array(spec, values[spec.name])[None]) for spec in specs]
 
 
+def as_text(strings: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return an object array of `str` or `bytes` with all of them as `str`; bytes that are no UTF-8 are escaped."""
+    values = strings.reshape(-1).tolist()
+    if bytes not in map(type, values):
+        return strings
+    texts = np.empty(len(values), object)
+    texts[:] = [value.decode("utf-8", "surrogateescape") if type(value) is bytes else value for value in values]
+    return texts.reshape(strings.shape)
+
+
+def as_bytes(strings: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return an object array of `str` or `bytes` with all of them as `bytes`, see `as_text`."""
+    values = strings.reshape(-1).tolist()
+    if str not in map(type, values):
+        return strings
+    texts = np.empty(len(values), object)
+    texts[:] = [value.encode("utf-8", "surrogateescape") if type(value) is str else value for value in values]
+    return texts.reshape(strings.shape)
+
+
 def _array(spec: TensorSpec, value: Any) -> np.ndarray[Any, Any]:
     where = f"$.{spec.name}"
     array = _plain(where, value)

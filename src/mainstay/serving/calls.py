@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mainstay.core import RequestError
 from mainstay.serving.status import Code
 
 if TYPE_CHECKING:
@@ -14,6 +15,43 @@ if TYPE_CHECKING:
     from mainstay.serving.models.snapshot import Servable
 
 NO_HEADERS: Mapping[bytes, bytes] = {}
+
+CRITICALITIES = ("critical_plus", "critical", "sheddable_plus", "sheddable")
+"""How much the answer to a call matters, the most urgent first; its place here is the call's priority."""
+
+DEFAULT_PRIORITY = CRITICALITIES.index("critical")
+
+_CRITICALITY_HEADER = b"x-mainstay-criticality"
+_PRIORITIES = {name.encode(): priority for priority, name in enumerate(CRITICALITIES)}
+
+
+def priority_of(headers: Mapping[bytes, bytes]) -> int:
+    """Return the priority that the headers or metadata of a request ask for: 0, the most urgent, to 3.
+
+    Args:
+        headers: The headers by lower-case name; ``x-mainstay-criticality`` is one of `CRITICALITIES`.
+
+    Raises:
+        RequestError: It is none of them.
+
+    Example:
+        >>> priority_of({}), priority_of({b"x-mainstay-criticality": b"sheddable"})
+        (1, 3)
+    """
+    value = headers.get(_CRITICALITY_HEADER)
+    if value is None:
+        return DEFAULT_PRIORITY
+    priority = _PRIORITIES.get(value)
+    if priority is None:
+        priority = _PRIORITIES.get(value.strip().lower())
+    if priority is None:
+        raise RequestError(
+            "unknown criticality",
+            where=f"header {_CRITICALITY_HEADER.decode()}",
+            expected=f"one of {', '.join(CRITICALITIES)}",
+            received=value[:64].decode("utf-8", "backslashreplace"),
+        )
+    return priority
 
 
 class Call:
@@ -30,7 +68,7 @@ class Call:
     Attributes:
         signature: The name of the signature that answers, once known.
         deadline: When nobody waits for the answer any more, in seconds of the loop's clock; None for never.
-        priority: 0 for the most urgent; larger numbers wait longer.
+        priority: Its place in `CRITICALITIES`: 0 for the most urgent; larger numbers wait longer.
         headers: The headers of the request, or its metadata in gRPC, by lower-case name.
         peer: The client's address, for logs.
         identity: Who asks, once authenticated; empty for nobody in particular.
@@ -96,7 +134,7 @@ class Call:
         self.signature = ""
         self.received = received
         self.deadline: float | None = None
-        self.priority = 0
+        self.priority = DEFAULT_PRIORITY
         self.headers = NO_HEADERS
         self.peer = ""
         self.identity = ""

@@ -94,7 +94,7 @@ class World:
 
 
 def rows_of(answer):
-    return answer[0].values["y"].tolist()
+    return answer[0].arrays["y"].tolist()
 
 
 @given(
@@ -124,7 +124,7 @@ def test_every_request_is_answered_once_with_its_own_rows_in_order(events, most,
         if min(rows) < 0:
             assert isinstance(answer, ValueError)
         else:
-            assert answer.values["y"].tolist() == rows
+            assert answer.arrays["y"].tolist() == rows
 
 
 @given(st.lists(st.lists(st.integers(0, 50), min_size=1, max_size=11), min_size=1), st.sets(st.integers(0, 10)))

@@ -13,17 +13,18 @@ from mainstay.hostops import Column
 from mainstay.serving.plans import InputPlan
 
 Part: TypeAlias = Any
-"""The values of one input: a sequence of bool, int, float or str with None for missing, `[rows]`; or, for an input
-with inner axes, an array `[rows, *inner]`."""
+"""The values of one input: an array `[rows, *inner]`; for an input without inner axes also a sequence of bool, int,
+float, str or bytes with None for missing, `[rows]`; or a `DensePart`. Strings are arrays of object, of str or bytes.
+"""
 
 
 def _no_place(name: str, row: int) -> str:
     return f"$.{name}[{row}]"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Chunk:
-    """Rows of one request, input by input, already checked.
+    """Rows of one request, input by input, already checked. Nobody changes one; it is not frozen for speed alone.
 
     Args:
         rows: How many.
@@ -33,6 +34,8 @@ class Chunk:
             a batch.
         place: Gives the path of a value in the request from the input's name and the row.
         start: The row of the request that is the first one here.
+        whole: Whether the parts are whole tensors of any shape, to be run just as they are: never split, padded or
+            put together with others.
     """
 
     rows: int
@@ -41,6 +44,7 @@ class Chunk:
     shape: tuple[tuple[int, ...], ...] = ()
     place: Callable[[str, int], str] = _no_place
     start: int = 0
+    whole: bool = False
 
     def slice(self, start: int, stop: int) -> Chunk:
         """Return the rows from `start` to before `stop`."""
@@ -50,7 +54,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class DensePart:
-    """The values of an input with inner axes, of which some rows are missing.
+    """The values of an input, of which some rows are missing.
 
     Args:
         values: The values, `[rows, *inner]`.
@@ -65,17 +69,26 @@ class DensePart:
 
 
 def merge(chunks: Sequence[Chunk], plans: Sequence[InputPlan]) -> list[Column]:
-    """Return the rows of all chunks, in order, as one column per input."""
+    """Return the rows of all chunks, in order, as one column per input; those of whole tensors as they are."""
     may_miss = any(chunk.missing for chunk in chunks)
     columns = []
     for index, plan in enumerate(plans):
         parts = [chunk.parts[index] for chunk in chunks]
-        if plan.inner:
-            columns.append(_dense_column(parts))
-            continue
-        values = parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
-        columns.append(_column(values, plan, may_miss and plan.optional))
+        kinds = set(map(type, parts))
+        if kinds == {np.ndarray}:
+            columns.append(Column(parts[0] if len(parts) == 1 else np.concatenate(parts)))
+        elif np.ndarray in kinds or DensePart in kinds:
+            columns.append(_joined([_column_of(part, plan, may_miss) for part in parts]))
+        else:
+            values = parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
+            columns.append(_column(values, plan, may_miss and plan.optional))
     return columns
+
+
+def _column_of(part: Part, plan: InputPlan, may_miss: bool) -> Column:
+    if isinstance(part, DensePart):
+        return Column(part.values, part.missing)
+    return Column(part) if isinstance(part, np.ndarray) else _column(part, plan, may_miss and plan.optional)
 
 
 def _column(values: Sequence[Any], plan: InputPlan, may_miss: bool) -> Column:
@@ -91,13 +104,11 @@ def _column(values: Sequence[Any], plan: InputPlan, may_miss: bool) -> Column:
     return Column(np.array(values, plan.dtype), missing)
 
 
-def _dense_column(parts: Sequence[Any]) -> Column:
-    arrays = [part.values if isinstance(part, DensePart) else part for part in parts]
-    values = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-    if not any(isinstance(part, DensePart) for part in parts):
+def _joined(columns: Sequence[Column]) -> Column:
+    if len(columns) == 1:
+        return columns[0]
+    values = np.concatenate([column.values for column in columns])
+    if all(column.missing is None for column in columns):
         return Column(values)
-    masks = [
-        part.missing if isinstance(part, DensePart) else np.zeros(len(array), bool)
-        for part, array in zip(parts, arrays, strict=True)
-    ]
+    masks = [np.zeros(len(c.values), bool) if c.missing is None else c.missing for c in columns]
     return Column(values, np.concatenate(masks))
