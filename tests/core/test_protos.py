@@ -37,3 +37,16 @@ def test_the_descriptor_set_is_what_the_proto_files_compile_to(repository: Path)
     from compile_protos import PROTOS, compile_protos
 
     assert compile_protos() == (PROTOS / "descriptors.binpb").read_bytes()
+
+
+def test_services_are_in_the_pool_for_who_asks_what_a_server_offers() -> None:
+    from mainstay.core import descriptor_pool
+
+    service = descriptor_pool().FindServiceByName("tensorflow.serving.PredictionService")
+    assert [method.name for method in service.methods] == [
+        "Classify",
+        "Regress",
+        "Predict",
+        "MultiInference",
+        "GetModelMetadata",
+    ]

@@ -43,7 +43,7 @@ from mainstay.core.files import (
 )
 from mainstay.core.native import ADDRESS, address_of, native_function, native_library, without_native
 from mainstay.core.progress import Progress, quiet, request_stop, track
-from mainstay.core.protos import message_class
+from mainstay.core.protos import descriptor_pool, message_class
 from mainstay.core.specs import DTYPES, Signature, TensorSpec
 from mainstay.core.text import format_number, format_percent
 
@@ -84,6 +84,7 @@ __all__ = [
     "atomic_file",
     "atomic_folder",
     "compilation_cache_folder",
+    "descriptor_pool",
     "digest_bytes",
     "digest_file",
     "digest_json",

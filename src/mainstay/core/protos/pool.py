@@ -17,10 +17,16 @@ DESCRIPTOR_SET = "descriptors.binpb"
 
 
 @functools.cache
-def _pool() -> Any:
-    from google.protobuf import descriptor_pb2, descriptor_pool
+def descriptor_pool() -> Any:
+    """Return the private pool, which `json_format` and `text_format` need to read an ``Any``.
 
-    pool = descriptor_pool.DescriptorPool()
+    Returns:
+        A ``google.protobuf.descriptor_pool.DescriptorPool``; services are in it too.
+    """
+    from google.protobuf import descriptor_pb2
+    from google.protobuf.descriptor_pool import DescriptorPool
+
+    pool = DescriptorPool()
     compiled = resources.files(__package__).joinpath(DESCRIPTOR_SET).read_bytes()
     for file in descriptor_pb2.FileDescriptorSet.FromString(compiled).file:
         pool.Add(file)
@@ -43,6 +49,6 @@ def message_class(name: str) -> Any:
     from google.protobuf import message_factory
 
     try:
-        return message_factory.GetMessageClass(_pool().FindMessageTypeByName(name))
+        return message_factory.GetMessageClass(descriptor_pool().FindMessageTypeByName(name))
     except KeyError as error:
         raise ArgumentError("there is no wire message of this name", received=name) from error
