@@ -13,6 +13,7 @@ from mainstay.core import ArgumentError, TensorSpec, storage_errors
 from mainstay.data.chunks import Chunk, Origin
 from mainstay.data.columns import Array
 from mainstay.data.sources.reused_memory import ReusedMemory
+from mainstay.data.sources.shared_work import SharedWork
 from mainstay.data.sources.source import RandomAccess
 from mainstay.data.structures import Structure
 from mainstay.io import ImageForm, decode_images
@@ -53,6 +54,7 @@ class ImageFiles(RandomAccess):
         self._paths, self._form, self._labels, self._num_classes = paths, form, labels, num_classes
         self._channels_first = channels_first
         self._memory = ReusedMemory()
+        self._work = SharedWork()
 
     @property
     def spec(self) -> Structure:
@@ -83,7 +85,13 @@ class ImageFiles(RandomAccess):
         """
         paths = [self._paths[index] for index in indices]
         out = self._memory.array((len(paths), *self._form.shape), self._form.dtype)
-        images = decode_images(list(map(_read, paths)), self._form, name=paths.__getitem__, out=out)
+
+        def decode(start: int, stop: int) -> None:
+            some = paths[start:stop]
+            decode_images(list(map(_read, some)), self._form, name=some.__getitem__, out=out[start:stop])
+
+        self._work.run(decode, len(paths))
+        images = out
         if self._channels_first:
             images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
         labels = self._labels_at(indices)
