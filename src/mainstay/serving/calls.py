@@ -77,6 +77,7 @@ class Call:
         keep: Whether `chunk` and `outputs` are to be kept, for a request log or a shadow.
         chunk: The rows of the request, where they are kept.
         outputs: The answer, where it is kept.
+        draw: A random number, 0 to below 1, that decides which samples the call is in; 1 while nobody has drawn it.
         rows: How many rows it has.
         run: The execution that answered it.
         submitted: When its rows were queued.
@@ -92,6 +93,7 @@ class Call:
         "chunk",
         "code",
         "deadline",
+        "draw",
         "ended",
         "headers",
         "identity",
@@ -143,6 +145,7 @@ class Call:
         self.keep = False
         self.chunk: Chunk | None = None
         self.outputs: Outputs | None = None
+        self.draw = 1.0
         self.rows = 0
         self.run: Run | None = None
         self.submitted = 0.0
