@@ -189,7 +189,7 @@ def test_one_wrong_request_of_a_batch_does_not_fail_the_others(start, fakes):
     signature.batches.clear()
     for client, value in zip(clients[1:], (1.0, -1.0, 2.0), strict=True):
         client.sendall(fakes.post({"instances": [value]}, close=True))
-    batcher = server.server._engine.snapshot.models["m"][1].endpoints["serving_default"].batcher
+    batcher = server.server._engine.snapshot.servables["m"][1].endpoints["serving_default"].batcher
     while len(batcher._queue) < 3:
         pass
     leave.set()
@@ -272,7 +272,7 @@ class Echo:
 
 def test_other_interfaces_answer_the_paths_that_are_theirs(taxi):
     first, second = Echo("/v2/"), Echo("/")
-    taxi.server._http.rest.also = (first, second)
+    taxi.server._listeners[0].rest.also = (first, second)
     status, body, headers = taxi.request("PUT", "/v2/models/m", b"hello ")
     assert (status, body, headers["x-echo"], headers["content-type"]) == (200, b"hello /v2/", "1", "text/plain")
     assert taxi.request("GET", "/metrics")[:2] == (200, b"/")
@@ -287,6 +287,6 @@ def test_an_interface_that_fails_is_an_internal_error(taxi, caplog):
         def handle(self, exchange):
             raise ValueError("no luck")
 
-    taxi.server._http.rest.also = (Broken(),)
+    taxi.server._listeners[0].rest.also = (Broken(),)
     assert taxi.request("GET", "/metrics")[:2] == (500, b'{"error":"ValueError: no luck"}')
     assert "Traceback" in caplog.text

@@ -39,14 +39,25 @@ class Exchange(Protocol):
         """Answer it; called once, on the event loop."""
 
 
+class PathInterface(Protocol):
+    """Something that answers paths which are not TF Serving's, such as metrics or another protocol."""
+
+    def handle(self, exchange: Exchange) -> bool:
+        """Answer a request, now or later, and return True; or return False at once where the path is not its own."""
+
+
 class RestInterface:
     """Answers requests from the models of an engine.
 
     Args:
         engine: What runs the models.
+
+    Attributes:
+        also: What is asked, in order, for paths that are not TF Serving's; the first that answers has answered.
     """
 
     def __init__(self, engine: Engine) -> None:
+        self.also: tuple[PathInterface, ...] = ()
         self._engine = engine
         self._routes: dict[str, Route] = {}
 
@@ -56,7 +67,7 @@ class RestInterface:
             route = self._routes.get(exchange.target) or self._find_route(exchange.target)
             if route is not None and exchange.method == "POST" and route.method == "POST":
                 self._call(exchange, route)
-            else:
+            elif route is not None or not any(other.handle(exchange) for other in self.also):
                 _reply(exchange, self._answer(exchange, route))
         except Exception as error:
             _reply(exchange, refusal_of(error))
