@@ -1,0 +1,161 @@
+"""Tensors by name, as binary protocols carry them, become the rows of a request: dtypes and shapes are checked here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from mainstay.core import RequestError
+from mainstay.serving.batching.chunks import Chunk, DensePart
+from mainstay.serving.models.snapshot import Endpoint
+from mainstay.serving.plans import InputPlan
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+TENSORFLOW_NAMES = {
+    "bool": "bool",
+    "float16": "half",
+    "bfloat16": "bfloat16",
+    "float32": "float",
+    "float64": "double",
+    **{name: name for name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "string")},
+}
+"""What TensorFlow's messages call each dtype of `core.DTYPES`."""
+
+
+def tensor_chunk(endpoint: Endpoint, tensors: Mapping[str, Array], base: str = "$.inputs") -> Chunk:
+    """Return the rows that tensors hold, ready to be queued.
+
+    Args:
+        endpoint: The signature that they are for.
+        tensors: By input name, the whole tensor: for a signature that works on rows `[rows, *inner]`. Strings are
+            arrays of object, of bytes or str. An optional input may be left out.
+        base: The path of the tensors in the request, for errors.
+
+    Returns:
+        The chunk; it shares the tensors' memory.
+
+    Raises:
+        RequestError: A tensor is missing, unknown, or of the wrong dtype or shape, or their rows differ in number.
+    """
+    plans = endpoint.plans
+    if any(plan.name not in tensors and not plan.optional for plan in plans) or len(tensors) > len(plans):
+        raise wrong_inputs(tensors, endpoint)
+    if sum(plan.name in tensors for plan in plans) < len(tensors):
+        raise _unknown_input(tensors, plans)
+    for slot, plan in enumerate(plans):
+        if plan.name in tensors:
+            _check_dtype(tensors[plan.name], plan, slot=slot, base=base)
+    if not getattr(endpoint, "batched", True) or any(getattr(plan, "free", False) for plan in plans):
+        return _whole(plans, tensors, base)
+    rows = _rows(plans, tensors, base)
+    parts: list[Any] = []
+    for plan in plans:
+        found = tensors.get(plan.name)
+        parts.append(_absent(plan, rows) if found is None else found)
+    missing = len(tensors) < len(plans)
+    shape = tuple(part.shape[1:] for plan, part in zip(plans, parts, strict=True) if plan.inner and _has_shape(part))
+    is_open = any(None in plan.inner for plan in plans)
+    return Chunk(rows, parts, missing, shape if is_open else (), partial(_place, base))
+
+
+def wrong_inputs(names: Mapping[str, Any], endpoint: Endpoint) -> RequestError:
+    """Return TF Serving's refusal of a request that lacks an input, or has too many."""
+    plans = endpoint.plans
+    wanted, given = sorted(plan.name for plan in plans), sorted(names)
+    lacking = sorted(plan.name for plan in plans if plan.name not in names and not plan.optional)
+    if len(given) > len(wanted) or (len(given) < len(wanted) and not any(plan.optional for plan in plans)):
+        return RequestError(
+            f"input size does not match signature: {len(given)}!={len(wanted)} len({{{','.join(given)}}}) != "
+            f"len({{{','.join(wanted)}}}). Sent extra: {{{','.join(sorted(set(given) - set(wanted)))}}}. "
+            f"Missing but required: {{{','.join(lacking)}}}."
+        )
+    optional = sorted(plan.name for plan in plans if plan.optional)
+    return RequestError(
+        f"Signature input alias: {lacking[0]}(feed name: {endpoint.name}_{lacking[0]}:0) not found in request and no "
+        f"default value provided. Inputs expected to be in the request {{{','.join(given)}}}, or default input alias "
+        f"set: {','.join(optional)}"
+    )
+
+
+def _unknown_input(names: Mapping[str, Any], plans: Sequence[InputPlan]) -> RequestError:
+    used = sorted(plan.name for plan in plans if plan.name in names)
+    return RequestError(
+        f"Inputs contains invalid name. Used request inputs: {','.join(used)}, request input: {','.join(sorted(names))}"
+    )
+
+
+def _check_dtype(array: Array, plan: InputPlan, *, slot: int, base: str) -> None:
+    given = "string" if array.dtype.kind in "OSU" else array.dtype.name
+    if given != plan.dtype:
+        raise RequestError(
+            f"Expects arg[{slot}] to be {TENSORFLOW_NAMES[plan.dtype]} but {TENSORFLOW_NAMES.get(given, given)} is "
+            "provided",
+            where=f"{base}.{plan.name}",
+            expected=plan.described,
+            received=given,
+        )
+
+
+def _rows(plans: Sequence[InputPlan], tensors: Mapping[str, Array], base: str) -> int:
+    """Return how many rows the tensors have, all the same number, after a look at every shape."""
+    rows, first = -1, ""
+    for plan in plans:
+        array = tensors.get(plan.name)
+        if array is None:
+            continue
+        shape, inner = array.shape, plan.inner
+        if len(shape) != len(inner) + 1 or any(
+            want is not None and want != have for want, have in zip(inner, shape[1:], strict=True)
+        ):
+            axes = ", ".join("any" if axis is None else str(axis) for axis in ("batch", *inner))
+            raise RequestError(
+                "an input has the wrong shape",
+                where=f"{base}.{plan.name}",
+                expected=f"{plan.dtype} of shape [{axes}]",
+                received=f"shape {list(shape)}",
+            )
+        if rows < 0:
+            rows, first = shape[0], plan.name
+        elif rows != shape[0]:
+            raise RequestError(
+                "the inputs differ in their number of rows",
+                where=f"{base}.{plan.name}",
+                expected=f"{rows} rows, as {first} has",
+                received=f"{shape[0]} rows",
+            )
+    if rows < 0:
+        raise RequestError("a request without any input has no rows", where=base, expected="at least one input")
+    if not rows:
+        raise RequestError("an input has no rows", where=f"{base}.{first}", expected="at least one row")
+    return rows
+
+
+def _whole(plans: Sequence[InputPlan], tensors: Mapping[str, Array], base: str) -> Chunk:
+    """Return tensors that run just as they are."""
+    lacking = next((plan.name for plan in plans if plan.name not in tensors), None)
+    if lacking is not None:
+        raise RequestError("an input is not there", where=f"{base}.{lacking}", expected="a tensor of any shape")
+    parts = [tensors[plan.name] for plan in plans]
+    rows = max((len(part) for part in parts if part.ndim), default=1)
+    return Chunk(rows, parts, place=partial(_place, base), whole=True)
+
+
+def _absent(plan: InputPlan, rows: int) -> Any:
+    """Return an optional input that no row has."""
+    if not plan.inner:
+        return (None,) * rows
+    shape = (rows, *(axis or 1 for axis in plan.inner))
+    blank = np.full(shape, "", object) if plan.dtype == "string" else np.zeros(shape, plan.dtype)
+    return DensePart(blank, np.ones(rows, bool))
+
+
+def _has_shape(part: Any) -> bool:
+    return isinstance(part, np.ndarray)
+
+
+def _place(base: str, name: str, row: int) -> str:
+    return f"{base}.{name}[{row}]"
