@@ -119,6 +119,11 @@ class Batcher:
         """Whether nothing waits and nothing runs."""
         return not self._queue and not self._busy
 
+    @property
+    def queued_rows(self) -> int:
+        """How many rows wait for their execution."""
+        return self._rows
+
     def submit(self, chunk: Chunk, done: Done, *, deadline: float | None = None, priority: int = 0) -> Ticket:
         """Queue a request.
 
