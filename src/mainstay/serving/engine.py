@@ -40,9 +40,6 @@ class Router(Protocol):
             NotFoundError: There is none.
         """
 
-    def submitted(self, call: Call, endpoint: Endpoint, chunk: Chunk) -> None:
-        """See the rows of a call on their way to a version, to send them elsewhere as well."""
-
 
 class Engine:
     """What all protocols share.
@@ -119,8 +116,6 @@ class Engine:
         call.signature = endpoint.name
         if call.keep:
             call.chunk = chunk
-        if self.router is not None:
-            self.router.submitted(call, endpoint, chunk)
         call.tickets.append(endpoint.batcher.submit(chunk, done, deadline=call.deadline, priority=call.priority))
 
     def finish(self, call: Call, code: Code, message: str = "", outputs: Outputs | None = None) -> None:
