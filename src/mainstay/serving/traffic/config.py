@@ -179,14 +179,17 @@ def _shadow(value: Any, at: str) -> Shadow:
     to = given.get("to")
     if isinstance(to, bool) or not isinstance(to, int | str):
         raise ArgumentError("a version or a label is missing", where=f"{at}.to", received=_shown(to))
-    numbers = {key: _number(given[key], f"{at}.{key}") for key in keys[1:4] if key in given}
-    counts = {key: given[key] for key in keys[4:] if key in given}
-    default = Tolerance()
-    tolerance = Tolerance(
-        numbers.pop("absolute_tolerance", default.absolute), numbers.pop("relative_tolerance", default.relative)
-    )
+    near = Tolerance()
     with _Place(at):
-        return Shadow(to=target_of(to) if isinstance(to, str) else to, tolerance=tolerance, **numbers, **counts)
+        return Shadow(
+            to=target_of(to) if isinstance(to, str) else to,
+            fraction=_number(given.get("fraction", 1.0), f"{at}.fraction"),
+            tolerance=Tolerance(
+                _number(given.get("absolute_tolerance", near.absolute), f"{at}.absolute_tolerance"),
+                _number(given.get("relative_tolerance", near.relative), f"{at}.relative_tolerance"),
+            ),
+            **{key: given[key] for key in keys[4:] if key in given},
+        )
 
 
 class _Place:

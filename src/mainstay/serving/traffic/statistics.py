@@ -15,6 +15,7 @@ from mainstay.serving.traffic.config import Shadow, Target
 
 _MOST_VALUES = 16
 _MOST_TEXT = 200
+_SHARED = ("sticky", "version", "weight")  # what all processes have in common
 
 
 @dataclass(slots=True)
@@ -163,11 +164,13 @@ def merge_reports(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _merge(key: str, one: Any, two: Any) -> Any:
+    if key in _SHARED:
+        return two
     if isinstance(one, Mapping) and isinstance(two, Mapping):
         return merge_reports([one, two])
     if isinstance(one, list) and isinstance(two, list):
         return one + two
-    if isinstance(one, int | float) and isinstance(two, int | float) and key != "weight":
+    if isinstance(one, int | float) and isinstance(two, int | float):
         return max(one, two) if key.startswith("largest") else one + two
     return two or one
 
