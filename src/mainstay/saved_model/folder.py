@@ -35,6 +35,7 @@ RESERVED = frozenset(
 
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_LONGEST_NAME = 128
 _MAX_MANIFEST = 64 << 20
 _BLOCK = 1 << 22
 
@@ -42,6 +43,25 @@ _BLOCK = 1 << 22
 def is_plain_name(name: str) -> bool:
     """Return whether a name can be a file's: letters, digits and ``_.-``, so that no path can hide in it."""
     return _PLAIN_NAME.fullmatch(name) is not None
+
+
+def is_signature_name(name: str) -> bool:
+    """Return whether a name can be a signature's: names that can be files', joined by ``/``, 128 characters at most.
+
+    TensorFlow's own tools have written names such as ``tensorflow/serving/regress``.
+    """
+    return len(name) <= _LONGEST_NAME and all(map(is_plain_name, name.split("/")))
+
+
+def file_stems(names: Iterable[str]) -> dict[str, str]:
+    """Return a name that a file can have for each signature's name: its own but for ``/``, and no two the same."""
+    stems: dict[str, str] = {}
+    for name in sorted(names, key=lambda name: ("/" in name, name)):
+        stem, number = name.replace("/", "."), 2
+        while stem in stems.values():
+            stem, number = f"{name.replace('/', '.')}-{number}", number + 1
+        stems[name] = stem
+    return stems
 
 
 def find_files(folder: Path) -> dict[str, int]:

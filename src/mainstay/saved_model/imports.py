@@ -11,7 +11,7 @@ import numpy as np
 
 from mainstay.core import TensorSpec
 from mainstay.hostops import HostInput
-from mainstay.saved_model.folder import EXTRA, GRAPH_SUFFIX, PROGRAM_SUFFIX
+from mainstay.saved_model.folder import EXTRA, GRAPH_SUFFIX, PROGRAM_SUFFIX, file_stems
 from mainstay.saved_model.manifest import Manifest, ProgramEntry, SignatureEntry, Stage, VariableEntry
 from mainstay.saved_model.manifest_checks import check_signature
 from mainstay.saved_model.plan import Plan, check_assets, producers, sealing_platform
@@ -145,10 +145,11 @@ def save_imported(
     programs: dict[str, Program] = {}
     extra = dict(sidecars or {})
     entries = {}
+    stems = file_stems(model.signatures)
     for name, signature in model.signatures.items():
         stages = []
         for number, stage in enumerate(signature.stages):
-            stem = f"{name}.{number}"
+            stem = f"{stems[name]}.{number}"
             if isinstance(stage, GraphStage):
                 extra[f"{stem}{GRAPH_SUFFIX}"] = stage.graph
                 stages.append(Stage(stage.inputs, stage.outputs, None, f"{EXTRA}/{stem}{GRAPH_SUFFIX}"))

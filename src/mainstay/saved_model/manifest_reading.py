@@ -9,7 +9,7 @@ from typing import Any
 
 from mainstay.core import DTYPES, ArgumentError, FormatError, TensorSpec
 from mainstay.hostops import HostInput
-from mainstay.saved_model.folder import ASSETS, EXTRA, GRAPH_SUFFIX, PROGRAM_SUFFIX, is_plain_name
+from mainstay.saved_model.folder import ASSETS, EXTRA, GRAPH_SUFFIX, PROGRAM_SUFFIX, is_plain_name, is_signature_name
 from mainstay.saved_model.manifest import (
     FORMAT,
     FORMAT_VERSION,
@@ -115,7 +115,7 @@ def read_manifest(data: bytes) -> Manifest:
     files = {path: _file(item, f"$.files.{path}") for path, item in top.get("files", dict).items()}
     signatures = {}
     for name, item in top.get("signatures", dict).items():
-        if not is_plain_name(name):
+        if not is_signature_name(name) or (version == 1 and not is_plain_name(name)):
             raise FormatError("the name of a signature is not as specified", received=repr(name))
         signatures[name] = _signature(item, f"$.signatures.{name}", version)
         _check_first_files(name, signatures[name], version)

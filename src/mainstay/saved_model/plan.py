@@ -15,7 +15,7 @@ from mainstay import __version__
 from mainstay.core import ArgumentError, ModelError, TensorSpec
 from mainstay.hostops import HostGraph, HostInput
 from mainstay.saved_model.bundle import write_bundle
-from mainstay.saved_model.folder import ASSETS, EXTRA, HOST_GRAPH_FILE, PROGRAM_SUFFIX, is_plain_name
+from mainstay.saved_model.folder import ASSETS, EXTRA, HOST_GRAPH_FILE, PROGRAM_SUFFIX, file_stems, is_plain_name
 from mainstay.saved_model.host_graphs import host_graphs_json
 from mainstay.saved_model.manifest import FunctionEntry, Manifest, ProgramEntry, SignatureEntry, VariableEntry
 from mainstay.saved_model.program import PLATFORMS, STABLEHLO_VERSION, Program
@@ -95,8 +95,9 @@ def make_plan(
         ModelError: A function cannot be exported.
     """
     gathering = _Gathering(tuple(platforms))
+    stems = file_stems(subject.signatures)
     signatures = {
-        name: gathering.entry(function, stem=name, where=f"signature {name}")
+        name: gathering.entry(function, stem=stems[name], where=f"signature {name}")
         for name, function in subject.signatures.items()
     }
     functions = {

@@ -24,6 +24,7 @@ from mainstay.saved_model.folder import (
     digests,
     find_files,
     is_plain_name,
+    is_signature_name,
     map_file,
     names_alike,
     seal_of,
@@ -241,11 +242,12 @@ def check_names(signatures: Mapping[str, Any], sidecars: Mapping[str, bytes]) ->
         ArgumentError: There is one.
     """
     for kind, names in (("signature", signatures), ("sidecar", sidecars)):
+        is_fine, more = (is_signature_name, ", in parts joined by '/'") if kind == "signature" else (is_plain_name, "")
         for name in names:
-            if not isinstance(name, str) or not is_plain_name(name):
+            if not isinstance(name, str) or not is_fine(name):
                 raise ArgumentError(
                     f"the name of a {kind} cannot be a file's",
-                    expected="letters, digits, '_', '-' and '.', not starting with '-' or '.'",
+                    expected=f"letters, digits, '_', '-' and '.', not starting with '-' or '.'{more}",
                     received=repr(name),
                 )
     for name in sidecars:
