@@ -110,5 +110,5 @@ def test_stages_are_checked_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="takes a value"):
         save_imported(ImportedModel({"a": backwards}, wrong.tensors), tmp_path / "m")
     with pytest.raises(ArgumentError, match="cannot be a file's"):
-        save_imported(ImportedModel({"a/b": signature}, wrong.tensors), tmp_path / "m")
+        save_imported(ImportedModel({"a//b": signature}, wrong.tensors), tmp_path / "m")
     assert list(tmp_path.iterdir()) == []
