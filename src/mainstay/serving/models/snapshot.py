@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from mainstay.core import NotFoundError, RequestError, Signature
 from mainstay.serving.batching.batcher import Batcher
@@ -25,6 +26,7 @@ class Endpoint:
         decoder: Reads the rows of a JSON request.
         batcher: Runs them.
         method: The `method_name` of its `SignatureDef`, such as ``tensorflow/serving/predict``.
+        memo: What protocols have worked out for it, under keys of their own; it goes when the version goes.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Endpoint:
     decoder: RequestDecoder
     batcher: Batcher
     method: str = "tensorflow/serving/predict"
+    memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def plans(self) -> tuple[InputPlan, ...]:
