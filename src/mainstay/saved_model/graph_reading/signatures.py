@@ -181,6 +181,8 @@ class ForeignSignature:
     Attributes:
         name: Its name.
         method: What kind of answer it gives, such as ``tensorflow/serving/predict``.
+        checks_shapes: False: the shapes that it states are for people.
+        definition: Its `tensorflow.SignatureDef`, with the names of the tensors in the graph; not to be changed.
         inputs: What a request carries, in the order in which `run` takes it.
         signature: The specs of what it takes and gives.
         buckets: The batch sizes that `run` compiles, ascending; a batch is padded with its last row to the next one,
@@ -188,9 +190,13 @@ class ForeignSignature:
             inputs and outputs have the batch, `run` takes them as they are, as a call always does.
     """
 
+    checks_shapes = False
+
     def __init__(self, meta: MetaGraph, name: str, programs: Programs) -> None:
         self.name = name
-        self.method: str = meta.message.signature_def[name].method_name
+        stated = meta.message.signature_def[name]
+        self.definition = type(stated).FromString(stated.SerializeToString())  # on its own, so that the rest may go
+        self.method: str = stated.method_name
         self.ports, self.results = read_ports(meta, name)
         self.inputs = tuple(HostInput(port.spec, port.default is not None) for port in self.ports)
         self.signature = Signature(tuple(port.spec for port in self.ports), tuple(port.spec for port in self.results))
