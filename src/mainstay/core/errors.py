@@ -27,7 +27,8 @@
     ├── SetupError            MS500  the environment: wrong backend, missing extra, port in use
     └── UnavailableError      MS600  a server that cannot take the request now
         ├── OverloadError     MS610  a quota or a limit is used up
-        └── DeadlineError     MS620  the time that a request was given is over
+        ├── DeadlineError     MS620  the time that a request was given is over
+        └── ServerError       MS630  a server that failed at a request, or answered what is no answer
 
 Codes are stable: scripts may match on them, and a code is never given a second meaning.
 """
@@ -229,9 +230,14 @@ class SetupError(MainstayError):
 
 
 class UnavailableError(MainstayError):
-    """A server cannot take the request now; trying again later may work."""
+    """A server cannot take the request now; trying again later may work.
+
+    Attributes:
+        retry_after: After how many seconds that is, where the server knows; to be set by who raises it.
+    """
 
     code = "MS600"
+    retry_after: float | None = None
 
 
 class OverloadError(UnavailableError):
@@ -244,3 +250,9 @@ class DeadlineError(UnavailableError):
     """The time that a request was given is over."""
 
     code = "MS620"
+
+
+class ServerError(UnavailableError):
+    """A server failed at a request, or what it answered is no answer."""
+
+    code = "MS630"
