@@ -89,7 +89,22 @@ def jpeg_seeds() -> Iterator[bytes]:
                 yield from (whole, whole[:-2], whole[: len(whole) // 2])
 
 
-SEEDS = {"examples": example_seeds, "jpeg": jpeg_seeds, "records": record_seeds}
+def json_seeds() -> Iterator[bytes]:
+    """Yield inputs of `fuzz_json`: a byte that chooses the dtypes, and the body of a prediction."""
+    bodies = [
+        b'{"instances":[[1,2.5],[-3e2,0.1234567890123456]]}',
+        b'{"signature_name":"s","instances":[{"x":[1,2],"y":true},{"y":false,"x":[3,4]}]}',
+        b'{ "inputs" : { "x" : [ [1, 2], [3, 4] ] , "y" : [ 1, 0 ] } , "signature_name" : "other" }\n',
+        b'{"inputs":[NaN,-Infinity,Inf,1e-400,12345678901234567890123.5,1.7976931348623157e308,1e23,8.5e-70]}',
+        b'{"inputs":[[[255,0,128],[18446744073709551615,-9223372036854775808,-0]]]}',
+    ]
+    for body in bodies:
+        for choice in (0x00, 0x16, 0x95, 0x4A, 0xA9, 0x9A):
+            yield bytes([choice]) + body
+        yield bytes([0x99]) + body[: len(body) // 2]
+
+
+SEEDS = {"examples": example_seeds, "jpeg": jpeg_seeds, "json": json_seeds, "records": record_seeds}
 
 
 def build(target: Path, folder: Path) -> Path:
