@@ -22,17 +22,19 @@ class InputPlan:
         dtype: A name of `core.DTYPES`.
         optional: Whether a row may lack it.
         inner: The shape of one row's value; empty for a single value.
+        free: Whether any shape is taken, whatever `inner` says: an imported graph itself knows what fits.
     """
 
     name: str
     dtype: str
     optional: bool
     inner: tuple[int | None, ...]
+    free: bool = False
 
     @classmethod
-    def of(cls, item: HostInput) -> InputPlan:
+    def of(cls, item: HostInput, *, free: bool = False) -> InputPlan:
         """Return the plan of an input `[batch, *inner]`."""
-        return cls(item.spec.name, item.spec.dtype, item.optional, item.spec.shape[1:])
+        return cls(item.spec.name, item.spec.dtype, item.optional, item.spec.shape[1:], free)
 
     @property
     def is_integer(self) -> bool:
@@ -47,7 +49,7 @@ class InputPlan:
     @property
     def described(self) -> str:
         """What a value has to be, for people."""
-        if not self.inner:
+        if self.free or not self.inner:
             return self.dtype
         return f"{self.dtype} of shape [{', '.join('any' if axis is None else str(axis) for axis in self.inner)}]"
 
@@ -65,7 +67,7 @@ class InputPlan:
         """Whether a value of this Python type needs no conversion, apart from `bounds`."""
         if kind is type(None):
             return self.optional
-        if self.inner:
+        if self.inner or self.free:
             return False
         if self.is_float:
             return kind is float or kind is int

@@ -125,8 +125,8 @@ def test_values_may_stand_alone_where_there_is_one_input():
     for instances in ([1.5, 2, math.inf], [{"x": 1.5}, {"x": 2}, {"x": math.inf}]):
         assert columns_of(read, read.rows(instances)) == {"x": [1.5, 2.0, math.inf]}
     words = decoder(("s", "string", False))
-    assert columns_of(words, words.rows([{"b64": "aGk="}, "ho"])) == {"s": ["hi", "ho"]}
-    assert columns_of(words, words.rows([{"s": {"b64": "aGk="}}])) == {"s": ["hi"]}
+    assert columns_of(words, words.rows([{"b64": "aGk="}, "ho"])) == {"s": [b"hi", "ho"]}
+    assert columns_of(words, words.rows([{"s": {"b64": "aGk="}}])) == {"s": [b"hi"]}
 
 
 def test_lists_are_the_values_of_an_input_with_inner_axes():

@@ -1,6 +1,8 @@
 """Predict requests in JSON: row format (`instances`) and columnar format (`inputs`), as TF Serving reads them.
 
-Beyond TF Serving, an optional input may be null or absent, and every refusal ends in the path of the fault.
+Beyond TF Serving, an optional input may be null or absent, and every refusal ends in the path of the fault. What an
+object of columns has beyond the inputs is ignored, as TF Serving does, unless an optional input is absent: then it may
+be that one, misspelt.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -17,7 +19,20 @@ from mainstay.hostops import HostInput
 from mainstay.serving.batching.chunks import Chunk, DensePart
 from mainstay.serving.plans import InputPlan
 from mainstay.serving.rest.json_text import path, show
-from mainstay.serving.rest.values import is_base64, read_dense, read_value
+from mainstay.serving.rest.refusals import (
+    list_refused,
+    missing_input,
+    object_refused,
+    plain_list_refused,
+    plain_value_refused,
+    unknown_input,
+    wrong_keys,
+)
+from mainstay.serving.rest.values import in_element, is_base64, read_dense, read_value
+from mainstay.serving.rest.whole import whole_columns, whole_rows
+
+_Within: TypeAlias = Callable[[str], Callable[[RequestError, int], RequestError]]
+"""Gives, for an input, how the error of a row's value is worded as one of the whole list."""
 
 _MOST_PATTERNS = 256
 
@@ -34,10 +49,14 @@ class RequestDecoder:
 
     Args:
         inputs: The signature's inputs.
+        free: Whether the graph says itself what shapes fit, as an imported one does.
+        batched: Whether rows of several requests may run together; else a request is whole tensors.
     """
 
-    def __init__(self, inputs: Sequence[HostInput]) -> None:
-        self.plans = tuple(InputPlan.of(item) for item in inputs)
+    def __init__(self, inputs: Sequence[HostInput], *, free: bool = False, batched: bool = True) -> None:
+        self.plans = tuple(InputPlan.of(item, free=free) for item in inputs)
+        self._whole = free or not batched
+        self._batched = batched
         self._names = tuple(plan.name for plan in self.plans)
         self._known = frozenset(self._names)
         self._open = any(None in plan.inner for plan in self.plans)
@@ -59,17 +78,13 @@ class RequestDecoder:
             )
         if not instances:
             raise RequestError("No values in 'instances' array", where="$.instances", expected="at least one row")
+        if self._whole:
+            return whole_rows(instances, self.plans, batched=self._batched)
         first = instances[0]
         if type(first) is dict and not is_base64(first):
             return self._objects(instances)
         if len(self.plans) > 1:
-            raise RequestError(
-                "instances is a plain list, but expecting list of objects as multiple input tensors required as per "
-                "tensorinfo_map",
-                where="$.instances[0]",
-                expected=self._keys(),
-                received=show(first),
-            )
+            raise plain_list_refused(first, self.plans, self._keys())
         return self._plain(instances)
 
     def columns(self, inputs: Any) -> Chunk:
@@ -78,18 +93,15 @@ class RequestDecoder:
         Raises:
             RequestError: A column is not as the signature says, or the columns differ in length.
         """
+        if self._whole:
+            return whole_columns(inputs, self.plans, batched=self._batched)
         if type(inputs) is not dict or is_base64(inputs):
             if len(self.plans) > 1:
-                raise RequestError(
-                    "inputs is a plain value/list, but expecting an object as multiple input tensors required as per "
-                    "tensorinfo_map",
-                    where="$.inputs",
-                    expected=self._keys(),
-                    received=show(inputs),
-                )
+                raise plain_value_refused(inputs, self.plans, self._keys())
             inputs, base = {self._names[0]: inputs}, "$.inputs"
         else:
-            self._check_keys(inputs, "$.inputs", "'inputs' object.")
+            if any(plan.optional and plan.name not in inputs for plan in self.plans):
+                self._check_names(inputs, "$.inputs")
             base = ""
         count = self._count(inputs, base)
         columns: list[Any] = []
@@ -112,12 +124,7 @@ class RequestDecoder:
             if values is None and plan.optional:
                 continue
             if values is None and plan.name not in inputs:
-                raise RequestError(
-                    f"Missing named input: {plan.name} in 'inputs' object.",
-                    where=where,
-                    expected=f"a list of {plan.described}",
-                    received="nothing",
-                )
+                raise missing_input(plan, where)
             if type(values) is not list:
                 raise RequestError(
                     f"JSON Value: {show(values)} is not a list with one value per row",
@@ -143,7 +150,7 @@ class RequestDecoder:
         missing = False
         for index, row in enumerate(instances):
             if type(row) is not dict:
-                self._refuse_mixture(row, index)
+                raise list_refused(row, index, self._keys())
             values: tuple[Any, ...] = tuple(map(row.get, names))
             pattern = patterns.get(tuple(map(type, values)))
             if pattern is None or ((pattern.missing or len(row) != width) and not known.issuperset(row)):
@@ -157,14 +164,21 @@ class RequestDecoder:
                         break
             rows.append(values)
         columns = list(zip(*rows, strict=True))
-        return self._chunk(columns, missing, lambda name, row: path(f"$.instances[{row}]", name))
+        return self._chunk(
+            columns,
+            missing,
+            lambda name, row: path(f"$.instances[{row}]", name),
+            lambda name: partial(in_element, key=name),
+        )
 
     def _read_row(self, row: dict[str, Any], index: int) -> tuple[Any, ...]:
         """Read a row value by value, with an exact error, and remember its pattern of types if that suffices."""
-        where, element = f"$.instances[{index}]", f"Failed to process element: {index}"
+        where = f"$.instances[{index}]"
         if is_base64(row) and self._names != ("b64",):
-            self._refuse_mixture(row, index)
-        self._check_keys(row, where, f"{element} of 'instances' list. JSON object: {show(row)}", element)
+            raise list_refused(row, index, self._keys())
+        self._check_names(row, where, index)
+        if any(plan.name not in row and not plan.optional for plan in self.plans):
+            raise wrong_keys(row, index, self.plans)
         values = []
         for plan in self.plans:
             value = row.get(plan.name)
@@ -172,7 +186,7 @@ class RequestDecoder:
                 try:
                     value = read_value(value, plan, path(where, plan.name))
                 except RequestError as error:
-                    raise _within(error, f"{element} key: {plan.name} of 'instances' list.") from error
+                    raise in_element(error, index, plan.name) from error
             values.append(value)
         self._remember(tuple(map(type, map(row.get, self._names))))
         return tuple(values)
@@ -195,77 +209,44 @@ class RequestDecoder:
         plan = self.plans[0]
         for index, value in enumerate(instances):
             if type(value) is dict and not is_base64(value):
-                raise RequestError(
-                    f"Expecting value/list but got object at item {index} of input list",
-                    where=f"$.instances[{index}]",
-                    expected=plan.described,
-                    received=show(value),
-                )
+                raise object_refused(value, plan, index)
         if plan.inner:
-            return self._chunk([instances], False, lambda _, row: f"$.instances[{row}]")
+            return self._chunk([instances], False, lambda _, row: f"$.instances[{row}]", lambda _: in_element)
         values = []
         for index, value in enumerate(instances):
             try:
                 values.append(read_value(value, plan, f"$.instances[{index}]"))
             except RequestError as error:
-                raise _within(error, f"Failed to process element: {index} of 'instances' list.") from error
+                raise in_element(error, index) from error
         return self._chunk([values], plan.optional, lambda _, row: f"$.instances[{row}]")
 
-    def _chunk(self, columns: list[Any], missing: bool, place: Callable[[str, int], str]) -> Chunk:
+    def _chunk(
+        self, columns: list[Any], missing: bool, place: Callable[[str, int], str], within: _Within | None = None
+    ) -> Chunk:
         """Finish the columns: those with inner axes become arrays."""
         rows, shape = len(columns[0]), []
         for slot, plan in enumerate(self.plans):
             if not plan.inner:
                 continue
             values = columns[slot]
-            array = read_dense(values, plan, partial(place, plan.name))
+            array = read_dense(values, plan, partial(place, plan.name), within and within(plan.name))
             gone = np.fromiter((value is None for value in values), bool, rows) if plan.optional else None
             columns[slot] = array if gone is None or not gone.any() else DensePart(array, gone)
             shape.append(array.shape[1:])
         return Chunk(rows, columns, missing, tuple(shape) if self._open else (), place)
 
-    def _check_keys(self, row: dict[str, Any], where: str, incomplete: str, element: str = "") -> None:
-        """Refuse a name that the signature does not have, then a required one that is not there."""
+    def _check_names(self, row: dict[str, Any], where: str, index: int | None = None) -> None:
+        """Refuse a name that the signature does not have."""
         for name in row:
             if name not in self._known:
                 near = difflib.get_close_matches(name, self._names, 1, 0.5)
-                lead = f"{element} key: {name} of 'instances' list. Error: INVALID_ARGUMENT: " if element else ""
-                raise RequestError(
-                    f"{lead}JSON object: does not have named input: {show(name)[1:-1]}",
-                    where=path(where, name),
-                    expected=None if near else self._keys(),
-                    fix=f"did you mean {near[0]!r}?" if near else None,
-                )
-        for plan in self.plans:
-            if plan.name not in row and not plan.optional and element:
-                raise RequestError(
-                    f"{incomplete} keys must be equal to: {','.join(sorted(self._names))}",
-                    where=path(where, plan.name),
-                    expected=plan.described,
-                    received="nothing",
-                )
+                expected = None if near else self._keys()
+                fix = f"did you mean {near[0]!r}?" if near else None
+                error = unknown_input(name, path(where, name), expected=expected, fix=fix)
+                raise error if index is None else in_element(error, index, name)
 
     def _keys(self) -> str:
         required = sorted(plan.name for plan in self.plans if not plan.optional)
         optional = sorted(plan.name for plan in self.plans if plan.optional)
         text = f"an object with the keys {', '.join(required)}" if required else "an object"
         return f"{text} and, where known, {', '.join(optional)}" if optional else text
-
-    def _refuse_mixture(self, row: Any, index: int) -> NoReturn:
-        raise RequestError(
-            f"Expecting object but got list at item {index} of input list",
-            where=f"$.instances[{index}]",
-            expected=self._keys(),
-            received=show(row),
-        )
-
-
-def _within(error: RequestError, element: str) -> RequestError:
-    """Return the error of a value as TF Serving words it for an element of a list."""
-    return RequestError(
-        f"{element} Error: INVALID_ARGUMENT: {error.summary}",
-        where=error.where,
-        expected=error.expected,
-        received=error.received,
-        fix=error.fix,
-    )
