@@ -1,6 +1,6 @@
 """The model server against the servers that people run in Python, on one machine, in turns.
 
-    python tools/rival_env.py serving-http serving-triton serving-litserve serving-bentoml serving-kserve serving-ray
+    python tools/rival_env.py serving                          # once: their environments, 5 GB
     tools/install_load_tools.sh                                # wrk and h2load
     python benchmarks/serving.py --rounds 3 --json serving.json
     python benchmarks/serving.py --only grpc --servers mainstay,grpcio

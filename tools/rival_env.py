@@ -1,7 +1,8 @@
 """Builds the environments of the frameworks that the benchmarks compare with, each apart from Mainstay's own.
 
-    python tools/rival_env.py                  # .venv-grain, .venv-tensorflow and .venv-torch
+    python tools/rival_env.py                  # the frameworks: .venv-grain, .venv-tensorflow and .venv-torch
     python tools/rival_env.py torch            # one of them
+    python tools/rival_env.py serving          # the model servers: .venv-serving-http and five more
 
 Each is made from a pinned requirements file in `benchmarks/`; one that is up to date is left alone. Use a Python that
 the rival supports: TensorFlow 2.21 has no build for Python 3.14.
@@ -17,7 +18,9 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-RIVALS = ("grain", "tensorflow", "torch")
+FRAMEWORKS = ("grain", "tensorflow", "torch")
+SERVERS = ("serving-bentoml", "serving-http", "serving-kserve", "serving-litserve", "serving-ray", "serving-triton")
+RIVALS = (*FRAMEWORKS, *SERVERS)
 
 
 def build(rival: str) -> str:
@@ -40,7 +43,8 @@ def main() -> None:
     """Build the environments that were asked for, all of them by default."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rivals", nargs="*", metavar="RIVAL", help=f"any of: {', '.join(RIVALS)}")
-    chosen = parser.parse_args().rivals or RIVALS
+    chosen = parser.parse_args().rivals or FRAMEWORKS
+    chosen = [name for rival in chosen for name in (SERVERS if rival == "serving" else (rival,))]
     unknown = sorted(set(chosen) - set(RIVALS))
     if unknown:
         parser.error(f"no such rival: {', '.join(unknown)}; there are: {', '.join(RIVALS)}")

@@ -13,6 +13,8 @@ from mainstay.core import (
     OverloadError,
     PermissionDeniedError,
     PreconditionError,
+    RequestError,
+    ServerError,
     UnauthenticatedError,
     UnavailableError,
     UnsupportedError,
@@ -60,8 +62,22 @@ _CODES: tuple[tuple[type[BaseException], Code], ...] = (
     (InputError, Code.INVALID_ARGUMENT),
     (OverloadError, Code.RESOURCE_EXHAUSTED),
     (DeadlineError, Code.DEADLINE_EXCEEDED),
+    (ServerError, Code.INTERNAL),
     (UnavailableError, Code.UNAVAILABLE),
 )
+
+_ERRORS: dict[Code, type[MainstayError]] = {
+    Code.INVALID_ARGUMENT: RequestError,
+    Code.OUT_OF_RANGE: RequestError,
+    Code.NOT_FOUND: NotFoundError,
+    Code.FAILED_PRECONDITION: PreconditionError,
+    Code.UNAUTHENTICATED: UnauthenticatedError,
+    Code.PERMISSION_DENIED: PermissionDeniedError,
+    Code.UNIMPLEMENTED: UnsupportedError,
+    Code.RESOURCE_EXHAUSTED: OverloadError,
+    Code.DEADLINE_EXCEEDED: DeadlineError,
+    Code.UNAVAILABLE: UnavailableError,
+}
 
 
 def code_of(error: BaseException) -> Code:
@@ -86,3 +102,8 @@ def message_of(error: MainstayError) -> str:
     )
     place = ": ".join(part for part in (error.where, found) if part)
     return " ".join("; ".join(part for part in (error.summary, place, error.fix) if part).split("\n"))
+
+
+def error_of(code: Code, message: str, where: str | None = None) -> MainstayError:
+    """Return the error that a client raises for a status that a server gave."""
+    return _ERRORS.get(code, ServerError)(message, where=where)
