@@ -26,6 +26,9 @@ class Endpoint:
         decoder: Reads the rows of a JSON request.
         batcher: Runs them.
         method: The `method_name` of its `SignatureDef`, such as ``tensorflow/serving/predict``.
+        batched: Whether it works on rows, of which those of several requests run together. Without that a request is
+            whole tensors, `Chunk.whole`, and runs alone.
+        definition: The `tensorflow.SignatureDef` that the model has for it; None where it has none.
         memo: What protocols have worked out for it, under keys of their own; it goes when the version goes.
     """
 
@@ -34,6 +37,8 @@ class Endpoint:
     decoder: RequestDecoder
     batcher: Batcher
     method: str = "tensorflow/serving/predict"
+    batched: bool = True
+    definition: Any = field(default=None, compare=False, repr=False)
     memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property

@@ -7,12 +7,9 @@ from typing import Any
 
 import orjson
 
-from mainstay.core import TensorSpec
 from mainstay.serving.models.snapshot import Servable, VersionStatus
 from mainstay.serving.rest.answers import Answer
-
-_TF_DTYPES = {"float16": "DT_HALF", "bfloat16": "DT_BFLOAT16", "float32": "DT_FLOAT", "float64": "DT_DOUBLE"}
-_PREDICT = "tensorflow/serving/predict"
+from mainstay.serving.signature_defs import definition_of, dtype_name
 
 
 def status_answer(versions: Mapping[int, VersionStatus]) -> Answer:
@@ -30,31 +27,38 @@ def status_answer(versions: Mapping[int, VersionStatus]) -> Answer:
 
 def metadata_answer(servable: Servable) -> Answer:
     """Return the answer to a metadata request: every signature as a `SignatureDef`."""
-    signatures = {name: _signature_def(name, servable) for name in sorted(servable.endpoints)}
+    signatures = {name: _signature_def(definition_of(servable.endpoints[name])) for name in sorted(servable.endpoints)}
     spec = {"name": servable.name, "signature_name": "", "version": str(servable.version)}
     return _answer({"model_spec": spec, "metadata": {"signature_def": {"signature_def": signatures}}})
 
 
-def _signature_def(name: str, servable: Servable) -> dict[str, Any]:
-    signature = servable.endpoints[name].signature
+def _signature_def(definition: Any) -> dict[str, Any]:
+    """Return a definition as the JSON printer of C++ writes it: first what has a default value, then the choices."""
     return {
-        "inputs": {spec.name: _tensor_info(spec, f"{name}_{spec.name}:0") for spec in signature.inputs},
-        "outputs": {
-            spec.name: _tensor_info(spec, f"StatefulPartitionedCall:{index}")
-            for index, spec in enumerate(signature.outputs)
-        },
-        "method_name": _PREDICT,
-        "defaults": {},
+        "inputs": {name: _tensor_info(definition.inputs[name]) for name in sorted(definition.inputs)},
+        "outputs": {name: _tensor_info(definition.outputs[name]) for name in sorted(definition.outputs)},
+        "method_name": definition.method_name,
+        "defaults": {name: _plain(definition.defaults[name]) for name in sorted(definition.defaults)},
     }
 
 
-def _tensor_info(spec: TensorSpec, name: str) -> dict[str, Any]:
-    axes = [{"size": str(-1 if axis is None else axis), "name": ""} for axis in spec.shape]
-    return {
-        "dtype": _TF_DTYPES.get(spec.dtype, f"DT_{spec.dtype.upper()}"),
-        "tensor_shape": {"dim": axes, "unknown_rank": False},
-        "name": name,
-    }
+def _tensor_info(info: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {"dtype": dtype_name(info.dtype)}
+    if info.HasField("tensor_shape"):
+        shape = info.tensor_shape
+        axes = [{"size": str(axis.size), "name": axis.name} for axis in shape.dim]
+        found["tensor_shape"] = {"dim": axes, "unknown_rank": shape.unknown_rank}
+    encoding = info.WhichOneof("encoding")
+    if encoding is not None:
+        value = getattr(info, encoding)
+        found[encoding] = value if encoding == "name" else _plain(value)
+    return found
+
+
+def _plain(message: Any) -> Any:
+    from google.protobuf.json_format import MessageToDict
+
+    return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
 
 
 def _answer(document: Any) -> Answer:
