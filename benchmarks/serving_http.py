@@ -175,9 +175,12 @@ def generate_load(port: int, concurrency: int, seconds: float) -> None:
 
 
 def serve_mainstay(port: int, artifact: str, execution: str) -> None:
-    from mainstay.serving import ServerOptions, serve
+    from mainstay.serving import BatchingOptions, ServerOptions, serve
 
-    serve({"trips": artifact}, ServerOptions(rest_port=port, grpc_port=None, execution=execution))
+    serve(
+        {"trips": artifact},
+        ServerOptions(rest_port=port, grpc_port=None, batching=BatchingOptions(execution=execution)),
+    )
 
 
 def serve_fastapi(port: int, artifact: str, execution: str) -> None:

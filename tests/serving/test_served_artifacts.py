@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from mainstay.core import TensorSpec
 from mainstay.hostops import HostGraph, HostInput, HostNode
 from mainstay.saved_model import ServingFunction, load, save
+from mainstay.serving import BatchingOptions
 
 CITIES = ["", "Zürich", "São Paulo", "東京", "Bern"]
 
@@ -85,7 +86,7 @@ def loaded(artifact):
 
 @pytest.fixture
 def served(loaded, start):
-    return start({"m": loaded}, max_batch_size=8)
+    return start({"m": loaded}, batching=BatchingOptions(max_batch_size=8))
 
 
 ROW = st.fixed_dictionaries(
@@ -117,7 +118,7 @@ def test_a_row_is_answered_over_http_as_offline(loaded, served, rows):
 
 
 def test_concurrent_requests_are_answered_as_single_ones(loaded, start):
-    server = start({"m": loaded}, max_batch_size=8, execution="thread")
+    server = start({"m": loaded}, batching=BatchingOptions(max_batch_size=8, execution="thread"))
     wrong = []
 
     def client(seed):

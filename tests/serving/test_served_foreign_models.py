@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from handmade_graphs import FLOAT, INT, LONG, STRING, const, node
 
+from mainstay.serving import BatchingOptions
+
 
 @pytest.fixture(scope="module")
 def foreign(tmp_path_factory):
@@ -42,7 +44,7 @@ def foreign(tmp_path_factory):
 
 
 def test_a_model_of_tensorflow_is_served_as_it_is(start, foreign) -> None:
-    server = start({"m": foreign}, max_batch_size=4)
+    server = start({"m": foreign}, batching=BatchingOptions(max_batch_size=4))
     rows = [{"x": [1.0, 2.0], "words": "ü"}, {"x": [0.5, 0.0], "words": "?"}, {"x": [0.0, 0.0], "words": "a"}]
     expected = [[25.0], [0.5], [10.0]]
     status, answer = server.predict({"instances": rows})

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mainstay.core import ArgumentError, SetupError
-from mainstay.serving import ModelServer, ServedModel, ServedSignature, ServerOptions, serve
+from mainstay.serving import BatchingOptions, ModelServer, ServedModel, ServedSignature, ServerOptions, serve
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_what_is_in_flight_is_answered_before_the_server_is_gone(start, fakes):
         return {"total": columns[0].values.astype(np.float32)}
 
     signature = fakes.Signature([fakes.input("x")], body=wait)
-    server = start({"m": fakes.Model(serving_default=signature)}, execution="thread")
+    server = start({"m": fakes.Model(serving_default=signature)}, batching=BatchingOptions(execution="thread"))
     leave.clear()
     entered.clear()
     with server.connect() as busy, server.connect() as half, server.connect() as idle:
@@ -157,7 +157,11 @@ def test_a_batch_that_never_ends_does_not_hold_the_server(start, fakes, caplog):
         return {"total": columns[0].values}
 
     signature = fakes.Signature([fakes.input("x")], body=hang)
-    server = start({"m": fakes.Model(serving_default=signature)}, execution="thread", drain_timeout_seconds=0.05)
+    server = start(
+        {"m": fakes.Model(serving_default=signature)},
+        batching=BatchingOptions(execution="thread"),
+        drain_timeout_seconds=0.05,
+    )
     leave.clear()
     entered.clear()
     with server.connect() as client:
@@ -174,7 +178,7 @@ import logging, sys
 import numpy as np
 from mainstay.core import Signature, TensorSpec
 from mainstay.hostops import HostInput
-from mainstay.serving import ServerOptions, serve
+from mainstay.serving import BatchingOptions, ServerOptions, serve
 
 class Echo:
     inputs = (HostInput(TensorSpec([None], "float64", "x")),)
@@ -187,7 +191,7 @@ class Model:
     signatures = {"serving_default": Echo()}
 
 logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-options = ServerOptions(rest_port=0, grpc_port=None, execution=sys.argv[1])
+options = ServerOptions(rest_port=0, grpc_port=None, batching=BatchingOptions(execution=sys.argv[1]))
 serve({"m": Model()}, options, on_ready=lambda server: print(server.rest_port, flush=True))
 for name in ("keras", "tensorflow", "torch", "jax"):
     assert name not in sys.modules, name

@@ -26,6 +26,18 @@ BUCKETS = tuple(2**power for power in range(3, 11))
 product of fewer rows takes another kernel on a CPU, and the same row would get another answer in the last bits."""
 
 
+def checked_buckets(buckets: Iterable[int]) -> tuple[int, ...]:
+    """Return batch sizes ascending and without repetitions.
+
+    Raises:
+        ArgumentError: There are none, or one is no size.
+    """
+    sizes = tuple(sorted(set(buckets)))
+    if not sizes or sizes[0] < 1:
+        raise ArgumentError("buckets are batch sizes", expected="one integer or more, each at least 1", received=sizes)
+    return sizes
+
+
 class Step(Protocol):
     """One stage of an imported signature."""
 
@@ -101,6 +113,7 @@ class LoadedSignature:
         self._prefix, self._suffix = graphs
         self._steps = tuple(steps)
         self._golden: Golden | None = None
+        self._input_names = [item.spec.name for item in self.inputs]
         self._string_inputs = [index for index, item in enumerate(self.inputs) if item.spec.dtype == "string"]
         suffix = self._suffix
         self._suffix_inputs = [(item.spec.name, np.dtype(item.spec.dtype)) for item in suffix.inputs] if suffix else []
@@ -235,6 +248,64 @@ class LoadedSignature:
             return self._suffix.run([Column(outputs[n].astype(d, copy=False)) for n, d in self._suffix_inputs])
         except TransformError as error:
             raise _request_error(error) from error
+
+    @property
+    def takes_padding(self) -> bool:
+        """Whether `run_padded` answers: the inputs go straight to an executable."""
+        return self.rows and self._batches is not None and self._prefix is None and not self._steps
+
+    def run_padded(self, columns: list[Column], rows: int) -> dict[str, Array]:
+        """Answer a batch of columns that are padded already to one of `buckets`; see `run`.
+
+        Args:
+            columns: The inputs in the order of `inputs`, each as long as the bucket.
+            rows: How many rows count.
+
+        Returns:
+            The outputs by name, each `[rows, ...]`.
+
+        Raises:
+            RequestError: An integer does not fit the program's 32 bits.
+        """
+        batches = self._batches
+        if batches is None or not self.takes_padding:
+            raise ArgumentError("a signature takes no padded batches", where=self.name)
+        values = {name: column.values for name, column in zip(self._input_names, columns, strict=True)}
+        executables = batches.executables
+        results = executables.run(values, 0, len(columns[0].values), len(columns[0].values))
+        outputs = dict(zip(executables.output_names, results, strict=True))
+        if len(columns[0].values) != rows:
+            outputs = {name: array[:rows] for name, array in outputs.items()}
+        if self._suffix is None:
+            return outputs
+        try:
+            return self._suffix.run([Column(outputs[n].astype(d, copy=False)) for n, d in self._suffix_inputs])
+        except TransformError as error:
+            raise _request_error(error) from error
+
+    def run_whole(self, tensors: Sequence[Any]) -> dict[str, Array]:
+        """Answer the tensors of one request, just as they are.
+
+        Args:
+            tensors: The inputs in the order of `inputs`; where there are rows, all have the same number.
+
+        Returns:
+            The outputs by name.
+
+        Raises:
+            RequestError: A tensor has the wrong dtype or shape.
+        """
+        return self(dict(zip(self._input_names, tensors, strict=True)))
+
+    def use_buckets(self, buckets: Sequence[int]) -> None:
+        """Pad batches to these sizes from now on.
+
+        Args:
+            buckets: The sizes, ascending.
+        """
+        self.buckets = checked_buckets(buckets)
+        if self._batches is not None:
+            self._batches = Batches(self._batches.executables, self.buckets)
 
     def _with_strings(self, columns: list[Column]) -> list[Column]:
         """Return the columns with strings as they are taken further on: text by host graphs, bytes by other steps."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from mainstay.core import ArgumentError, MainstayError, digest_bytes, start_compilation_cache
+from mainstay.core import MainstayError, digest_bytes, start_compilation_cache
 from mainstay.saved_model.contents import Sidecars
 from mainstay.saved_model.engines import XLA, Choices, circumstances, engines, fastest
 from mainstay.saved_model.folder import (
@@ -26,7 +26,7 @@ from mainstay.saved_model.folder import (
 from mainstay.saved_model.golden import Golden, read_golden
 from mainstay.saved_model.loaded_functions import LoadedFunction
 from mainstay.saved_model.loaded_model import LoadedModel
-from mainstay.saved_model.loaded_signature import LoadedSignature
+from mainstay.saved_model.loaded_signature import LoadedSignature, checked_buckets
 from mainstay.saved_model.manifest import Manifest, ProgramEntry
 from mainstay.saved_model.manifest_reading import read_manifest
 from mainstay.saved_model.reading import DEFAULT, Options, Reading
@@ -106,15 +106,8 @@ def _load_foreign(folder: Path, trust: Trust | None, tags: str | Iterable[str] |
 def _options(buckets: Iterable[int] | Mapping[str, Iterable[int]] | None, engine: str | None) -> Options:
     engines(engine)
     if isinstance(buckets, Mapping):
-        return Options((), {name: _checked_buckets(sizes) for name, sizes in buckets.items()}, engine)
-    return Options(() if buckets is None else _checked_buckets(buckets), None, engine)
-
-
-def _checked_buckets(buckets: Iterable[int]) -> tuple[int, ...]:
-    sizes = tuple(sorted(set(buckets)))
-    if not sizes or sizes[0] < 1:
-        raise ArgumentError("buckets are batch sizes", expected="one integer or more, each at least 1", received=sizes)
-    return sizes
+        return Options((), {name: checked_buckets(sizes) for name, sizes in buckets.items()}, engine)
+    return Options(() if buckets is None else checked_buckets(buckets), None, engine)
 
 
 def _choose(

@@ -1,7 +1,8 @@
 """The model server: TF Serving's REST interface on one event loop, with batching that waits for no timer."""
 
+from mainstay.serving.batching.options import BatchingOptions
 from mainstay.serving.contract import ServedModel, ServedSignature
 from mainstay.serving.options import ServerOptions
 from mainstay.serving.server import ModelServer, serve
 
-__all__ = ["ModelServer", "ServedModel", "ServedSignature", "ServerOptions", "serve"]
+__all__ = ["BatchingOptions", "ModelServer", "ServedModel", "ServedSignature", "ServerOptions", "serve"]

@@ -53,3 +53,42 @@ class ServedModel(Protocol):
     @property
     def signatures(self) -> Mapping[str, ServedSignature]:
         """Its functions by name."""
+
+
+@runtime_checkable
+class PaddingSignature(Protocol):
+    """A signature that takes batches which are padded already, so that rows are copied once."""
+
+    @property
+    def takes_padding(self) -> bool:
+        """Whether it does."""
+
+    def run_padded(self, columns: list[Column], rows: int) -> dict[str, np.ndarray[Any, Any]]:
+        """Run it on columns whose length is one of `buckets`, of which only the first rows count.
+
+        Returns:
+            The outputs by name, each `[rows, ...]`.
+        """
+
+
+@runtime_checkable
+class WholeSignature(Protocol):
+    """A signature that takes the tensors of one request as they are, whatever their shapes."""
+
+    def run_whole(self, tensors: Sequence[np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+        """Run it on just these tensors, in the order of `inputs`.
+
+        Returns:
+            The outputs by name, of any shape.
+
+        Raises:
+            RequestError: A tensor has the wrong dtype, or a shape that it does not take.
+        """
+
+
+@runtime_checkable
+class ResizableSignature(Protocol):
+    """A signature whose batch sizes can be chosen."""
+
+    def use_buckets(self, buckets: Sequence[int]) -> None:
+        """Compile these batch sizes from now on, ascending."""

@@ -10,14 +10,15 @@ import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
 
-from mainstay.core import ArgumentError
+from mainstay.core import ArgumentError, SetupError
 from mainstay.serving.batching.executor import DeviceThread
 from mainstay.serving.contract import ServedModel
 from mainstay.serving.engine import Engine
 from mainstay.serving.http1.listener import HttpListener
 from mainstay.serving.listening import Listener, listen, port_of
-from mainstay.serving.models.loading import find_source, load_all
-from mainstay.serving.models.snapshot import Snapshot, State, VersionStatus
+from mainstay.serving.models.artifacts import ArtifactLoader
+from mainstay.serving.models.config import FleetConfig, config_of_models, read_config_file
+from mainstay.serving.models.fleet import Fleet
 from mainstay.serving.options import ServerOptions
 from mainstay.serving.rest.interface import RestInterface
 from mainstay.serving.status import logger
@@ -32,25 +33,30 @@ class ModelServer:
     It listens before it loads, so that ``/healthz`` answers at once while ``/readyz`` waits for the models.
 
     Args:
-        models: By name, the path of an artifact, of a folder with artifacts in numbered folders, or a loaded model.
+        models: By name, the path of an artifact, of a folder with artifacts in numbered folders, or a loaded model;
+            or their configuration. Without any, `VersionOptions.config_file` names them.
         options: How to serve.
 
     Raises:
         ArgumentError: There is no model, or a name cannot stand in a path.
+        StorageError: The configuration file cannot be read.
+        FormatError: It is malformed.
     """
 
     def __init__(
-        self, models: Mapping[str, str | os.PathLike[str] | ServedModel], options: ServerOptions | None = None
+        self,
+        models: Mapping[str, str | os.PathLike[str] | ServedModel] | FleetConfig,
+        options: ServerOptions | None = None,
     ) -> None:
-        if not models:
-            raise ArgumentError("there is no model to serve", fix="name at least one, as NAME=PATH")
-        for name in models:
-            if not name or set(name) & set(":/"):
-                raise ArgumentError(
-                    "a model's name cannot stand in a path", expected="no ':' and no '/'", received=name
-                )
         self.options = options or ServerOptions()
-        self._models = dict(models)
+        config = models if isinstance(models, FleetConfig) else config_of_models(models)
+        if not config.models and self.options.versions.config_file is not None:
+            config = read_config_file(self.options.versions.config_file)
+        elif not config.models:
+            raise ArgumentError("there is no model to serve", fix="name at least one, as NAME=PATH")
+        self._config = config
+        self._fleet: Fleet | None = None
+        self._loader: ArtifactLoader | None = None
         self._engine: Engine | None = None
         self._listeners: tuple[Listener, ...] = ()
         self._sockets: list[asyncio.Server] = []
@@ -75,6 +81,22 @@ class ModelServer:
         host = self.options.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self._rest_port}"
 
+    @property
+    def reads_artifacts(self) -> bool:
+        """Whether a model comes from a folder, and not all of them from memory."""
+        return any(model.model is None for model in self._config.models)
+
+    @property
+    def fleet(self) -> Fleet:
+        """The models and their versions, which can be reconfigured, once the server has started.
+
+        Raises:
+            SetupError: It has not.
+        """
+        if self._fleet is None:
+            raise SetupError("the server has not been started")
+        return self._fleet
+
     async def start(self) -> None:
         """Listen, load every model and warm it up; the server is ready when this returns.
 
@@ -83,21 +105,20 @@ class ModelServer:
             ArtifactError: A model is refused.
         """
         loop = asyncio.get_running_loop()
-        sources = [find_source(name, given) for name, given in self._models.items()]
         engine = self._engine = Engine(loop)
-        loading = VersionStatus(State.LOADING)
-        engine.snapshot = Snapshot({}, {source.name: {source.version: loading} for source in sources}, ready=False)
-        self._executor = DeviceThread(loop)
+        batching = self.options.batching
+        self._executor = DeviceThread(loop, batching.num_batch_threads, batching.thread_pool_name)
+        self._loader = ArtifactLoader(self.options, executor=self._executor, loop=loop)
+        self._fleet = Fleet(engine, self._config, self.options.versions, loader=self._loader)
         try:
             await self._listen(engine)
             self._tick()
             logger.info("listening on %s", self.url)
-            loaded = await asyncio.to_thread(load_all, sources, self.options, executor=self._executor, loop=loop)
+            await self._fleet.start()
         except BaseException:
             await self.stop()
             raise
-        engine.snapshot = Snapshot(loaded)
-        for name in loaded:
+        for name in engine.snapshot.servables:
             logger.info("serving POST %s/v1/models/%s:predict", self.url, name)
 
     async def _listen(self, engine: Engine) -> None:
@@ -119,6 +140,9 @@ class ModelServer:
             return
         time = engine.time
         engine.draining = True
+        if self._loader is not None and self._fleet is not None:
+            self._loader.close()
+            await self._fleet.stop()
         await asyncio.sleep(0)  # take the connections that the kernel has accepted already
         for opened in self._sockets:
             opened.close()
@@ -156,7 +180,7 @@ def _count(listeners: tuple[Listener, ...]) -> int:
 
 
 def serve(
-    models: Mapping[str, str | os.PathLike[str] | ServedModel],
+    models: Mapping[str, str | os.PathLike[str] | ServedModel] | FleetConfig,
     options: ServerOptions | None = None,
     *,
     on_ready: Callable[[ModelServer], None] | None = None,
@@ -175,7 +199,7 @@ def serve(
         ArtifactError: A model is refused.
     """
     server = ModelServer(models, options)
-    if any(isinstance(model, str | os.PathLike) for model in models.values()):
+    if server.reads_artifacts:
         from mainstay.saved_model import tune_for_serving  # imported late: it brings the compiler along
 
         tune_for_serving()

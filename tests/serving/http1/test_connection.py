@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainstay.serving import ServerOptions
+from mainstay.serving import BatchingOptions, ServerOptions
 from mainstay.serving.http1.connection import Connection
 
 ROW = {"instances": [1.5]}
@@ -269,7 +269,7 @@ def test_what_a_vanished_client_asked_is_not_computed(start, fakes):
 
     signature = fakes.Signature([fakes.input("x")], body=wait)
     leave.set()
-    server = start({"m": fakes.Model(serving_default=signature)}, execution="thread")
+    server = start({"m": fakes.Model(serving_default=signature)}, batching=BatchingOptions(execution="thread"))
     leave.clear()
     entered.clear()
     with server.connect() as first:
@@ -404,7 +404,7 @@ def test_no_bytes_break_a_connection(pieces):
 
 def test_many_clients_with_different_numbers_of_rows_get_their_own_answers(start, fakes):
     signature = fakes.Signature([fakes.input("x")])
-    server = start({"m": fakes.Model(serving_default=signature)}, max_batch_size=8)
+    server = start({"m": fakes.Model(serving_default=signature)}, batching=BatchingOptions(max_batch_size=8))
     wrong = []
 
     def client(seed):

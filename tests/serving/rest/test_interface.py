@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from mainstay.core import RequestError, TensorSpec
+from mainstay.serving import BatchingOptions
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def taxi(start, fakes):
             ),
             "single": fakes.Model(only=fakes.Signature([fakes.input("x", "float32", 2)])),
         },
-        max_batch_size=16,
+        batching=BatchingOptions(max_batch_size=16),
     )
 
 
@@ -155,7 +156,7 @@ def test_a_refusal_of_the_model_names_the_place_in_the_request(start, fakes):
         return {"total": columns[0].values.astype(np.float32)}
 
     signature = fakes.Signature([fakes.input("id", "int64")], body=refuse)
-    server = start({"m": fakes.Model(serving_default=signature)}, max_batch_size=4)
+    server = start({"m": fakes.Model(serving_default=signature)}, batching=BatchingOptions(max_batch_size=4))
     ids = [1] * 9 + [101]
     for document, place in (
         ({"instances": ids}, "$.instances[9]"),
@@ -180,7 +181,7 @@ def test_one_wrong_request_of_a_batch_does_not_fail_the_others(start, fakes):
         return {"total": columns[0].values.astype(np.float32)}
 
     signature = fakes.Signature([fakes.input("x")], body=refuse_negative)
-    server = start({"m": fakes.Model(serving_default=signature)}, execution="thread")
+    server = start({"m": fakes.Model(serving_default=signature)}, batching=BatchingOptions(execution="thread"))
     leave.clear()
     entered.clear()
     clients = [server.connect() for _ in range(4)]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -204,7 +205,6 @@ class ForeignSignature:
         self.graph = signature_graph(meta, name, self.ports, self.results)
         self._programs = programs
         self._program: Program | None = None
-        self._works_on_rows: bool | None = None
 
     @property
     def program(self) -> Program:
@@ -314,6 +314,29 @@ class ForeignSignature:
         ]
         return {port.name: np.concatenate([part[port.name] for part in parts]) for port in self.results}
 
+    def run_whole(self, tensors: Sequence[Any]) -> dict[str, Array]:
+        """Answer the tensors of one request just as they are, whatever their shapes.
+
+        Args:
+            tensors: The inputs in the order of `inputs`; None for one that is left out and has a default.
+
+        Returns:
+            The outputs by name; strings as object arrays of `bytes`.
+
+        Raises:
+            RequestError: A tensor has the wrong dtype, or the graph refuses it.
+        """
+        given = {port.name: value for port, value in zip(self.ports, tensors, strict=True) if value is not None}
+        return self._answer(self._fed(given))
+
+    def use_buckets(self, buckets: Sequence[int]) -> None:
+        """Pad batches to these sizes from now on.
+
+        Args:
+            buckets: The sizes, ascending.
+        """
+        self.buckets = tuple(buckets)
+
     def _padded(self, fed: list[Any], rows: int) -> dict[str, Array]:
         bucket = self.buckets[bisect_left(self.buckets, rows)]
         order = np.minimum(np.arange(bucket), rows - 1)
@@ -329,21 +352,23 @@ class ForeignSignature:
                 )
         return answers if rows == bucket else {name: value[:rows] for name, value in answers.items()}
 
-    @property
+    @cached_property
     def rows(self) -> bool:
         """Whether a server may put rows of several requests together."""
-        if any(port.shape is not None and port.shape[:1] != (None,) for port in (*self.ports, *self.results)):
-            return False
-        return self.works_on_rows or rows_seem_independent(self) is not False
+        ports = (*self.ports, *self.results)
+        return all(port.shape is None or port.shape[:1] == (None,) for port in ports) and self._rows_are_independent
 
-    @property
+    @cached_property
     def works_on_rows(self) -> bool:
         """Whether all inputs and outputs have the batch as their first axis, and no row is seen to change another."""
-        if self._works_on_rows is None:
-            ports = (*self.ports, *self.results)
-            batched = bool(self.ports) and all(port.shape and port.shape[0] is None for port in ports)
-            self._works_on_rows = batched and rows_seem_independent(self) is not False
-        return self._works_on_rows
+        ports = (*self.ports, *self.results)
+        batched = bool(self.ports) and all(port.shape and port.shape[0] is None for port in ports)
+        return batched and self._rows_are_independent
+
+    @cached_property
+    def _rows_are_independent(self) -> bool:
+        """Whether no row is seen to change another."""
+        return rows_seem_independent(self) is not False
 
     def _answer(self, fed: list[Any]) -> dict[str, Array]:
         try:
@@ -373,6 +398,10 @@ class ForeignSignature:
                 filler[...] = b""
             columns.append(Column(filler))
         return columns
+
+    def example(self, rows: int) -> list[Column]:
+        """Return rows to try the signature with; a graph may refuse them."""
+        return self.blank(rows)
 
     def warm_up(self, buckets: Iterable[int] | None = None) -> None:
         """Compile for batch sizes, so that no request waits for the compiler.

@@ -1,93 +1,68 @@
 """The batcher: requests that arrive while a model is busy become its next batch. There is no timer unless asked for.
 
 Its laws: a batch never holds more than the maximum, rows of a request keep their order, every request is answered
-exactly once and with its own rows, and a request that fails does not fail its neighbours.
+exactly once and with its own rows, a request that fails does not fail its neighbours, none waits for ever or runs when
+its time is over, and where there are too many the least critical are refused.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
+import numpy as np
+
+from mainstay.core import DeadlineError, RequestError, UnavailableError
 from mainstay.serving.batching.chunks import Chunk
+from mainstay.serving.batching.costs import Costs
 from mainstay.serving.batching.executor import Executor
 from mainstay.serving.batching.outputs import Outputs
+from mainstay.serving.batching.tickets import Done, Piece, SplitTicket, Ticket
+from mainstay.serving.batching.waiting import PRIORITIES, Lane, WaitingRoom
+
+__all__ = ["BatchPolicy", "Batcher", "Done", "Execute", "Ticket"]
 
 Execute: TypeAlias = Callable[[Sequence[Chunk]], Outputs]
 """Runs the rows of several chunks as one batch; `[rows]` outputs in the same order."""
 
-Done: TypeAlias = Callable[[Outputs | Exception], None]
+Results: TypeAlias = list[Outputs | Exception]
+
+_NEVER = float("inf")
+
+_WHOLE = "whole"
+
+_DEADLINE_GRAIN = 0.002
+"""The least time between two looks for requests whose time is over."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchPolicy:
-    """How a batcher forms and places batches.
+    """How a batcher forms batches.
 
     Args:
         max_rows: The most rows in one execution.
+        max_request_rows: The most rows in one request; None for any number, which is split.
         timeout_seconds: How long a batch that is not full waits for company; 0 never waits.
-        max_inline_rows: Batches of up to this many rows run on the event loop itself, larger ones on the executor.
-            A short execution is over before another thread would have taken it.
+        max_enqueued_batches: How many full batches may wait.
+        aging_seconds: How much later a request is served for each step that it is less critical.
+        alone: Whether every request runs alone.
+        mixed_shapes: Whether rows of different shapes share a batch.
+        exclusive: Whether the device runs one batch at a time, so that nothing runs on the event loop, which would wait
+            there, while the device's thread uses it.
     """
 
     max_rows: int
+    max_request_rows: int | None = None
     timeout_seconds: float = 0.0
-    max_inline_rows: int = 0
-
-
-class Ticket:
-    """A request in a batcher.
-
-    Args:
-        done: Called exactly once, with the outputs of its rows or with what went wrong.
-        pieces: How many executions its rows are spread over.
-    """
-
-    __slots__ = ("_done", "_missing", "_results")
-
-    def __init__(self, done: Done, pieces: int) -> None:
-        self._done: Done | None = done
-        self._results: list[Outputs | None] = [None] * pieces
-        self._missing = pieces
-
-    @property
-    def open(self) -> bool:
-        """Whether it still waits for an answer."""
-        return self._done is not None
-
-    def cancel(self) -> None:
-        """Give the request up: its rows that have not run yet never will, and nobody is told."""
-        self._done = None
-
-    def settle(self, index: int, result: Outputs | Exception) -> None:
-        """Take the result of one piece; the last one, or the first error, answers the request."""
-        done = self._done
-        if done is None:
-            return
-        if isinstance(result, Exception):
-            self._done = None
-            done(result)
-            return
-        self._results[index] = result
-        self._missing -= 1
-        if not self._missing:
-            self._done = None
-            pieces = [piece for piece in self._results if piece is not None]
-            done(pieces[0] if len(pieces) == 1 else Outputs.join(pieces))
-
-
-class _Piece:
-    """The rows of a request that run in one execution."""
-
-    __slots__ = ("chunk", "index", "ticket")
-
-    def __init__(self, chunk: Chunk, index: int, ticket: Ticket) -> None:
-        self.chunk = chunk
-        self.index = index
-        self.ticket = ticket
+    max_enqueued_batches: int = 100
+    aging_seconds: float = 1.0
+    alone: bool = False
+    mixed_shapes: bool = False
+    exclusive: bool = False
 
 
 class Batcher:
@@ -97,118 +72,300 @@ class Batcher:
 
     Args:
         execute: Runs a batch.
-        policy: How batches are formed and where they run.
+        policy: How batches are formed.
+        costs: What they cost, which decides where they run.
         loop: The event loop.
         executor: Where executions run that are too long for the event loop.
     """
 
     def __init__(
-        self, execute: Execute, policy: BatchPolicy, *, loop: asyncio.AbstractEventLoop, executor: Executor
+        self,
+        execute: Execute,
+        policy: BatchPolicy,
+        *,
+        costs: Costs,
+        loop: asyncio.AbstractEventLoop,
+        executor: Executor,
     ) -> None:
+        self.policy = policy
+        self.costs = costs
         self._execute = execute
-        self._policy = policy
         self._loop = loop
+        self._time = loop.time
         self._executor = executor
-        self._queue: deque[_Piece] = deque()
-        self._rows = 0
-        self._busy = False
-        self._timer: asyncio.Handle | None = None
+        self._share = executor.join(self._begin, self._finish)
+        self._room = WaitingRoom()
+        self._most_rows = policy.max_rows
+        self._most_waiting = policy.max_rows * policy.max_enqueued_batches
+        self._ages = [step * policy.aging_seconds for step in range(PRIORITIES)]
+        self._mixed = policy.mixed_shapes
+        self._running: list[list[Piece]] = []
+        self._closed = False
+        self._handle: asyncio.Handle | None = None
+        # Whether the next batch is arranged for, so that a request that comes has nothing to do but to wait.
+        self._arranged = False
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_time = _NEVER
 
     @property
     def idle(self) -> bool:
         """Whether nothing waits and nothing runs."""
-        return not self._queue and not self._busy
+        return not self._room.rows and not self._running
 
     @property
-    def queued_rows(self) -> int:
-        """How many rows wait for their execution."""
-        return self._rows
+    def waiting_rows(self) -> int:
+        """How many rows wait."""
+        return self._room.rows
+
+    @property
+    def running_batches(self) -> int:
+        """How many batches run on the device's threads."""
+        return len(self._running)
 
     def submit(self, chunk: Chunk, done: Done, *, deadline: float | None = None, priority: int = 0) -> Ticket:
         """Queue a request.
 
         Args:
             chunk: Its rows; more than fit into one batch are split.
-            done: Called exactly once on the event loop, never before this method has returned.
+            done: Called exactly once on the event loop, never before this method has returned, unless the ticket is
+                cancelled.
+            deadline: When nobody waits for the answer any more, in seconds of the loop's clock; None for never.
+            priority: 0 for the most urgent, to 3.
+
+        Raises:
+            RequestError: It has more rows than one request may have.
+            UnavailableError: The queue is full.
+            DeadlineError: Its time is over already.
         """
-        most = self._policy.max_rows
-        if chunk.rows <= most:
-            ticket = Ticket(done, 1)
-            self._queue.append(_Piece(chunk, 0, ticket))
-        else:
-            starts = range(0, chunk.rows, most)
-            ticket = Ticket(done, len(starts))
-            for index, start in enumerate(starts):
-                piece = chunk.slice(start, min(start + most, chunk.rows))
-                self._queue.append(_Piece(piece, index, ticket))
-        self._rows += chunk.rows
-        if not self._busy:
-            self._schedule()
+        if self._closed:
+            raise _gone()
+        now = self._time()
+        if deadline is not None:
+            if deadline <= now:
+                raise _too_late()
+            if deadline < self._alarm_time:
+                self._set_alarm(deadline)
+        rows, room = chunk.rows, self._room
+        if rows + room.rows > self._most_waiting and room.rows:
+            self._make_room(rows, priority)
+        if priority >= PRIORITIES:
+            priority = PRIORITIES - 1
+        order = now + self._ages[priority]
+        if rows <= self._most_rows or chunk.whole:
+            piece = Piece(chunk, done, now, order, priority, deadline)
+            room.add(piece, _WHOLE if chunk.whole else () if self._mixed else chunk.shape)
+            if not self._arranged:
+                self._arrange()
+            return piece
+        return self._split(chunk, done, lambda part, settle: Piece(part, settle, now, order, priority, deadline))
+
+    def close(self) -> None:
+        """Let go of the device and of the event loop; what waits is refused. For a model that is unloaded."""
+        self._executor.leave(self._share)
+        self._unset_alarm()
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        self._closed = True
+        waiting = list(self._room)
+        for piece in waiting:
+            self._room.drop(piece)
+        self._refuse(waiting, _gone())
+
+    def _split(self, chunk: Chunk, done: Done, make: Callable[[Chunk, Done], Piece]) -> Ticket:
+        most, limit = self._most_rows, self.policy.max_request_rows
+        if limit is not None and chunk.rows > limit:
+            raise RequestError(f"Task size {chunk.rows} is larger than maximum input batch size {limit}")
+        starts = range(0, chunk.rows, most)
+        ticket = SplitTicket(done, len(starts))
+        ticket.pieces = [
+            make(chunk.slice(start, min(start + most, chunk.rows)), partial(ticket.settle, index))
+            for index, start in enumerate(starts)
+        ]
+        for piece in ticket.pieces:
+            self._room.add(piece, () if self._mixed else chunk.shape)
+        if not self._arranged:
+            self._arrange()
         return ticket
 
-    def _schedule(self) -> None:
-        """Arrange for the next batch to be formed, once: at the end of this pass of the loop, or when it is full."""
-        wait = self._policy.timeout_seconds
-        if self._timer is not None:
-            if not wait or self._rows < self._policy.max_rows:
+    def _arrange(self) -> None:
+        """Arrange for the next batch to be formed: at the end of this pass of the loop, when it is full or overdue."""
+        wait = self.policy.timeout_seconds
+        if not wait:
+            self._arranged = True
+            self._handle = self._loop.call_soon(self._next)
+            return
+        lanes = self._room.lanes
+        if self._handle is not None:
+            if not any(lane.rows >= self._most_rows for lane in lanes):
                 return
-            self._timer.cancel()
-        full = self._rows >= self._policy.max_rows
-        self._timer = self._loop.call_later(wait, self._next) if wait and not full else self._loop.call_soon(self._next)
+            self._handle.cancel()
+        full = any(lane.rows >= self._most_rows for lane in lanes)
+        left = 0.0 if full else min((lane.pieces[0].since for lane in lanes), default=0.0) + wait - self._time()
+        self._arranged = full
+        self._handle = self._loop.call_later(left, self._next) if left > 0 else self._loop.call_soon(self._next)
 
     def _next(self) -> None:
-        self._timer = None
-        if self._busy:
-            return
-        pieces, rows = self._take()
-        if not pieces:
-            return
-        if rows <= self._policy.max_inline_rows:
-            self._finish(pieces, self._run(pieces, rows))
-        else:
-            self._busy = True
-            self._executor.submit(lambda: self._run(pieces, rows), lambda results: self._finish(pieces, results))
+        """Form a batch and run it, or ask for a turn on the device."""
+        self._handle = None
+        self._arranged = True  # also while results are handed out, when the next requests may come
+        lane = self._room.first()
+        if lane is not None:
+            if len(self._running) >= self._executor.threads:
+                return  # what runs makes room when it is finished
+            if not self._is_inline(lane):
+                self._executor.ask(self._share)
+                return
+            pieces = self._take(lane)
+            if pieces:
+                self._settle(pieces, self._run(pieces))
+        self._arranged = False
+        if self._room.rows:
+            self._arrange()
 
-    def _take(self) -> tuple[list[_Piece], int]:
-        """Take the longest run of waiting pieces, in order, that makes one batch."""
-        queue, most = self._queue, self._policy.max_rows
-        pieces: list[_Piece] = []
-        rows = 0
-        while queue:
-            piece = queue[0]
-            size = piece.chunk.rows
-            if piece.ticket.open:
-                if rows + size > most or (pieces and piece.chunk.shape != pieces[0].chunk.shape):
-                    break
-                pieces.append(piece)
-                rows += size
-            queue.popleft()
-            self._rows -= size
-        return pieces, rows
+    def _is_inline(self, lane: Lane) -> bool:
+        if self.policy.exclusive and not self._executor.idle:
+            return False
+        chunk = lane.pieces[0].chunk
+        rows = chunk.rows if self.policy.alone or chunk.whole else min(lane.rows, self._most_rows)
+        return self.costs.is_inline(self._kind(chunk), rows)
 
-    def _run(self, pieces: list[_Piece], rows: int) -> list[Outputs | Exception]:
-        """Execute a batch; where it fails, execute each request of it alone, to fail only those at fault."""
+    def _kind(self, chunk: Chunk) -> Hashable:
+        """Return what a chunk's cost depends on, besides its rows; None where that is not known beforehand."""
+        if chunk.whole:
+            return tuple(np.shape(part) for part in chunk.parts)
+        return None if self._mixed and chunk.shape else chunk.shape
+
+    def _take(self, lane: Lane) -> list[Piece]:
+        alone = self.policy.alone or lane.key is _WHOLE
+        pieces, late = self._room.take(lane, self._most_rows, now=self._time(), alone=alone)
+        if late:
+            self._refuse(late, _too_late())
+        return pieces
+
+    def _begin(self) -> Callable[[], tuple[list[Piece], Results]] | None:
+        """Return a batch to run on a thread of the device, whose turn it is."""
+        self._arranged = False
+        while (lane := self._room.first()) is not None:
+            pieces = self._take(lane)
+            if pieces:
+                self._running.append(pieces)
+                if len(self._running) >= self._executor.threads:
+                    self._arranged = True
+                elif self._room.rows:
+                    self._arrange()
+                return lambda: (pieces, self._run(pieces))
+        return None
+
+    def _finish(self, result: tuple[list[Piece], Results]) -> None:
+        pieces, results = result
+        self._running.remove(pieces)
+        self._settle(pieces, results)
+        if not self._share.asking and self._handle is None:
+            self._arranged = False
+            if self._room.rows:
+                self._arrange()
+
+    def _run(self, pieces: Sequence[Piece]) -> Results:
+        """Execute a batch; where it fails, its halves, and so on, to fail only the requests at fault."""
         try:
             outputs = self._execute([piece.chunk for piece in pieces])
         except Exception as error:
-            return [error] if len(pieces) == 1 else [self._run_alone(piece) for piece in pieces]
-        results: list[Outputs | Exception] = []
+            if len(pieces) == 1:
+                return [error]
+            half = len(pieces) // 2
+            return self._run(pieces[:half]) + self._run(pieces[half:])
+        if len(pieces) == 1:
+            return [outputs]
+        results: Results = []
         start = 0
         for piece in pieces:
             stop = start + piece.chunk.rows
-            results.append(outputs if stop - start == rows else outputs.slice(start, stop))
+            results.append(outputs.slice(start, stop))
             start = stop
         return results
 
-    def _run_alone(self, piece: _Piece) -> Outputs | Exception:
-        try:
-            return self._execute([piece.chunk])
-        except Exception as error:
-            return error
-
-    def _finish(self, pieces: list[_Piece], results: list[Outputs | Exception]) -> None:
-        self._busy = False
+    def _settle(self, pieces: Sequence[Piece], results: Results) -> None:
+        first = results[0]
+        if not isinstance(first, Exception):
+            run = first.run
+            self.costs.note(self._kind(pieces[0].chunk), run.rows, run.ended - run.started)
         for piece, result in zip(pieces, results, strict=True):
-            piece.ticket.settle(piece.index, result)
-        if self._queue:
-            self._schedule()
+            done = piece.done
+            if done is not None:
+                piece.done = None
+                try:
+                    done(result)
+                except Exception as error:  # what goes wrong with one answer is no reason to keep back the others
+                    context = {"message": "a request cannot be answered", "exception": error}
+                    self._loop.call_exception_handler(context)
+
+    def _make_room(self, rows: int, priority: int) -> None:
+        """Refuse waiting requests that are less critical than a new one, or raise."""
+        room = self._room
+        gone = room.make_room(room.rows + rows - self._most_waiting, priority)
+        if gone is None:
+            raise self._full()
+        self._refuse(gone, self._full())
+
+    def _full(self) -> UnavailableError:
+        batches = -(-self._room.rows // self._most_rows)
+        return UnavailableError(
+            f"The batch scheduling queue to which this task was submitted is full; currently {batches} batches "
+            f"enqueued and max_enqueued_batches is {self.policy.max_enqueued_batches}"
+        )
+
+    def _refuse(self, pieces: Sequence[Piece], error: Exception) -> None:
+        """Tell requests of an error, in a pass of the loop of its own: what is told may send the next request."""
+        if pieces:
+            self._loop.call_soon(_settle_all, pieces, error)
+
+    def _set_alarm(self, deadline: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_time = deadline
+        # An unloaded model is not kept in memory by the deadline of a request that was answered long ago.
+        self._alarm = self._loop.call_at(deadline, _ring, weakref.ref(self))
+
+    def _unset_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm, self._alarm_time = None, _NEVER
+
+    def refuse_late(self) -> None:
+        """Answer the requests whose time is over; called by the alarm."""
+        self._alarm, self._alarm_time = None, _NEVER
+        now = self._time()
+        late = self._room.late(now)
+        next_time = self._room.earliest_deadline()
+        for batch in self._running:
+            for piece in batch:
+                deadline = piece.deadline
+                if piece.done is None or deadline is None:
+                    continue
+                if deadline <= now:
+                    late.append(piece)
+                elif next_time is None or deadline < next_time:
+                    next_time = deadline
+        if next_time is not None:
+            self._set_alarm(max(next_time, now + _DEADLINE_GRAIN))
+        _settle_all(late, _too_late())
+
+
+def _settle_all(pieces: Sequence[Piece], error: Exception) -> None:
+    for piece in pieces:
+        piece.settle(error)
+
+
+def _ring(batcher: weakref.ref[Batcher]) -> None:
+    found = batcher()
+    if found is not None:
+        found.refuse_late()
+
+
+def _gone() -> UnavailableError:
+    return UnavailableError("the model is no longer served")
+
+
+def _too_late() -> DeadlineError:
+    return DeadlineError("Run() timeout exceeded while waiting in batching queue")

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from mainstay.core import RequestError
 from mainstay.hostops import Column
 from mainstay.serving.plans import InputPlan
 
@@ -16,6 +17,10 @@ Part: TypeAlias = Any
 """The values of one input: an array `[rows, *inner]`; for an input without inner axes also a sequence of bool, int,
 float, str or bytes with None for missing, `[rows]`; or a `DensePart`. Strings are arrays of object, of str or bytes.
 """
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+_MOST_PADDED_AXES = 6
 
 
 def _no_place(name: str, row: int) -> str:
@@ -61,28 +66,60 @@ class DensePart:
         missing: True where a row has none, `[rows]` bool.
     """
 
-    values: np.ndarray[Any, Any]
-    missing: np.ndarray[Any, Any]
+    values: Array
+    missing: Array
 
     def __getitem__(self, rows: slice) -> DensePart:
         return DensePart(self.values[rows], self.missing[rows])
 
 
-def merge(chunks: Sequence[Chunk], plans: Sequence[InputPlan]) -> list[Column]:
-    """Return the rows of all chunks, in order, as one column per input; those of whole tensors as they are."""
+def merge(chunks: Sequence[Chunk], plans: Sequence[InputPlan], *, length: int | None = None) -> list[Column]:
+    """Return the rows of all chunks, in order, as one column per input.
+
+    Args:
+        chunks: The chunks.
+        plans: The inputs.
+        length: How long the columns shall be: rows of zeros and empty strings are added. None adds none.
+    """
     may_miss = any(chunk.missing for chunk in chunks)
     columns = []
     for index, plan in enumerate(plans):
         parts = [chunk.parts[index] for chunk in chunks]
         kinds = set(map(type, parts))
-        if kinds == {np.ndarray}:
-            columns.append(Column(parts[0] if len(parts) == 1 else np.concatenate(parts)))
-        elif np.ndarray in kinds or DensePart in kinds:
-            columns.append(_joined([_column_of(part, plan, may_miss) for part in parts]))
+        if len(kinds) == 1 and np.ndarray in kinds:
+            columns.append(Column(_stack(parts, length)))
+            continue
+        if np.ndarray in kinds or DensePart in kinds:
+            column = _joined([_column_of(part, plan, may_miss) for part in parts])
         else:
             values = parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
-            columns.append(_column(values, plan, may_miss and plan.optional))
+            column = _column(values, plan, may_miss and plan.optional)
+        columns.append(column if length is None else _lengthened(column, length))
     return columns
+
+
+def _stack(parts: Sequence[Array], length: int | None) -> Array:
+    """Return arrays one after the other, copied at the most once, with blank rows up to `length`."""
+    first = parts[0]
+    if len(parts) == 1:
+        if length is None or length == len(first):
+            return first
+    elif length is None:
+        return np.concatenate(parts)
+    whole = np.empty((length, *first.shape[1:]), first.dtype)
+    rows = len(first) if len(parts) == 1 else sum(map(len, parts))
+    np.concatenate(parts, out=whole[:rows])
+    if rows != length:
+        whole[rows:] = "" if first.dtype == object else 0
+    return whole
+
+
+def _lengthened(column: Column, length: int) -> Column:
+    values = column.values
+    if not isinstance(values, np.ndarray) or len(values) == length:
+        return column
+    missing = column.missing
+    return Column(_stack([values], length), None if missing is None else _stack([missing], length))
 
 
 def _column_of(part: Part, plan: InputPlan, may_miss: bool) -> Column:
@@ -112,3 +149,49 @@ def _joined(columns: Sequence[Column]) -> Column:
         return Column(values)
     masks = [np.zeros(len(c.values), bool) if c.missing is None else c.missing for c in columns]
     return Column(values, np.concatenate(masks))
+
+
+def padded_to_longest(chunks: Sequence[Chunk], plans: Sequence[InputPlan]) -> Sequence[Chunk]:
+    """Return chunks of one shape: each input padded at the end of its open axes to the longest among them.
+
+    A chunk is padded with its own first value, as TF Serving does.
+
+    Args:
+        chunks: The chunks, at least one.
+        plans: The inputs.
+
+    Raises:
+        RequestError: A chunk has nothing to be padded with, or an input has too many axes.
+    """
+    if len({chunk.shape for chunk in chunks}) == 1:
+        return chunks
+    columns = []
+    for index, plan in enumerate(plans):
+        parts = [chunk.parts[index] for chunk in chunks]
+        columns.append(_padded_parts(parts, plan) if None in plan.inner else parts)
+    return [
+        Chunk(chunk.rows, parts, chunk.missing, (), chunk.place, chunk.start)
+        for chunk, *parts in zip(chunks, *columns, strict=True)
+    ]
+
+
+def _padded_parts(parts: Sequence[Part], plan: InputPlan) -> list[Part]:
+    arrays = [part.values if isinstance(part, DensePart) else part for part in parts]
+    longest = tuple(map(max, zip(*(array.shape[1:] for array in arrays), strict=True)))
+    padded: list[Part] = []
+    for part, array in zip(parts, arrays, strict=True):
+        array = _padded(array, longest, plan)
+        padded.append(DensePart(array, part.missing) if isinstance(part, DensePart) else array)
+    return padded
+
+
+def _padded(array: Array, inner: tuple[int, ...], plan: InputPlan) -> Array:
+    if array.shape[1:] == inner:
+        return array
+    if array.ndim > _MOST_PADDED_AXES:
+        raise RequestError("Only tensors with rank from 1 to 6 can be padded.", where=f"$.{plan.name}")
+    if not array.size:
+        raise RequestError("Got empty tensor in batch of non-empty tensors.", where=f"$.{plan.name}")
+    whole = np.full((len(array), *inner), array.flat[0], array.dtype)
+    whole[tuple(slice(size) for size in array.shape)] = array
+    return whole

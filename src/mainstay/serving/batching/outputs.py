@@ -11,7 +11,7 @@ import numpy as np
 Array: TypeAlias = np.ndarray[Any, Any]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Run:
     """One execution of a batch, shared by the answers to all requests in it.
 
@@ -30,9 +30,9 @@ class Run:
     known: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Outputs:
-    """The outputs for some rows.
+    """The outputs for some rows. Nobody changes one; it is not frozen for speed alone.
 
     Args:
         arrays: By name, `[rows, ...]`; strings are arrays of object (bytes or str). Those of a signature that does
@@ -66,7 +66,7 @@ class Outputs:
     def join(cls, pieces: Sequence[Outputs]) -> Outputs:
         """Return the rows of all pieces, in order, as if one execution had given them."""
         arrays = {name: np.concatenate([piece.arrays[name] for piece in pieces]) for name in pieces[0].arrays}
-        runs = [piece.run for piece in pieces]
+        runs = list({id(piece.run): piece.run for piece in pieces}.values())
         run = Run(
             sum(run.rows for run in runs),
             min(run.started for run in runs),

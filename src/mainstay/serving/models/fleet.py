@@ -97,9 +97,8 @@ class Fleet:
     Args:
         engine: Where snapshots are published.
         config: The models.
-        options: How their versions are followed.
+        options: How their versions, and the configuration file, are followed.
         loader: Loads them.
-        config_file: Where `config` was read, to be read again every `VersionOptions.config_poll_seconds`.
 
     Attributes:
         config: The models as they are configured now.
@@ -113,7 +112,6 @@ class Fleet:
         options: VersionOptions,
         *,
         loader: Loader,
-        config_file: Path | None = None,
     ) -> None:
         self.config = config
         self.watchers: tuple[Callable[[VersionEvent], None], ...] = ()
@@ -121,7 +119,6 @@ class Fleet:
         self._loop = engine.loop
         self._options = options
         self._loader = loader
-        self._config_file = config_file
         self._rosters = {model.name: Roster(model.name) for model in config.models}
         self._labels: dict[str, dict[str, int]] = {}
         self._workers = Workers(self._loop, options.load_threads, name="mainstay-load", quiet=False)
@@ -165,8 +162,8 @@ class Fleet:
         self._publish()
         if self._options.poll_seconds > 0:
             self._spawn(self._keep_polling())
-        if self._config_file is not None and self._options.config_poll_seconds > 0:
-            self._spawn(self._keep_reading(self._config_file))
+        if self._options.config_file is not None and self._options.config_poll_seconds > 0:
+            self._spawn(self._keep_reading(self._options.config_file))
 
     async def reconfigure(self, config: FleetConfig) -> Reconfiguration:
         """Take another configuration as a whole, or refuse it as a whole, and wait for the models that are new.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 from mainstay.core import ArgumentError
 
@@ -18,6 +19,7 @@ class VersionOptions:
     Args:
         poll_seconds: How often the models' folders are looked at for new versions; 0 or less looks only at the start
             and when the configuration changes.
+        config_file: The configuration file, a ``ModelServerConfig`` in the text format of protobuf, where there is one.
         config_poll_seconds: How often the configuration file is read again; 0 reads it once.
         max_load_retries: How often loading a version is tried again after an error that may go away, such as one of
             the file system. Files that are wrong are tried again only when they change.
@@ -46,6 +48,7 @@ class VersionOptions:
     """
 
     poll_seconds: float = 1.0
+    config_file: Path | None = None
     config_poll_seconds: float = 0.0
     max_load_retries: int = 5
     load_retry_seconds: float = 60.0

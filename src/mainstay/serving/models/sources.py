@@ -76,7 +76,7 @@ def _is_number(name: str) -> bool:
 
 def is_artifact(folder: Path) -> bool:
     """Whether a folder is a saved model, as far as can be told without reading it."""
-    return any(os.path.isfile(folder / name) for name in ARTIFACT_FILES)  # noqa: PTH113  (it raises nothing)
+    return any(os.path.isfile(folder / name) for name in ARTIFACT_FILES)
 
 
 def folder_state(folder: Path) -> tuple[int, int, int]:

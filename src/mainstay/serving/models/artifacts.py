@@ -1,0 +1,104 @@
+"""Loading saved models for the fleet: verified, compiled, warmed up, and without slowing down those that serve."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from mainstay.core import ArtifactError, compilation_cache_folder
+from mainstay.serving.batching.executor import Executor
+from mainstay.serving.batching.parameters import options_of_version
+from mainstay.serving.contract import ServedModel
+from mainstay.serving.models import memory
+from mainstay.serving.models.apart import ChildProcesses, job_for
+from mainstay.serving.models.loading import make_servable
+from mainstay.serving.models.snapshot import Servable
+from mainstay.serving.models.sources import ARTIFACT_FILES, Source, is_artifact, memory_estimate
+from mainstay.serving.models.workers import frequent_switches
+from mainstay.serving.options import ServerOptions
+from mainstay.serving.status import logger
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class ArtifactLoader:
+    """Loads saved models from folders, and takes models that are in memory as they are.
+
+    Args:
+        options: How the server batches, and how versions are loaded.
+        executor: Where executions run that are too long for the event loop.
+        loop: The event loop of the server.
+    """
+
+    def __init__(self, options: ServerOptions, *, executor: Executor, loop: asyncio.AbstractEventLoop) -> None:
+        self._options = options
+        self._executor = executor
+        self._loop = loop
+        self._children = ChildProcesses()
+
+    def prepare(self) -> None:
+        """Start the compiler's runtime, whose threads get the priority of the thread that starts it."""
+        import jax
+
+        jax.devices()
+
+    def memory(self, source: Source) -> int:
+        """Return how many bytes of memory a version may need; a model in memory needs no more than it has."""
+        return 0 if source.model is not None else memory_estimate(source.path)
+
+    def load(self, source: Source, *, quiet: bool) -> Servable:
+        """Return a version that answers.
+
+        Raises:
+            MainstayError: It cannot be loaded.
+        """
+        with frequent_switches():
+            model = source.model if source.model is not None else self._read(source, quiet)
+            return make_servable(source, model, options=self._options, executor=self._executor, loop=self._loop)
+
+    def _read(self, source: Source, quiet: bool) -> ServedModel:
+        from mainstay.saved_model import load, verify_signature  # imported late: it brings the compiler along
+
+        path, trust, versions = source.path, self._options.trust, self._options.versions
+        if not is_artifact(path):
+            raise ArtifactError(
+                f"version {source.version} of model {source.name!r} is no saved model",
+                where=path,
+                expected=" or ".join(ARTIFACT_FILES),
+                fix="remove the folder or save the model again",
+            )
+        apart = self._compiles_apart(quiet)
+        if apart:
+            if trust is not None:
+                verify_signature(path, trust)
+            self._compile_apart(path)
+        tags = versions.saved_model_tags or None
+        # What the child process has replayed need not be replayed again; the digests are compared here as well.
+        return load(path, trust=trust, replay=not apart, tags=tags)
+
+    def _compiles_apart(self, quiet: bool) -> bool:
+        choice = self._options.versions.compile_apart
+        if choice != "auto":
+            return choice == "always"
+        if not quiet or compilation_cache_folder() is None:
+            return False
+        import jax
+
+        # A device that is not shared between processes belongs to this one.
+        return bool(jax.default_backend() == "cpu" and jax.config.values["jax_compilation_cache_dir"])
+
+    def _compile_apart(self, path: Path) -> None:
+        batching = options_of_version(path, self._options.batching)
+        job = job_for(path, batching=batching, tags=self._options.versions.saved_model_tags)
+        report = self._children.run(job)
+        logger.info("%s is verified and compiled after %.1f s", path, report["seconds"])
+
+    def unloaded(self, source: Source) -> None:
+        """Give back the memory of a version that nothing refers to any more."""
+        del source
+        memory.give_back()
+
+    def close(self) -> None:
+        """End what is being compiled in processes of its own."""
+        self._children.close()
