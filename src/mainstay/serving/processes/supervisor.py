@@ -370,4 +370,4 @@ def worker_command(arguments: Sequence[str]) -> tuple[str, ...]:
     Args:
         arguments: The words after ``mainstay``.
     """
-    return (sys.executable, "-P", "-m", "mainstay.cli", *arguments)
+    return (sys.executable, "-P", "-m", "mainstay", *arguments)
