@@ -13,11 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mainstay.core import (
-    ArtifactError,
-    InputError,
     MainstayError,
     OverloadError,
-    PreconditionError,
     SetupError,
     StorageError,
     UnavailableError,
@@ -494,7 +491,7 @@ def _look(
 
 def _may_go_away(error: Exception) -> bool:
     """Whether an error may be over at another time, the files being the same."""
-    return not isinstance(error, ArtifactError | InputError) or isinstance(error, PreconditionError)
+    return isinstance(error, StorageError | UnavailableError | OSError | MemoryError | RuntimeError)
 
 
 def _message(error: Exception) -> str:
