@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -59,7 +60,8 @@ class Engine:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.time: Callable[[], float] = loop.time
+        # The loop's clock, but read anew: uvloop's own stands still during a pass and counts whole milliseconds.
+        self.time: Callable[[], float] = time.monotonic
         self.snapshot = Snapshot()
         self.draining = False
         self.gates: tuple[Gate, ...] = ()

@@ -322,7 +322,7 @@ class Wire:
     def __init__(self, rest):
         self.rest, self.options, self.loop = rest, ServerOptions(), self
         self.connections, self.stopping, self.head = set(), False, b"HTTP/1.1 200 OK\r\ncontent-length: "
-        self.written, self.closed = b"", False
+        self.written, self.closed, self.identify = b"", False, None
 
     def time(self):
         return 0.0

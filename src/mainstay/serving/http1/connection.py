@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import httptools
@@ -32,6 +34,7 @@ class Shared(Protocol):
     connections: set[Connection]
     stopping: bool
     head: bytes
+    identify: Callable[[Any], str | None] | None
 
 
 class Connection(asyncio.Protocol):
@@ -44,9 +47,10 @@ class Connection(asyncio.Protocol):
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._options = shared.options
-        self._time = shared.loop.time
+        self._time = time.monotonic
         self._transport: Any = None
         self._peer = ""
+        self._identity = ""
         self._parser: Any = httptools.HttpRequestParser(self)
         self._waiting: deque[HttpExchange] = deque()
         self._deaf = False  # nothing more is read: a fault was answered, or the client asked to close
@@ -75,6 +79,13 @@ class Connection(asyncio.Protocol):
         self._peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "unix"
         self._seen = self._time()
         self._shared.connections.add(self)
+        if self._shared.identify is not None:
+            identity = self._shared.identify(transport)
+            if identity is None:  # its certificate is valid, and yet none of those that are let in
+                self._deaf = True
+                transport.abort()
+            else:
+                self._identity = identity
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End: what the client no longer waits for is not computed either."""
@@ -207,6 +218,7 @@ class Connection(asyncio.Protocol):
         exchange.headers = self._headers
         exchange.received = self._seen
         exchange.peer = self._peer
+        exchange.identity = self._identity
         if not parser.should_keep_alive():
             exchange.keep_alive = False
             self._deaf = True

@@ -25,6 +25,7 @@ class HttpExchange:
         headers: Its headers by lower-case name; the last one counts where a name comes twice.
         received: When its last byte came, in seconds of the loop's clock.
         peer: The client's address.
+        identity: The name in the client's certificate; empty where it showed none.
         on_gone: To be set by who answers: called if the client goes away before the answer.
     """
 
@@ -33,6 +34,7 @@ class HttpExchange:
         "answer",
         "body",
         "headers",
+        "identity",
         "keep_alive",
         "method",
         "old",
@@ -52,6 +54,7 @@ class HttpExchange:
         self.headers: Mapping[bytes, bytes] = {}
         self.received = 0.0
         self.peer = ""
+        self.identity = ""
         self.on_gone: Callable[[], None] | None = None
         self.answer: tuple[int, bytes, tuple[tuple[str, str], ...], str] | None = None
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from email.utils import formatdate
+from typing import Any
 
 from mainstay.serving.http1.connection import Connection
 from mainstay.serving.options import ServerOptions
@@ -17,6 +20,10 @@ class HttpListener:
         rest: What answers the requests.
         options: The limits and timeouts.
         loop: The event loop.
+
+    Attributes:
+        identify: Tells from the transport of a new connection who is at its other end; None where that is nobody
+            who is let in.
     """
 
     def __init__(self, rest: RestInterface, options: ServerOptions, loop: asyncio.AbstractEventLoop) -> None:
@@ -25,6 +32,7 @@ class HttpListener:
         self.loop = loop
         self.connections: set[Connection] = set()
         self.stopping = False
+        self.identify: Callable[[Any], str | None] | None = None
         self.head = b""
         self.tick()
 
@@ -37,7 +45,7 @@ class HttpListener:
         # The one place that reads the calendar: HTTP wants the time of day in every answer.
         date = formatdate(usegmt=True).encode()
         self.head = b"HTTP/1.1 200 OK\r\ndate: " + date + b"\r\ncontent-type: application/json\r\ncontent-length: "
-        now = self.loop.time()
+        now = time.monotonic()
         for connection in tuple(self.connections):
             connection.check_time(now)
 
@@ -47,7 +55,7 @@ class HttpListener:
 
     def close_quiet(self) -> None:
         """Close the connections that owe nothing and have been quiet for a moment."""
-        now = self.loop.time()
+        now = time.monotonic()
         for connection in tuple(self.connections):
             connection.close_if_quiet(now)
 

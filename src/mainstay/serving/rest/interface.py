@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
-from mainstay.core import RequestError, UnsupportedError
+from mainstay.core import DeadlineError, RequestError
 from mainstay.serving.batching.outputs import Outputs
-from mainstay.serving.calls import Call
+from mainstay.serving.calls import Call, priority_of
 from mainstay.serving.engine import Engine
+from mainstay.serving.models.snapshot import Endpoint
 from mainstay.serving.rest.answers import JSON, Answer, refusal, refusal_of, refusal_with
 from mainstay.serving.rest.description import metadata_answer, status_answer
 from mainstay.serving.rest.encode import columns, predictions
-from mainstay.serving.rest.json_text import parse, show
+from mainstay.serving.rest.example_json import classification, read_examples, regression
+from mainstay.serving.rest.methods import check_method
+from mainstay.serving.rest.openapi import openapi_answer
+from mainstay.serving.rest.options import RestOptions
+from mainstay.serving.rest.requests import read_prediction
 from mainstay.serving.rest.routes import Route, parse_path
 from mainstay.serving.status import Code, status_of
 
 _MOST_KNOWN_PATHS = 1024
 _READ_METHODS = ("GET", "HEAD")
-_METHODS = "GET, HEAD, POST"
-_METHOD_NAMES = {"predict": "Predict", "classify": "Classify", "regress": "Regress", "metadata": "GetModelMetadata"}
+_METHOD_NAMES = {
+    "predict": "Predict",
+    "classify": "Classify",
+    "regress": "Regress",
+    "metadata": "GetModelMetadata",
+    "status": "GetModelStatus",
+    "openapi": "GetModelMetadata",
+}
+_TIMEOUT_HEADER = b"x-mainstay-timeout-ms"
+_MOST_TIMEOUT_DIGITS = 12
+_CORS = (
+    ("access-control-allow-origin", "*"),
+    ("access-control-allow-methods", "POST, GET"),
+    ("access-control-allow-headers", "Content-Type"),
+)
 
 
 class Exchange(Protocol):
@@ -31,6 +50,7 @@ class Exchange(Protocol):
     body: bytes
     received: float
     peer: str
+    identity: str
     on_gone: Callable[[], None] | None
 
     def reply(
@@ -51,26 +71,42 @@ class RestInterface:
 
     Args:
         engine: What runs the models.
+        options: What the interface allows.
 
     Attributes:
         also: What is asked, in order, for paths that are not TF Serving's; the first that answers has answered.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, options: RestOptions | None = None) -> None:
         self.also: tuple[PathInterface, ...] = ()
+        self._options = options or RestOptions()
         self._engine = engine
         self._routes: dict[str, Route] = {}
+        # Calls that have not been answered, the longest known first, and what looks after their time.
+        self._pending: dict[Call, Exchange] = {}
+        self._timer: asyncio.TimerHandle | None = None
 
     def handle(self, exchange: Exchange) -> None:
         """Answer a request, now or when its batch has run. Raises nothing."""
         try:
+            if self._options.enable_cors and self._allow_origins(exchange):
+                return
             route = self._routes.get(exchange.target) or self._find_route(exchange.target)
             if route is not None and exchange.method == "POST" and route.method == "POST":
                 self._call(exchange, route)
             elif route is not None or not any(other.handle(exchange) for other in self.also):
-                _reply(exchange, self._answer(exchange, route))
+                self._reply(exchange, self._answer(exchange, route))
         except Exception as error:
-            _reply(exchange, refusal_of(error))
+            self._reply(exchange, refusal_of(error))
+
+    def _allow_origins(self, exchange: Exchange) -> bool:
+        """Let pages of other origins read the answer, and answer their question whether they may ask."""
+        exchange.extra_headers = _CORS
+        path = exchange.target.partition("?")[0].lower()
+        if exchange.method != "OPTIONS" or not (path == "/v1" or path.startswith("/v1/")):
+            return False
+        self._reply(exchange, Answer(200, b""))
+        return True
 
     def _find_route(self, target: str) -> Route | None:
         path = target.partition("?")[0]
@@ -86,16 +122,12 @@ class RestInterface:
         method, path = exchange.method, exchange.target.partition("?")[0]
         if route is None:
             return self._answer_elsewhere(method, path)
-        if method not in (*_READ_METHODS, "POST"):
+        if route.method == "POST" or method not in _READ_METHODS:
             allowed = "POST" if route.method == "POST" else ", ".join(_READ_METHODS)
-            return refusal(405, f"Method not allowed: {method} {path}", allow=allowed)
-        if route.method != ("GET" if method in _READ_METHODS else "POST"):
-            return refusal(Code.INVALID_ARGUMENT, f"Malformed request: {method} {path}")
+            return refusal(Code.INVALID_ARGUMENT, f"Malformed request: {method} {path}", allow=allowed)
         if not route.model:
             return refusal(Code.INVALID_ARGUMENT, "Missing model name in request.")
-        if route.action == "status":
-            return status_answer(self._engine.snapshot.versions(route.model, route.version))
-        return metadata_answer(self._engine.snapshot.find(route.model, route.version, route.label))
+        return self._describe(exchange, route)
 
     def _answer_elsewhere(self, method: str, path: str) -> Answer:
         if path in ("/healthz", "/readyz"):
@@ -104,8 +136,6 @@ class RestInterface:
             return Answer(200, b'{"status":"alive"}') if path == "/healthz" else self._readiness()
         if not path.lower().startswith("/v1/"):
             return refusal(Code.NOT_FOUND, f"Not found: {path}")
-        if method not in (*_READ_METHODS, "POST"):
-            return refusal(405, f"Method not allowed: {method} {path}", allow=_METHODS)
         return refusal(Code.INVALID_ARGUMENT, f"Malformed request: {method} {path}")
 
     def _readiness(self) -> Answer:
@@ -115,80 +145,130 @@ class RestInterface:
             return refusal(Code.UNAVAILABLE, "The server is loading its models")
         return Answer(200, b'{"status":"ready"}')
 
-    def _call(self, exchange: Exchange, route: Route) -> None:
-        """Begin a call; whatever happens then, it is finished once and answered once."""
-        engine = self._engine
-        name = _METHOD_NAMES[route.action]
-        call = Call("REST", name, route.model, route.version, route.label, received=exchange.received)
+    def _begin(self, exchange: Exchange, route: Route) -> Call:
+        call = Call(
+            "REST",
+            _METHOD_NAMES[route.action],
+            route.model,
+            route.version,
+            route.label,
+            received=exchange.received,
+        )
         call.headers = exchange.headers
         call.peer = exchange.peer
         call.request_bytes = len(exchange.body)
+        return call
+
+    def _describe(self, exchange: Exchange, route: Route) -> Answer:
+        """Return what is known of a model."""
+        engine = self._engine
+        call = self._begin(exchange, route)
+        code, message = Code.OK, ""
         try:
             engine.begin(call)
-            if route.action != "predict":
-                raise UnsupportedError(f"The method {route.action} is not served; call the signature with predict")
-            exchange.on_gone = lambda: engine.cancel(call)
-            self._predict(exchange, call)
+            if route.action == "status":
+                answer = status_answer(engine.snapshot.versions(route.model, route.version))
+            elif route.action == "metadata":
+                answer = metadata_answer(engine.route(call))
+            else:
+                answer = openapi_answer(engine.route(call))
+        except Exception as error:
+            code, message = status_of(error)
+            answer = refusal_with(code, message)
+        call.response_bytes = len(answer.body)
+        engine.finish(call, code, message)
+        return answer
+
+    def _call(self, exchange: Exchange, route: Route) -> None:
+        """Begin a call; whatever happens then, it is finished once and answered once."""
+        engine = self._engine
+        call = self._begin(exchange, route)
+        try:
+            engine.begin(call)
+            self._set_time(call, exchange)
+            call.priority = priority_of(exchange.headers)
+            exchange.on_gone = lambda: self._give_up(call)
+            servable = engine.route(call)
+            encode: Callable[[Outputs, Endpoint], bytes]
+            if route.action == "predict":
+                endpoint, chunk, in_rows = read_prediction(exchange.body, servable)
+                encode = predictions if in_rows else columns
+            else:
+                endpoint, chunk = read_examples(exchange.body, servable, route.action)
+                encode = classification if route.action == "classify" else regression
+            if self._options.check_method_names:
+                check_method(endpoint, route.action)
+
+            def done(result: Outputs | Exception) -> None:
+                self._pending.pop(call, None)
+                if isinstance(result, Exception):
+                    self._refuse(exchange, call, result)
+                    return
+                try:
+                    body = encode(result, endpoint)
+                except Exception as error:
+                    self._refuse(exchange, call, error)
+                    return
+                call.response_bytes = len(body)
+                exchange.reply(200, body)
+                engine.finish(call, Code.OK, "", result)
+
+            engine.submit(call, endpoint, chunk, done)
         except Exception as error:
             self._refuse(exchange, call, error)
+            return
+        if call.deadline is not None:
+            self._pending[call] = exchange
+            if self._timer is None:
+                self._timer = engine.loop.call_at(call.deadline, self._check_time)
 
-    def _predict(self, exchange: Exchange, call: Call) -> None:
-        servable = self._engine.route(call)
-        document = parse(exchange.body)
-        if type(document) is not dict:
+    def _set_time(self, call: Call, exchange: Exchange) -> None:
+        """Say until when an answer is waited for."""
+        limit = self._options.timeout_seconds
+        if limit:
+            call.deadline = call.received + limit
+        asked = exchange.headers.get(_TIMEOUT_HEADER)
+        if asked is None:
+            return
+        if not asked.isdigit() or len(asked) > _MOST_TIMEOUT_DIGITS or not int(asked):
             raise RequestError(
-                f"JSON Value: {show(document)} Is not object", where="$", expected="an object", received=show(document)
+                f"the header {_TIMEOUT_HEADER.decode()} is no time",
+                expected="a whole number of milliseconds from 1",
+                received=asked.decode("latin-1"),
             )
-        endpoint = servable.endpoint(_signature_name(document))
-        if "instances" in document:
-            if "inputs" in document:
-                raise RequestError(
-                    f"JSON Value: {show(document)} Not formatted correctly expecting only one of 'inputs' or "
-                    "'instances' keys to exist ",
-                    where="$",
-                    expected="either 'instances' or 'inputs'",
-                    received="both",
-                )
-            chunk, encode = endpoint.decoder.rows(document["instances"]), predictions
-        elif "inputs" in document:
-            chunk, encode = endpoint.decoder.columns(document["inputs"]), columns
-        else:
-            raise RequestError("Missing 'inputs' or 'instances' key", where="$", fix='send {"instances": [...]}')
+        wanted = call.received + int(asked) / 1000
+        call.deadline = wanted if call.deadline is None else min(call.deadline, wanted)
+        if self._timer is not None and self._timer.when() > call.deadline:
+            self._timer.cancel()
+            self._timer = self._engine.loop.call_at(call.deadline, self._check_time)
 
-        def done(result: Outputs | Exception) -> None:
-            if isinstance(result, Exception):
-                self._refuse(exchange, call, result)
-                return
-            try:
-                body = encode(result)
-            except Exception as error:
-                self._refuse(exchange, call, error)
-                return
-            call.response_bytes = len(body)
-            exchange.reply(200, body)
-            self._engine.finish(call, Code.OK, "", result)
+    def _check_time(self) -> None:
+        """Answer the calls whose time is over, and look again when the next one's is."""
+        self._timer = None
+        now = self._engine.time()
+        first = float("inf")
+        for call, exchange in tuple(self._pending.items()):
+            deadline = call.deadline or now
+            if deadline > now:
+                first = min(first, deadline)
+                continue
+            del self._pending[call]
+            for ticket in call.tickets:
+                ticket.cancel()
+            self._refuse(exchange, call, DeadlineError("Timed out waiting for notification"))
+        if self._pending:
+            self._timer = self._engine.loop.call_at(first, self._check_time)
 
-        self._engine.submit(call, endpoint, chunk, done)
+    def _give_up(self, call: Call) -> None:
+        self._pending.pop(call, None)
+        self._engine.cancel(call)
 
     def _refuse(self, exchange: Exchange, call: Call, error: Exception) -> None:
         code, message = status_of(error)
         answer = refusal_with(code, message)
         call.response_bytes = len(answer.body)
-        _reply(exchange, answer)
+        self._reply(exchange, answer)
         self._engine.finish(call, code, message)
 
-
-def _signature_name(document: dict[str, Any]) -> str:
-    name = document.get("signature_name", "")
-    if type(name) is not str:
-        raise RequestError(
-            f"JSON Value: {show(document)} not formatted correctly. 'signature_name' key must be a string value.",
-            where="$.signature_name",
-            expected="a string",
-            received=show(name),
-        )
-    return name
-
-
-def _reply(exchange: Exchange, answer: Answer) -> None:
-    exchange.reply(answer.status, answer.body, answer.headers, answer.content_type)
+    def _reply(self, exchange: Exchange, answer: Answer) -> None:
+        exchange.reply(answer.status, answer.body, answer.headers, answer.content_type)
