@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -42,13 +42,13 @@ def tensor_chunk(endpoint: Endpoint, tensors: Mapping[str, Array], base: str = "
         RequestError: A tensor is missing, unknown, or of the wrong dtype or shape, or their rows differ in number.
     """
     plans = endpoint.plans
-    if any(plan.name not in tensors and not plan.optional for plan in plans) or len(tensors) > len(plans):
-        raise wrong_inputs(tensors, endpoint)
-    if sum(plan.name in tensors for plan in plans) < len(tensors):
-        raise _unknown_input(tensors, plans)
+    check_names(endpoint, tensors)
     for slot, plan in enumerate(plans):
-        if plan.name in tensors:
-            _check_dtype(tensors[plan.name], plan, slot=slot, base=base)
+        array = tensors.get(plan.name)
+        if array is not None and array.dtype.name != plan.dtype:
+            given = "string" if array.dtype.kind in "OSU" else array.dtype.name
+            if given != plan.dtype:
+                raise wrong_dtype(plan, TENSORFLOW_NAMES.get(given, given), slot=slot, base=base)
     if not getattr(endpoint, "batched", True) or any(getattr(plan, "free", False) for plan in plans):
         return _whole(plans, tensors, base)
     rows = _rows(plans, tensors, base)
@@ -62,8 +62,45 @@ def tensor_chunk(endpoint: Endpoint, tensors: Mapping[str, Array], base: str = "
     return Chunk(rows, parts, missing, shape if is_open else (), partial(_place, base))
 
 
-def wrong_inputs(names: Mapping[str, Any], endpoint: Endpoint) -> RequestError:
-    """Return TF Serving's refusal of a request that lacks an input, or has too many."""
+def check_names(endpoint: Endpoint, names: Collection[str]) -> None:
+    """Refuse a request whose inputs are not those of the signature, in TF Serving's words.
+
+    Args:
+        endpoint: The signature.
+        names: The names of the inputs that the request has.
+
+    Raises:
+        RequestError: One is missing or unknown.
+    """
+    plans = endpoint.plans
+    if any(plan.name not in names and not plan.optional for plan in plans) or len(names) > len(plans):
+        raise _wrong_inputs(names, endpoint)
+    if sum(plan.name in names for plan in plans) < len(names):
+        used = sorted(plan.name for plan in plans if plan.name in names)
+        raise RequestError(
+            f"Inputs contains invalid name. Used request inputs: {','.join(used)}, request input: "
+            f"{','.join(sorted(names))}"
+        )
+
+
+def wrong_dtype(plan: InputPlan, given: str, *, slot: int, base: str = "$.inputs") -> RequestError:
+    """Return TF Serving's refusal of a tensor of another dtype.
+
+    Args:
+        plan: The input.
+        given: What TensorFlow calls the dtype that was sent.
+        slot: The place of the input among those of the signature.
+        base: The path of the tensors in the request.
+    """
+    return RequestError(
+        f"Expects arg[{slot}] to be {TENSORFLOW_NAMES[plan.dtype]} but {given} is provided",
+        where=f"{base}.{plan.name}",
+        expected=plan.described,
+        received=given,
+    )
+
+
+def _wrong_inputs(names: Collection[str], endpoint: Endpoint) -> RequestError:
     plans = endpoint.plans
     wanted, given = sorted(plan.name for plan in plans), sorted(names)
     lacking = sorted(plan.name for plan in plans if plan.name not in names and not plan.optional)
@@ -79,25 +116,6 @@ def wrong_inputs(names: Mapping[str, Any], endpoint: Endpoint) -> RequestError:
         f"default value provided. Inputs expected to be in the request {{{','.join(given)}}}, or default input alias "
         f"set: {','.join(optional)}"
     )
-
-
-def _unknown_input(names: Mapping[str, Any], plans: Sequence[InputPlan]) -> RequestError:
-    used = sorted(plan.name for plan in plans if plan.name in names)
-    return RequestError(
-        f"Inputs contains invalid name. Used request inputs: {','.join(used)}, request input: {','.join(sorted(names))}"
-    )
-
-
-def _check_dtype(array: Array, plan: InputPlan, *, slot: int, base: str) -> None:
-    given = "string" if array.dtype.kind in "OSU" else array.dtype.name
-    if given != plan.dtype:
-        raise RequestError(
-            f"Expects arg[{slot}] to be {TENSORFLOW_NAMES[plan.dtype]} but {TENSORFLOW_NAMES.get(given, given)} is "
-            "provided",
-            where=f"{base}.{plan.name}",
-            expected=plan.described,
-            received=given,
-        )
 
 
 def _rows(plans: Sequence[InputPlan], tensors: Mapping[str, Array], base: str) -> int:
