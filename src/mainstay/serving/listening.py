@@ -49,6 +49,7 @@ async def listen(
     *,
     loop: asyncio.AbstractEventLoop,
     context: ssl.SSLContext | None = None,
+    reuse_port: bool = False,
 ) -> asyncio.Server:
     """Open a TCP socket for a listener.
 
@@ -58,6 +59,7 @@ async def listen(
         port: The port; 0 takes any free one.
         loop: The event loop.
         context: How connections are encrypted; None for plain ones.
+        reuse_port: Whether other processes listen on it too, each taking its share of the connections.
 
     Returns:
         The open socket, which accepts already.
@@ -66,7 +68,9 @@ async def listen(
         SetupError: The address cannot be listened on.
     """
     try:
-        return await loop.create_server(listener.connect, host, port, backlog=_BACKLOG, ssl=context)
+        return await loop.create_server(
+            listener.connect, host, port, backlog=_BACKLOG, ssl=context, reuse_port=reuse_port or None
+        )
     except OSError as error:
         reason = "the port is in use" if error.errno == errno.EADDRINUSE else f"cannot listen: {error.strerror}"
         raise SetupError(
