@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING
 
 from mainstay.core import ArgumentError
 from mainstay.serving.batching.options import BatchingOptions
+from mainstay.serving.http2.options import GrpcOptions
 from mainstay.serving.models.options import VersionOptions
+from mainstay.serving.operations.options import TelemetryOptions
 
 if TYPE_CHECKING:
     from mainstay.saved_model import Trust
+    from mainstay.serving.operations.access import AccessOptions
+    from mainstay.serving.operations.rates import RateOptions
+    from mainstay.serving.operations.tls import TlsOptions
 
 _MIB = 1 << 20
+_CHECKED_ELSEWHERE = frozenset(
+    ("host", "rest_port", "grpc_port", "grpc", "batching", "versions", "telemetry", "tls", "access", "rates", "trust")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,13 +31,20 @@ class ServerOptions:
         host: The address to listen on; ``127.0.0.1`` keeps the server private to the machine.
         rest_port: The TCP port of the REST interface; 0 takes any free one.
         grpc_port: The TCP port of the gRPC interface; 0 takes any free one, None listens to none.
+        grpc: How the gRPC interface protects itself.
         batching: How requests are batched, and where batches run.
         max_body_bytes: The largest request body, after decompression.
         max_head_bytes: The largest request line and headers.
         read_timeout_seconds: How long a client may take to send one request or to read its answer.
         idle_timeout_seconds: How long a connection may stay open between requests.
         drain_timeout_seconds: How long requests in flight may take to finish once the server is told to stop.
+        shutdown_delay_seconds: How long the server goes on answering, no longer ready, before it stops to listen: the
+            time that load balancers need to notice.
         versions: How versions of models are found, loaded and let go.
+        telemetry: What is measured and logged.
+        tls: How connections are encrypted; None for not at all.
+        access: Who may call; None for everybody.
+        rates: How often; None for no limit.
         trust: Whose signature every model must have that is read from a folder; None asks for none.
 
     Raises:
@@ -39,13 +54,19 @@ class ServerOptions:
     host: str = "127.0.0.1"
     rest_port: int = 8501
     grpc_port: int | None = 8500
+    grpc: GrpcOptions = field(default_factory=GrpcOptions)
     batching: BatchingOptions = field(default_factory=BatchingOptions)
     max_body_bytes: int = 16 * _MIB
     max_head_bytes: int = 16 << 10
     read_timeout_seconds: float = 30.0
     idle_timeout_seconds: float = 120.0
     drain_timeout_seconds: float = 30.0
+    shutdown_delay_seconds: float = 0.0
     versions: VersionOptions = field(default_factory=VersionOptions)
+    telemetry: TelemetryOptions = field(default_factory=TelemetryOptions)
+    tls: TlsOptions | None = None
+    access: AccessOptions | None = None
+    rates: RateOptions | None = None
     trust: Trust | None = None
 
     def __post_init__(self) -> None:
@@ -54,8 +75,8 @@ class ServerOptions:
                 raise ArgumentError("the port is out of range", expected="0 to 65535", received=port)
         for item in fields(self):
             value = getattr(self, item.name)
-            if item.name in ("host", "batching", "rest_port", "grpc_port", "trust", "versions"):
+            if item.name in _CHECKED_ELSEWHERE:
                 continue
-            low = 1e-3
+            low = 0 if item.name == "shutdown_delay_seconds" else 1e-3
             if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value < float("inf"):
                 raise ArgumentError(f"{item.name} is out of range", expected=f"{low} or more", received=repr(value))

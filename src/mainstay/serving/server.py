@@ -19,12 +19,16 @@ from mainstay.serving.listening import Listener, listen, port_of
 from mainstay.serving.models.artifacts import ArtifactLoader
 from mainstay.serving.models.config import FleetConfig, config_of_models, read_config_file
 from mainstay.serving.models.fleet import Fleet
+from mainstay.serving.operations.assembly import Operations
+from mainstay.serving.operations.certificates import ALPN_HTTP1
+from mainstay.serving.operations.start_log import ready_lines, start_lines
 from mainstay.serving.options import ServerOptions
 from mainstay.serving.rest.interface import RestInterface
 from mainstay.serving.status import logger
 
 _TICK_SECONDS = 1.0
 _DRAIN_STEP_SECONDS = 0.02
+_LAST_WORDS_SECONDS = 5.0
 
 
 class ModelServer:
@@ -61,6 +65,7 @@ class ModelServer:
         self._listeners: tuple[Listener, ...] = ()
         self._sockets: list[asyncio.Server] = []
         self._executor: DeviceThread | None = None
+        self._operations: Operations | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self._rest_port = 0
         self._grpc_port = 0
@@ -79,7 +84,8 @@ class ModelServer:
     def url(self) -> str:
         """The address of the REST interface, such as ``http://127.0.0.1:8501``."""
         host = self.options.host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self._rest_port}"
+        scheme = "http" if self.options.tls is None else "https"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self._rest_port}"
 
     @property
     def reads_artifacts(self) -> bool:
@@ -106,31 +112,49 @@ class ModelServer:
         """
         loop = asyncio.get_running_loop()
         engine = self._engine = Engine(loop)
+        operations = self._operations = Operations(engine, self.options, self._connection_counts())
         batching = self.options.batching
         self._executor = DeviceThread(loop, batching.num_batch_threads, batching.thread_pool_name)
         self._loader = ArtifactLoader(self.options, executor=self._executor, loop=loop)
         self._fleet = Fleet(engine, self._config, self.options.versions, loader=self._loader)
+        self._fleet.watchers += (operations.watch,)
         try:
-            await self._listen(engine)
+            operations.configure(self._config)
+            await self._listen(engine, operations)
             self._tick()
-            logger.info("listening on %s", self.url)
+            for line in start_lines({"REST": self.url}, operations.switched_on):
+                logger.info("%s", line)
             await self._fleet.start()
         except BaseException:
             await self.stop()
             raise
+        for line in ready_lines(engine.snapshot):
+            logger.info("%s", line)
         for name in engine.snapshot.servables:
             logger.info("serving POST %s/v1/models/%s:predict", self.url, name)
 
-    async def _listen(self, engine: Engine) -> None:
-        options, loop = self.options, engine.loop
-        rest = HttpListener(RestInterface(engine), options, loop)
+    def _connection_counts(self) -> dict[str, Callable[[], int]]:
+        """Return by protocol what counts the open connections."""
+        return {"REST": lambda: _count(self._listeners)}
+
+    async def _listen(self, engine: Engine, operations: Operations) -> None:
+        options, loop, tls = self.options, engine.loop, operations.tls
+        interface = RestInterface(engine)
+        interface.also += operations.pages
+        rest = HttpListener(interface, options, loop)
+        context = None
+        if tls is not None:
+            rest.identify = tls.identity
+            context = tls.context(ALPN_HTTP1)
         self._listeners = (rest,)
-        self._sockets.append(await listen(rest, options.host, options.rest_port, loop=loop))
+        self._sockets.append(await listen(rest, options.host, options.rest_port, loop=loop, context=context))
         self._rest_port = port_of(self._sockets[-1])
 
     def _tick(self) -> None:
         for listener in self._listeners:
             listener.tick()
+        if self._operations is not None:
+            self._operations.tick()
         self._ticker = asyncio.get_running_loop().call_later(_TICK_SECONDS, self._tick)
 
     async def stop(self) -> None:
@@ -138,8 +162,11 @@ class ModelServer:
         engine, listeners = self._engine, self._listeners
         if engine is None or engine.draining:
             return
-        time = engine.time
+        time, operations = engine.time, self._operations
         engine.draining = True
+        if self.options.shutdown_delay_seconds and engine.snapshot.ready:
+            logger.info("no longer ready, and stopping in %g seconds", self.options.shutdown_delay_seconds)
+            await asyncio.sleep(self.options.shutdown_delay_seconds)
         if self._loader is not None and self._fleet is not None:
             self._loader.close()
             await self._fleet.stop()
@@ -163,7 +190,14 @@ class ModelServer:
             self._ticker.cancel()
         if self._executor is not None and not self._executor.close(max(end - time(), 0.0)):
             logger.warning("abandoning a batch that did not finish in time")
+        if operations is not None:
+            await asyncio.to_thread(operations.close, _LAST_WORDS_SECONDS)
         logger.info("stopped")
+
+    def reopen(self) -> None:
+        """Open log files anew, after a program that rotates logs has moved them, and read certificates again."""
+        if self._operations is not None:
+            self._operations.reopen()
 
     async def __aenter__(self) -> ModelServer:
         await self.start()
@@ -186,6 +220,8 @@ def serve(
     on_ready: Callable[[ModelServer], None] | None = None,
 ) -> None:
     """Serve models until SIGTERM or SIGINT, then finish what has come and return; a second signal ends at once.
+
+    SIGHUP opens log files anew and reads certificates and the access file again.
 
     Signals reach the main thread alone, so call it there; `ModelServer` can be started and stopped anywhere.
 
@@ -219,6 +255,8 @@ async def _serve(server: ModelServer, on_ready: Callable[[ModelServer], None] | 
 
     for number in signals:
         loop.add_signal_handler(number, stop)
+    if signals and hasattr(signal, "SIGHUP"):
+        loop.add_signal_handler(signal.SIGHUP, server.reopen)
     async with server:
         # What is loaded stays: kept out of the garbage collector's sight, it cannot lengthen a pause.
         gc.collect()

@@ -82,8 +82,10 @@ class AccessGate:
         Returns:
             Whether another one is in force.
         """
-        if not self._watched.changed():
-            return False
+        return self.reload() if self._watched.changed() else False
+
+    def reload(self) -> bool:
+        """Read the file again; see `poll`."""
         try:
             self._identities = read_identities(self._options.file)
         except MainstayError as error:

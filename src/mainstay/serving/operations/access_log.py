@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from mainstay.serving.calls import Call
+from mainstay.serving.operations.access import HEALTH_METHODS
 from mainstay.serving.operations.log_files import LineFile
 from mainstay.serving.operations.outbox import Outbox
 from mainstay.serving.operations.trace_context import parent_of
@@ -48,7 +49,7 @@ class _Entry(NamedTuple):
 
 
 class AccessLog:
-    """Writes a line for each call that has ended; an observer of the engine.
+    """Writes a line for each call that has ended, but for health that was found good; an observer of the engine.
 
     Args:
         path: The file, or ``stderr``.
@@ -76,7 +77,9 @@ class AccessLog:
     def ended(self, call: Call) -> None:
         """Note a call."""
         code = call.code
-        if code is None or (code is Code.OK and self._sample < 1.0 and self._draw() >= self._sample):
+        if code is None:
+            return
+        if code is Code.OK and (call.method in HEALTH_METHODS or (self._sample < 1.0 and self._draw() >= self._sample)):
             return
         headers, servable, trace = call.headers, call.servable, call.trace
         if trace is None and b"traceparent" in headers:

@@ -24,15 +24,23 @@ class Outbox(Generic[Item]):
         name: What is written, for the thread's name and for log lines.
         limit: The most items that wait; more are dropped.
         interval_seconds: How long an item waits at most before it is written.
+        tick: Called on the thread about that often, whether there was anything to write or not.
 
     Attributes:
         dropped: How many items did not fit, or could not be written.
     """
 
     def __init__(
-        self, write: Callable[[list[Item]], None], *, name: str, limit: int = 16384, interval_seconds: float = 0.25
+        self,
+        write: Callable[[list[Item]], None],
+        *,
+        name: str,
+        limit: int = 16384,
+        interval_seconds: float = 0.25,
+        tick: Callable[[], None] | None = None,
     ) -> None:
         self._write = write
+        self._tick = tick
         self._name = name
         self._limit = limit
         self._interval = interval_seconds
@@ -74,11 +82,16 @@ class Outbox(Generic[Item]):
             self._wake.set()
             return self._idle.wait_for(lambda: self._served >= mine or not self._thread.is_alive(), seconds)
 
-    def close(self, seconds: float = 10.0) -> None:
-        """Write what waits and end the thread, or give up after `seconds`."""
+    def close(self, seconds: float = 10.0) -> bool:
+        """Write what waits and end the thread, or give up after `seconds`.
+
+        Returns:
+            Whether the thread has ended.
+        """
         self._closing = True
         self._wake.set()
         self._thread.join(seconds)
+        return not self._thread.is_alive()
 
     def _work(self) -> None:
         while True:
@@ -86,6 +99,8 @@ class Outbox(Generic[Item]):
             self._wake.clear()
             closing, asked = self._closing, self._asked
             self._drain()
+            if self._tick is not None:
+                self._tick()
             with self._idle:
                 self._served = asked
                 self._idle.notify_all()

@@ -28,14 +28,14 @@ class ServerMetrics:
     Args:
         engine: Its engine.
         connections: By protocol, what counts the open connections.
-        dropped: By kind of log, what counts the entries that were lost.
+        dropped: Gives by kind of log how many entries were lost.
     """
 
     def __init__(
         self,
         engine: Engine,
         connections: Mapping[str, Callable[[], int]],
-        dropped: Mapping[str, Callable[[], int]],
+        dropped: Callable[[], Mapping[str, int]],
     ) -> None:
         self._engine = engine
         self._connections = connections
@@ -49,8 +49,9 @@ class ServerMetrics:
         metrics.add(DRAINING, (), int(engine.draining))
         for protocol, count in self._connections.items():
             metrics.add(CONNECTIONS, (protocol,), count())
-        for kind, count in self._dropped.items():
-            metrics.add(DROPPED, (kind,), count())
+        metrics.declare(DROPPED)
+        for kind, lost in self._dropped().items():
+            metrics.add(DROPPED, (kind,), lost)
         metrics.declare(QUEUED_ROWS)
         metrics.declare(IN_USE)
         metrics.declare(STATE)
@@ -58,7 +59,7 @@ class ServerMetrics:
             for number, servable in versions.items():
                 metrics.add(IN_USE, (model, str(number)), servable.users)
                 for name, endpoint in servable.endpoints.items():
-                    metrics.add(QUEUED_ROWS, (model, str(number), name), endpoint.batcher.queued_rows)
+                    metrics.add(QUEUED_ROWS, (model, str(number), name), endpoint.batcher.waiting_rows)
         for model in {**snapshot.servables, **snapshot.statuses}:
             for number, status in snapshot.versions(model).items():
                 for state in State:

@@ -102,6 +102,11 @@ class Tls:
         where = ", ".join(str(path) for path in self._options.files)
         return make_context(self._pems, client_verify=self._verify, alpn=alpn, where=where)
 
+    @property
+    def verifies(self) -> bool:
+        """Whether clients must show a certificate."""
+        return self._verify
+
     def context(self, *alpn: str) -> ssl.SSLContext:
         """Return what a listener encrypts with; a new connection gets the certificates of its own time.
 

@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 
 from mainstay.serving.calls import Call
+from mainstay.serving.operations.access import HEALTH_METHODS
 from mainstay.serving.operations.otlp import SpanExporter
 from mainstay.serving.operations.sampling import Sampler
 from mainstay.serving.operations.trace_context import Parent, parent_of
@@ -44,6 +45,8 @@ class Tracing:
 
     def begun(self, call: Call) -> None:
         """Decide whether a call is traced."""
+        if call.method in HEALTH_METHODS:
+            return
         headers = call.headers
         parent = parent_of(headers) if b"traceparent" in headers else None
         if parent is not None:
