@@ -7,6 +7,7 @@ this process loads the same files. It hands over no code and no objects: its rep
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import json
@@ -16,17 +17,24 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from mainstay.core import FormatError, MainstayError, UnavailableError
 from mainstay.serving.batching.options import BatchingOptions
+from mainstay.serving.batching.turns import Share, Work
+from mainstay.serving.models.loading import make_servable
+from mainstay.serving.models.options import VersionOptions
+from mainstay.serving.models.sources import Source
 from mainstay.serving.models.workers import give_way
+from mainstay.serving.options import ServerOptions
 from mainstay.serving.status import logger
 
 _PARENT_DEATH_SIGNAL = 1
 _KEPT_STDERR = 2000
+_WARM_UP = ("warm_up", "warm_up_iterations", "warm_up_every_size")
 _PARTS = ("where", "expected", "received", "fix")
 
 
@@ -115,29 +123,41 @@ def _report_error(error: Exception) -> dict[str, Any]:
     }
 
 
-def job_for(path: Path, *, batching: BatchingOptions, tags: tuple[str, ...]) -> dict[str, Any]:
-    """Return the job of verifying and compiling a version.
-
-    Args:
-        path: Its folder.
-        batching: Which batch sizes are compiled.
-        tags: Which graph of a SavedModel of TensorFlow; empty for the usual one.
-    """
+def job_for(source: Source, options: ServerOptions) -> dict[str, Any]:
+    """Return the job of verifying, compiling and warming up a version as `options` say."""
     import jax
 
+    versions = options.versions
     return {
-        "path": str(path),
-        "max_batch_size": batching.execution_rows,
-        "allowed_batch_sizes": list(batching.allowed_batch_sizes),
-        "tags": list(tags),
+        "name": source.name,
+        "version": source.version,
+        "path": str(source.path),
+        "batching": asdict(options.batching),
+        "versions": {name: getattr(versions, name) for name in (*_WARM_UP, "saved_model_tags")},
         "cache": jax.config.values["jax_compilation_cache_dir"],
         "own_thread": bool(jax.config.values["jax_cpu_enable_async_dispatch"]),
         "x64": bool(jax.config.values["jax_enable_x64"]),
     }
 
 
+class _NoExecutor:
+    """Nothing of a child process is ever queued."""
+
+    threads = 1
+    idle = True
+
+    def join(self, take: Callable[[], Work | None], finish: Callable[[Any], None]) -> Share:
+        return Share(take, finish)
+
+    def ask(self, share: Share) -> None:
+        """Run nothing."""
+
+    def leave(self, share: Share) -> None:
+        """Let nothing go."""
+
+
 def prepare(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Verify and compile a version, in this process.
+    """Verify, compile and warm up a version, in this process.
 
     Returns:
         The report: how long it took, in seconds.
@@ -147,7 +167,6 @@ def prepare(job: Mapping[str, Any]) -> dict[str, Any]:
 
     from mainstay.core import set_compilation_cache, start_compilation_cache
     from mainstay.saved_model import load
-    from mainstay.serving.models.endpoints import batch_sizes
 
     settings: Any = jax.config
     settings.update("jax_cpu_enable_async_dispatch", job["own_thread"])
@@ -155,13 +174,12 @@ def prepare(job: Mapping[str, Any]) -> dict[str, Any]:
     start_compilation_cache()
     if settings.jax_compilation_cache_dir != job["cache"]:
         set_compilation_cache(Path(job["cache"]).parent)
-    batching = BatchingOptions(
-        max_batch_size=job["max_batch_size"], allowed_batch_sizes=tuple(job["allowed_batch_sizes"])
-    )
-    model = load(job["path"], tags=job["tags"] or None)
-    for signature in model.signatures.values():
-        if getattr(signature, "rows", True):
-            signature.warm_up(batch_sizes(signature, batching))
+    versions = VersionOptions(**{**job["versions"], "saved_model_tags": tuple(job["versions"]["saved_model_tags"])})
+    options = ServerOptions(batching=BatchingOptions(**job["batching"]), versions=versions)
+    source = Source(job["name"], job["version"], Path(job["path"]))
+    model = load(source.path, tags=versions.saved_model_tags or None)
+    loop = asyncio.new_event_loop()
+    make_servable(source, model, options=options, executor=_NoExecutor(), loop=loop)
     return {"seconds": time.monotonic() - started}
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from mainstay.core import ArtifactError, compilation_cache_folder
 from mainstay.serving.batching.executor import Executor
-from mainstay.serving.batching.parameters import options_of_version
 from mainstay.serving.contract import ServedModel
 from mainstay.serving.models import memory
 from mainstay.serving.models.apart import ChildProcesses, job_for
@@ -17,9 +15,6 @@ from mainstay.serving.models.sources import ARTIFACT_FILES, Source, is_artifact,
 from mainstay.serving.models.workers import frequent_switches
 from mainstay.serving.options import ServerOptions
 from mainstay.serving.status import logger
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class ArtifactLoader:
@@ -54,28 +49,36 @@ class ArtifactLoader:
             MainstayError: It cannot be loaded.
         """
         with frequent_switches():
-            model = source.model if source.model is not None else self._read(source, quiet)
-            return make_servable(source, model, options=self._options, executor=self._executor, loop=self._loop)
-
-    def _read(self, source: Source, quiet: bool) -> ServedModel:
-        from mainstay.saved_model import load, verify_signature  # imported late: it brings the compiler along
-
-        path, trust, versions = source.path, self._options.trust, self._options.versions
-        if not is_artifact(path):
-            raise ArtifactError(
-                f"version {source.version} of model {source.name!r} is no saved model",
-                where=path,
-                expected=" or ".join(ARTIFACT_FILES),
-                fix="remove the folder or save the model again",
+            apart = source.model is None and self._prepared_apart(source, quiet)
+            model = source.model if source.model is not None else self._read(source, replay=not apart)
+            return make_servable(
+                source,
+                model,
+                options=self._options,
+                executor=self._executor,
+                loop=self._loop,
+                is_compiled=apart,
             )
-        apart = self._compiles_apart(quiet)
-        if apart:
-            if trust is not None:
-                verify_signature(path, trust)
-            self._compile_apart(path)
-        tags = versions.saved_model_tags or None
-        # What the child process has replayed need not be replayed again; the digests are compared here as well.
-        return load(path, trust=trust, replay=not apart, tags=tags)
+
+    def _prepared_apart(self, source: Source, quiet: bool) -> bool:
+        """Verify and compile a version in a process of its own, where that is the way; return whether it was."""
+        _check_folder(source)
+        if not self._compiles_apart(quiet):
+            return False
+        if self._options.trust is not None:
+            from mainstay.saved_model import verify_signature  # imported late: it brings the compiler along
+
+            verify_signature(source.path, self._options.trust)
+        report = self._children.run(job_for(source, self._options))
+        logger.info("%s is verified and compiled after %.1f s", source.path, report["seconds"])
+        return True
+
+    def _read(self, source: Source, *, replay: bool) -> ServedModel:
+        from mainstay.saved_model import load  # imported late: it brings the compiler along
+
+        # What a child process has replayed need not be replayed again; the digests are compared here as well.
+        tags = self._options.versions.saved_model_tags or None
+        return load(source.path, trust=self._options.trust, replay=replay, tags=tags)
 
     def _compiles_apart(self, quiet: bool) -> bool:
         choice = self._options.versions.compile_apart
@@ -88,12 +91,6 @@ class ArtifactLoader:
         # A device that is not shared between processes belongs to this one.
         return bool(jax.default_backend() == "cpu" and jax.config.values["jax_compilation_cache_dir"])
 
-    def _compile_apart(self, path: Path) -> None:
-        batching = options_of_version(path, self._options.batching)
-        job = job_for(path, batching=batching, tags=self._options.versions.saved_model_tags)
-        report = self._children.run(job)
-        logger.info("%s is verified and compiled after %.1f s", path, report["seconds"])
-
     def unloaded(self, source: Source) -> None:
         """Give back the memory of a version that nothing refers to any more."""
         del source
@@ -102,3 +99,13 @@ class ArtifactLoader:
     def close(self) -> None:
         """End what is being compiled in processes of its own."""
         self._children.close()
+
+
+def _check_folder(source: Source) -> None:
+    if not is_artifact(source.path):
+        raise ArtifactError(
+            f"version {source.version} of model {source.name!r} is no saved model",
+            where=source.path,
+            expected=" or ".join(ARTIFACT_FILES),
+            fix="remove the folder or save the model again",
+        )

@@ -425,6 +425,9 @@ class Fleet:
 
     async def _let_go(self, roster: Roster, source: Source) -> None:
         version = roster.versions[source]
+        if version.servable is not None:
+            for endpoint in version.servable.endpoints.values():
+                endpoint.batcher.close()
         version.servable = None
         await self._unloaders.run(lambda: self._loader.unloaded(source))
         roster.unloaded(source)
