@@ -143,7 +143,7 @@ def example_chunk(endpoint: Endpoint, serialized: Sequence[bytes]) -> Chunk:
     if not rows:
         raise RequestError("Input is empty.", where="$.input", expected="at least one example")
     plans = endpoint.plans
-    is_whole = not getattr(endpoint, "batched", True) or any(getattr(plan, "free", False) for plan in plans)
+    is_whole = not endpoint.batched
     if takes_examples(endpoint):
         strings = np.empty(rows, object)
         strings[:] = serialized

@@ -49,7 +49,7 @@ def tensor_chunk(endpoint: Endpoint, tensors: Mapping[str, Array], base: str = "
             given = "string" if array.dtype.kind in "OSU" else array.dtype.name
             if given != plan.dtype:
                 raise wrong_dtype(plan, TENSORFLOW_NAMES.get(given, given), slot=slot, base=base)
-    if not getattr(endpoint, "batched", True) or any(getattr(plan, "free", False) for plan in plans):
+    if not endpoint.batched or (any(plan.free for plan in plans) and not _are_rows(plans, tensors)):
         return _whole(plans, tensors, base)
     rows = _rows(plans, tensors, base)
     parts: list[Any] = []
@@ -57,9 +57,9 @@ def tensor_chunk(endpoint: Endpoint, tensors: Mapping[str, Array], base: str = "
         found = tensors.get(plan.name)
         parts.append(_absent(plan, rows) if found is None else found)
     missing = len(tensors) < len(plans)
-    shape = tuple(part.shape[1:] for plan, part in zip(plans, parts, strict=True) if plan.inner and _has_shape(part))
     is_open = any(None in plan.inner for plan in plans)
-    return Chunk(rows, parts, missing, shape if is_open else (), partial(_place, base))
+    shape = tuple(_inner(part) for plan, part in zip(plans, parts, strict=True) if plan.inner) if is_open else ()
+    return Chunk(rows, parts, missing, shape, partial(_place, base))
 
 
 def check_names(endpoint: Endpoint, names: Collection[str]) -> None:
@@ -118,6 +118,26 @@ def _wrong_inputs(names: Collection[str], endpoint: Endpoint) -> RequestError:
     )
 
 
+def _are_rows(plans: Sequence[InputPlan], tensors: Mapping[str, Array]) -> bool:
+    """Return whether tensors for a graph that takes any shape are rows as its signature states them."""
+    rows = None
+    for plan in plans:
+        array = tensors.get(plan.name)
+        if array is None:
+            continue
+        if not array.ndim or not len(array) or rows not in (None, len(array)) or not _fits(array.shape, plan):
+            return False
+        rows = len(array)
+    return rows is not None
+
+
+def _fits(shape: tuple[int, ...], plan: InputPlan) -> bool:
+    inner = plan.inner
+    return len(shape) == len(inner) + 1 and all(
+        want is None or want == have for want, have in zip(inner, shape[1:], strict=True)
+    )
+
+
 def _rows(plans: Sequence[InputPlan], tensors: Mapping[str, Array], base: str) -> int:
     """Return how many rows the tensors have, all the same number, after a look at every shape."""
     rows, first = -1, ""
@@ -125,11 +145,9 @@ def _rows(plans: Sequence[InputPlan], tensors: Mapping[str, Array], base: str) -
         array = tensors.get(plan.name)
         if array is None:
             continue
-        shape, inner = array.shape, plan.inner
-        if len(shape) != len(inner) + 1 or any(
-            want is not None and want != have for want, have in zip(inner, shape[1:], strict=True)
-        ):
-            axes = ", ".join("any" if axis is None else str(axis) for axis in ("batch", *inner))
+        shape = array.shape
+        if not _fits(shape, plan):
+            axes = ", ".join("any" if axis is None else str(axis) for axis in ("batch", *plan.inner))
             raise RequestError(
                 "an input has the wrong shape",
                 where=f"{base}.{plan.name}",
@@ -171,8 +189,9 @@ def _absent(plan: InputPlan, rows: int) -> Any:
     return DensePart(blank, np.ones(rows, bool))
 
 
-def _has_shape(part: Any) -> bool:
-    return isinstance(part, np.ndarray)
+def _inner(part: Any) -> tuple[int, ...]:
+    shape: tuple[int, ...] = (part.values if isinstance(part, DensePart) else part).shape[1:]
+    return shape
 
 
 def _place(base: str, name: str, row: int) -> str:

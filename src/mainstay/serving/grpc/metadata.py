@@ -6,15 +6,15 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from mainstay.core import RequestError, TensorSpec, message_class
+from mainstay.core import RequestError, message_class
 from mainstay.serving.calls import Call
 from mainstay.serving.engine import Engine
 from mainstay.serving.grpc.exchange import GrpcExchange
 from mainstay.serving.grpc.pending import PendingCall
 from mainstay.serving.grpc.predict import refuse_message, route
 from mainstay.serving.grpc.predict_request import head_of
-from mainstay.serving.grpc.tensor_proto import DATA_TYPES
-from mainstay.serving.models.snapshot import Endpoint, Servable
+from mainstay.serving.models.snapshot import Servable
+from mainstay.serving.signature_defs import definition_of
 
 SIGNATURE_DEF = "signature_def"
 """The only field that may be asked for."""
@@ -59,26 +59,8 @@ def signature_map(servable: Servable) -> Any:
     """Return the signatures of a model as a ``SignatureDefMap``."""
     found = message_class("tensorflow.serving.SignatureDefMap")()
     for name, endpoint in servable.endpoints.items():
-        found.signature_def[name].CopyFrom(signature_def(endpoint))
+        found.signature_def[name].CopyFrom(definition_of(endpoint))
     return found
-
-
-def signature_def(endpoint: Endpoint) -> Any:
-    """Return a signature as a ``SignatureDef``; its tensors have the names that TensorFlow gives them."""
-    found = message_class("tensorflow.SignatureDef")(method_name=endpoint.method)
-    for spec in endpoint.signature.inputs:
-        _describe(found.inputs[spec.name], spec, f"{endpoint.name}_{spec.name}:0")
-    for index, spec in enumerate(endpoint.signature.outputs):
-        _describe(found.outputs[spec.name], spec, f"StatefulPartitionedCall:{index}")
-    return found
-
-
-def _describe(info: Any, spec: TensorSpec, name: str) -> None:
-    info.name = name
-    info.dtype = DATA_TYPES[spec.dtype]
-    info.tensor_shape.SetInParent()
-    for size in spec.shape:
-        info.tensor_shape.dim.add(size=-1 if size is None else size)
 
 
 def _check_fields(fields: Any) -> None:
