@@ -14,10 +14,12 @@ class GrpcExchange(Protocol):
     Attributes:
         path: The method, such as ``/tensorflow.serving.PredictionService/Predict``.
         headers: The metadata by lower-case name; of a name that comes twice, the values joined by a comma.
+            Those of names that end with ``-bin`` are as they were sent, in base64.
         message: The request of a unary or server-streaming method: one whole message, decompressed; bytes, not a view.
-        received: When its last byte came, in seconds of the loop's clock.
-        deadline: When the client stops waiting, in seconds of the loop's clock (from ``grpc-timeout``); None for never.
+        received: When its last byte came, in seconds of the engine's clock.
+        deadline: When the client stops waiting, in seconds of the engine's clock (from ``grpc-timeout``); None for never.
         peer: The client's address.
+        identity: The name in the client's certificate; empty where it showed none.
         on_cancel: To be set by the services: called once if the client goes away, resets the stream, or its deadline
             passes before the answer. After it nothing may be sent, and what is sent all the same is dropped.
         on_message: To be set by the services in `GrpcInterface.open`, for methods whose client streams: called with
@@ -30,6 +32,7 @@ class GrpcExchange(Protocol):
     received: float
     deadline: float | None
     peer: str
+    identity: str
     on_cancel: Callable[[], None] | None
     on_message: Callable[[bytes | None], None] | None
 

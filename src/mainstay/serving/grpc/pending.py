@@ -37,6 +37,7 @@ class PendingCall:
         self.encode: Encode | None = None
         call.headers = exchange.headers
         call.peer = exchange.peer
+        call.identity = exchange.identity
         call.deadline = exchange.deadline
         call.request_bytes = len(exchange.message)
         exchange.on_cancel = self.cancel

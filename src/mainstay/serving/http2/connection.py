@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from mainstay.serving.grpc.exchange import GrpcInterface
@@ -57,6 +57,8 @@ class Shared(Protocol):
     options: ServerOptions
     grpc_options: GrpcOptions
     loop: asyncio.AbstractEventLoop
+    time: Callable[[], float]
+    identify: Callable[[Any], str | None] | None
     connections: set[Connection]
     deadlines: Deadlines
     held: int
@@ -75,6 +77,7 @@ class Connection(asyncio.Protocol):
 
     Attributes:
         peer: The client's address.
+        identity: The name in the client's certificate; empty where it showed none.
         streams: Its open calls by the numbers of their streams.
         last: The largest number so far.
         block: A header block that has not come whole.
@@ -87,7 +90,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._options = shared.options
-        self._time = shared.loop.time
+        self._time = shared.time
         self._grpc = shared.grpc
         self._handle = shared.grpc.handle
         self._deadlines = shared.deadlines
@@ -96,9 +99,10 @@ class Connection(asyncio.Protocol):
         self._compress = shared.grpc_options.compress_answers
         self._transport: Any = None
         self.peer = ""
+        self.identity = ""
         self.streams: dict[int, Stream] = {}
         self.last = 0
-        self.outbox = Outbox(shared.loop, on_sent=self._sent, on_drained=self._drained)
+        self.outbox = Outbox(shared.loop, shared.time, on_sent=self._sent, on_drained=self._drained)
         self.inbox = Inbox(shared, self, self.outbox, refuse=self._refuse, reset=self.reset)
         self.most_head = shared.options.max_head_bytes
         self._heads = Heads(self.most_head)
@@ -130,6 +134,13 @@ class Connection(asyncio.Protocol):
         self.peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "unix"
         self._shared.connections.add(self)
         self.outbox.connect(transport)
+        if self._shared.identify is not None:
+            identity = self._shared.identify(transport)
+            if identity is None:  # its certificate is valid, and yet none of those that are let in
+                self._deaf = True
+                transport.abort()
+                return
+            self.identity = identity
         ours = (
             (Setting.MAX_CONCURRENT_STREAMS, self._most_streams),
             (Setting.INITIAL_WINDOW_SIZE, STREAM_WINDOW),
@@ -152,11 +163,6 @@ class Connection(asyncio.Protocol):
             self.outbox.forget(stream)
             stream.cancel()
             self._close(stream)
-
-    def certificate(self) -> Mapping[str, Any] | None:
-        """Return the client's verified certificate."""
-        certificate: Mapping[str, Any] | None = self._transport.get_extra_info("peercert")
-        return certificate
 
     # Reading
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from collections.abc import Callable
 from typing import Protocol
 
 _SLOTS_PER_SECOND = 100
@@ -25,11 +26,13 @@ class Deadlines:
     """Ends what is late, up to 10 ms after its deadline and never before; deadlines beyond a minute are not watched.
 
     Args:
-        loop: The event loop whose clock the deadlines are on.
+        loop: The event loop.
+        time: The clock that the deadlines are on, in seconds.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, time: Callable[[], float]) -> None:
         self._loop = loop
+        self._time = time
         self._slots: dict[int, set[Expiring]] = {}
         self._order: list[int] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -40,7 +43,7 @@ class Deadlines:
 
     def add(self, call: Expiring, deadline: float) -> None:
         """Watch a call, which keeps its deadline until it is discarded."""
-        if deadline - self._loop.time() > _LONGEST_SECONDS:
+        if deadline - self._time() > _LONGEST_SECONDS:
             return
         number = int(deadline * _SLOTS_PER_SECOND) + 1
         slot = self._slots.get(number)
@@ -66,11 +69,11 @@ class Deadlines:
     def _arm(self, number: int) -> None:
         self.close()
         self._armed = number
-        self._timer = self._loop.call_at(number / _SLOTS_PER_SECOND, self._ring)
+        self._timer = self._loop.call_later(max(number / _SLOTS_PER_SECOND - self._time(), 0.0), self._ring)
 
     def _ring(self) -> None:
         self._timer = None
-        now = self._loop.time() * _SLOTS_PER_SECOND
+        now = self._time() * _SLOTS_PER_SECOND
         order = self._order
         while order and (order[0] <= now or not self._slots[order[0]]):
             for call in self._slots.pop(heapq.heappop(order)):

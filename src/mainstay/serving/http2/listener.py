@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
+from collections.abc import Callable
+from typing import Any
 
 from mainstay.serving.grpc.exchange import GrpcInterface
 from mainstay.serving.http2.connection import Connection
@@ -24,6 +27,9 @@ class GrpcListener:
         loop: The event loop.
 
     Attributes:
+        time: The clock of everything here, in seconds.
+        identify: Tells from the transport of a new connection who is at its other end; None where that is nobody
+            who is let in.
         held: How many bytes of requests are kept for all connections.
         waiting: Streams that wait until there is room for their messages.
         stopping: Whether the server is on its way out.
@@ -35,7 +41,9 @@ class GrpcListener:
         self.grpc_options: GrpcOptions = options.grpc
         self.loop = loop
         self.connections: set[Connection] = set()
-        self.deadlines = Deadlines(loop)
+        self.time: Callable[[], float] = time.monotonic
+        self.deadlines = Deadlines(loop, self.time)
+        self.identify: Callable[[Any], str | None] | None = None
         self.held = 0
         self.waiting: deque[tuple[Connection, Stream]] = deque()
         self.stopping = False
@@ -50,7 +58,7 @@ class GrpcListener:
         self._tick_some(waiting, 0)
 
     def _tick_some(self, connections: tuple[Connection, ...], start: int) -> None:
-        now = self.loop.time()
+        now = self.time()
         for connection in connections[start : start + _AT_ONCE]:
             connection.tick(now)
         if start + _AT_ONCE < len(connections):
@@ -71,7 +79,7 @@ class GrpcListener:
 
     def close_quiet(self) -> None:
         """Close the connections whose calls are all answered."""
-        now = self.loop.time()
+        now = self.time()
         for connection in tuple(self.connections):
             connection.close_if_quiet(now)
 

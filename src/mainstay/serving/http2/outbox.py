@@ -36,6 +36,7 @@ class Outbox:
 
     Args:
         loop: The event loop.
+        time: The clock, in seconds.
         on_sent: Called with a stream when the last of its answer has been handed to the transport.
         on_drained: Called with a stream when all that it was given to send so far has been handed over.
 
@@ -51,11 +52,13 @@ class Outbox:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
+        time: Callable[[], float],
         *,
         on_sent: Callable[[Stream], None],
         on_drained: Callable[[Stream], None],
     ) -> None:
         self._loop = loop
+        self._time = time
         self._on_sent = on_sent
         self._on_drained = on_drained
         self._transport: Any = None
@@ -132,7 +135,7 @@ class Outbox:
         if pending is None:
             pending = stream.pending = deque()
         if not pending:
-            stream.stalled, stream.sent = self._loop.time(), 0
+            stream.stalled, stream.sent = self._time(), 0
         pending.append(memoryview(PREFIX.pack(compressed, sum(map(len, parts)))))
         pending.extend(memoryview(part) for part in parts if part)
         self.resume(stream)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from mainstay.serving.http2.messages import Assembly
 from mainstay.serving.http2.request_head import RequestHead
@@ -15,6 +15,7 @@ class Carrier(Protocol):
     """A connection, as far as its streams know it."""
 
     peer: str
+    identity: str
 
     def answer(self, stream: Stream, parts: tuple[bytes, ...]) -> None:
         """Send the one message of a unary answer, and that all is well."""
@@ -27,9 +28,6 @@ class Carrier(Protocol):
 
     def expire(self, stream: Stream) -> None:
         """End a stream whose deadline has passed."""
-
-    def certificate(self) -> Mapping[str, Any] | None:
-        """Return the client's verified certificate."""
 
 
 class Stream:
@@ -100,13 +98,9 @@ class Stream:
         self.path = head.path
         self.headers: Mapping[bytes, bytes] = head.headers
         self.peer = carrier.peer
+        self.identity = carrier.identity
         self.opened = now
         self.credit = credit
-
-    @property
-    def peer_certificate(self) -> Mapping[str, Any] | None:
-        """The client's certificate where it showed a valid one, as `ssl.SSLSocket.getpeercert` returns it."""
-        return self._carrier.certificate()
 
     def reply(self, *parts: bytes) -> None:
         """Answer a unary call: one message, in parts that are sent one after the other, then status OK."""
