@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mainstay.core import ArgumentError
@@ -16,10 +17,27 @@ if TYPE_CHECKING:
     from mainstay.serving.operations.access import AccessOptions
     from mainstay.serving.operations.rates import RateOptions
     from mainstay.serving.operations.tls import TlsOptions
+    from mainstay.serving.traffic.config import TrafficConfig
 
 _MIB = 1 << 20
 _CHECKED_ELSEWHERE = frozenset(
-    ("host", "rest_port", "grpc_port", "grpc", "batching", "versions", "telemetry", "tls", "access", "rates", "trust")
+    (
+        "host",
+        "rest_port",
+        "grpc_port",
+        "unix_socket",
+        "grpc_unix_socket",
+        "unix_socket_mode",
+        "grpc",
+        "batching",
+        "versions",
+        "traffic",
+        "telemetry",
+        "tls",
+        "access",
+        "rates",
+        "trust",
+    )
 )
 
 
@@ -29,8 +47,11 @@ class ServerOptions:
 
     Args:
         host: The address to listen on; ``127.0.0.1`` keeps the server private to the machine.
-        rest_port: The TCP port of the REST interface; 0 takes any free one.
+        rest_port: The TCP port of the REST interface; 0 takes any free one, None listens to none.
         grpc_port: The TCP port of the gRPC interface; 0 takes any free one, None listens to none.
+        unix_socket: The file of a UNIX socket for the REST interface; None for none.
+        grpc_unix_socket: The same for the gRPC interface.
+        unix_socket_mode: Their permissions: who may connect.
         grpc: How the gRPC interface protects itself.
         batching: How requests are batched, and where batches run.
         max_body_bytes: The largest request body, after decompression.
@@ -41,6 +62,8 @@ class ServerOptions:
         shutdown_delay_seconds: How long the server goes on answering, no longer ready, before it stops to listen: the
             time that load balancers need to notice.
         versions: How versions of models are found, loaded and let go.
+        traffic: How requests are split between versions and which of them are shadowed, or the file that says so,
+            which is read again when it changes; None for neither.
         telemetry: What is measured and logged.
         tls: How connections are encrypted; None for not at all.
         access: Who may call; None for everybody.
@@ -52,8 +75,11 @@ class ServerOptions:
     """
 
     host: str = "127.0.0.1"
-    rest_port: int = 8501
+    rest_port: int | None = 8501
     grpc_port: int | None = 8500
+    unix_socket: Path | None = None
+    grpc_unix_socket: Path | None = None
+    unix_socket_mode: int = 0o660
     grpc: GrpcOptions = field(default_factory=GrpcOptions)
     batching: BatchingOptions = field(default_factory=BatchingOptions)
     max_body_bytes: int = 16 * _MIB
@@ -63,6 +89,7 @@ class ServerOptions:
     drain_timeout_seconds: float = 30.0
     shutdown_delay_seconds: float = 0.0
     versions: VersionOptions = field(default_factory=VersionOptions)
+    traffic: TrafficConfig | Path | None = None
     telemetry: TelemetryOptions = field(default_factory=TelemetryOptions)
     tls: TlsOptions | None = None
     access: AccessOptions | None = None
@@ -73,6 +100,12 @@ class ServerOptions:
         for port in (self.rest_port, self.grpc_port):
             if port is not None and not 0 <= port <= 65535:
                 raise ArgumentError("the port is out of range", expected="0 to 65535", received=port)
+        if self.rest_port is None and self.grpc_port is None and not (self.unix_socket or self.grpc_unix_socket):
+            raise ArgumentError("the server would listen to nothing", fix="give a port or a UNIX socket")
+        if self.rest_port and self.rest_port == self.grpc_port:
+            raise ArgumentError("HTTP and gRPC cannot share a port", received=self.rest_port)
+        if not 0 <= self.unix_socket_mode <= 0o777:
+            raise ArgumentError("these are no permissions", where="unix_socket_mode", received=self.unix_socket_mode)
         for item in fields(self):
             value = getattr(self, item.name)
             if item.name in _CHECKED_ELSEWHERE:

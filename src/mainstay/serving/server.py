@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
-import signal
-import threading
 from collections.abc import Callable, Mapping
+from functools import partial
+from dataclasses import replace
 from types import TracebackType
+from typing import Any
 
-from mainstay.core import ArgumentError, SetupError
+from mainstay.core import ArgumentError, MainstayError, SetupError
 from mainstay.serving.batching.executor import DeviceThread
 from mainstay.serving.contract import ServedModel
 from mainstay.serving.engine import Engine
+from mainstay.serving.grpc.interface import GrpcServices
+from mainstay.serving.grpc.services import grpc_services
 from mainstay.serving.http1.listener import HttpListener
-from mainstay.serving.listening import Listener, listen, port_of
+from mainstay.serving.http2.listener import GrpcListener
+from mainstay.serving.listening import Listener
 from mainstay.serving.models.artifacts import ArtifactLoader
 from mainstay.serving.models.config import FleetConfig, config_of_models, read_config_file
 from mainstay.serving.models.fleet import Fleet
 from mainstay.serving.operations.assembly import Operations
-from mainstay.serving.operations.certificates import ALPN_HTTP1
+from mainstay.serving.operations.certificates import ALPN_HTTP1, ALPN_HTTP2
 from mainstay.serving.operations.start_log import ready_lines, start_lines
 from mainstay.serving.options import ServerOptions
+from mainstay.serving.processes.control import Control, WorkerControl
+from mainstay.serving.processes.counts import METRICS, TENSORFLOW_METRICS, gather_metrics
+from mainstay.serving.processes.openings import Openings
+from mainstay.serving.processes.reloading import Reloading
+from mainstay.serving.processes.seat import WorkerSeat
 from mainstay.serving.rest.interface import RestInterface
-from mainstay.serving.status import logger
+from mainstay.serving.status import code_of, logger
+from mainstay.serving.traffic.assembly import TRAFFIC, Traffic
+from mainstay.serving.traffic.router import TrafficRouter
 
 _TICK_SECONDS = 1.0
 _DRAIN_STEP_SECONDS = 0.02
@@ -40,6 +50,12 @@ class ModelServer:
         models: By name, the path of an artifact, of a folder with artifacts in numbered folders, or a loaded model;
             or their configuration. Without any, `VersionOptions.config_file` names them.
         options: How to serve.
+        seat: The place of this process among several on the same ports. A worker listens once it has loaded, since
+            it is sent requests from then on.
+
+    Attributes:
+        control: Asks all processes of the server what they count, and has them reload.
+        on_orphaned: Called when the parent of a worker is gone.
 
     Raises:
         ArgumentError: There is no model, or a name cannot stand in a path.
@@ -51,8 +67,16 @@ class ModelServer:
         self,
         models: Mapping[str, str | os.PathLike[str] | ServedModel] | FleetConfig,
         options: ServerOptions | None = None,
+        *,
+        seat: WorkerSeat | None = None,
     ) -> None:
-        self.options = options or ServerOptions()
+        options = options or ServerOptions()
+        self.seat = seat
+        self.options = options if seat is None else replace(options, rest_port=seat.rest_port, grpc_port=seat.grpc_port)
+        self.control = Control() if seat is None else WorkerControl(seat, lambda: self.on_orphaned())
+        self.on_orphaned: Callable[[], None] = lambda: None
+        self._traffic: Traffic | None = None
+        self._openings = Openings(options.host, options.unix_socket_mode, seat)
         config = models if isinstance(models, FleetConfig) else config_of_models(models)
         if not config.models and self.options.versions.config_file is not None:
             config = read_config_file(self.options.versions.config_file)
@@ -63,7 +87,7 @@ class ModelServer:
         self._loader: ArtifactLoader | None = None
         self._engine: Engine | None = None
         self._listeners: tuple[Listener, ...] = ()
-        self._sockets: list[asyncio.Server] = []
+        self._by_protocol: dict[str, Listener] = {}
         self._executor: DeviceThread | None = None
         self._operations: Operations | None = None
         self._ticker: asyncio.TimerHandle | None = None
@@ -72,7 +96,7 @@ class ModelServer:
 
     @property
     def rest_port(self) -> int:
-        """The port of the REST interface, once the server has started."""
+        """The port of the REST interface, once the server has started; 0 where there is none."""
         return self._rest_port
 
     @property
@@ -103,6 +127,19 @@ class ModelServer:
             raise SetupError("the server has not been started")
         return self._fleet
 
+    @property
+    def traffic(self) -> TrafficRouter:
+        """What splits and shadows requests, whose rules can be changed, once the server has started.
+
+        Raises:
+            SetupError: It has not, or `ServerOptions.traffic` is None.
+        """
+        if self._traffic is None:
+            raise SetupError(
+                "the server has no rules of traffic", fix="give ServerOptions.traffic, if only an empty one"
+            )
+        return self._traffic.router
+
     async def start(self) -> None:
         """Listen, load every model and warm it up; the server is ready when this returns.
 
@@ -120,11 +157,17 @@ class ModelServer:
         self._fleet.watchers += (operations.watch,)
         try:
             operations.configure(self._config)
-            await self._listen(engine, operations)
-            self._tick()
-            for line in start_lines({"REST": self.url}, operations.switched_on):
-                logger.info("%s", line)
-            await self._fleet.start()
+            if self.options.traffic is not None:
+                self._traffic = Traffic(engine, self.options.traffic)
+            self._take_control(operations, self._fleet)
+            if isinstance(self.control, WorkerControl):
+                await self.control.connect()
+                await self._fleet.start()
+                await self._open(engine, operations)
+                await self.control.ready()
+            else:
+                await self._open(engine, operations)
+                await self._fleet.start()
         except BaseException:
             await self.stop()
             raise
@@ -133,28 +176,100 @@ class ModelServer:
         for name in engine.snapshot.servables:
             logger.info("serving POST %s/v1/models/%s:predict", self.url, name)
 
+    async def _open(self, engine: Engine, operations: Operations) -> None:
+        """Listen, and do from now on what is due about once a second."""
+        await self._listen(engine, operations)
+        self._tick()
+        addresses = {"REST": self.url}
+        if self._grpc_port:
+            addresses["gRPC"] = f"{self.options.host}:{self._grpc_port}"
+        for line in start_lines(addresses, operations.switched_on):
+            logger.info("%s", line)
+
+    def _take_control(self, operations: Operations, fleet: Fleet) -> None:
+        """Answer for this process when all processes are asked."""
+        control, traffic = self.control, self._traffic
+        control.collectors[METRICS] = lambda: operations.collect().to_bytes()
+        control.collectors[TENSORFLOW_METRICS] = lambda: operations.collect_as_tensorflow().to_bytes()
+        parts: tuple[Callable[[], None], ...] = (operations.reopen,)
+        if traffic is not None:
+            control.collectors[TRAFFIC] = traffic.collect
+            parts += (traffic.reload,)
+        if self.seat is not None:
+            loop = asyncio.get_running_loop()
+            operations.gather = gather_metrics(control, METRICS, loop)
+            operations.gather_as_tensorflow = gather_metrics(control, TENSORFLOW_METRICS, loop)
+        config_file = self.options.versions.config_file
+        reloading = Reloading(fleet, config_file, parts, before=operations.configure)
+
+        async def reload(config: bytes) -> bytes:
+            try:
+                changed = await reloading(config)
+            except MainstayError as error:
+                operations.loads.reloaded(code_of(error))
+                raise
+            operations.loads.reloaded()
+            return changed
+
+        control.reloader = reload
+
+    async def reload(self, config: bytes = b"") -> None:
+        """Have all processes of the server take a configuration, or read their files again where there is none.
+
+        Args:
+            config: A ``tensorflow.serving.ModelServerConfig``.
+
+        Raises:
+            MainstayError: It is refused, or one of the files is wrong.
+        """
+        await self.control.reload(config)
+
     def _connection_counts(self) -> dict[str, Callable[[], int]]:
         """Return by protocol what counts the open connections."""
-        return {"REST": lambda: _count(self._listeners)}
+        return {name: partial(self._count, name) for name in ("REST", "gRPC")}
+
+    def _count(self, protocol: str) -> int:
+        listener = self._by_protocol.get(protocol)
+        return 0 if listener is None else len(listener.connections)
 
     async def _listen(self, engine: Engine, operations: Operations) -> None:
         options, loop, tls = self.options, engine.loop, operations.tls
         interface = RestInterface(engine)
         interface.also += operations.pages
+        if self._traffic is not None:
+            interface.also += (self._traffic.page(self.control.gather),)
         rest = HttpListener(interface, options, loop)
-        context = None
+        grpc = GrpcListener(self._grpc_services(engine), options, loop)
+        context = grpc_context = None
         if tls is not None:
-            rest.identify = tls.identity
-            context = tls.context(ALPN_HTTP1)
-        self._listeners = (rest,)
-        self._sockets.append(await listen(rest, options.host, options.rest_port, loop=loop, context=context))
-        self._rest_port = port_of(self._sockets[-1])
+            rest.identify = grpc.identify = tls.identity
+            context, grpc_context = tls.context(ALPN_HTTP1), tls.context(ALPN_HTTP2)
+        self._listeners = (rest, grpc)
+        self._by_protocol = {"REST": rest, "gRPC": grpc}
+        if options.rest_port is not None:
+            self._rest_port = await self._openings.open_port(rest, options.rest_port, context=context)
+        if options.grpc_port is not None:
+            self._grpc_port = await self._openings.open_port(grpc, options.grpc_port, context=grpc_context)
+        seat = self.seat
+        if options.unix_socket is not None:
+            await self._openings.open_unix(rest, options.unix_socket, None if seat is None else seat.unix_socket)
+        if options.grpc_unix_socket is not None:
+            descriptor = None if seat is None else seat.grpc_unix_socket
+            await self._openings.open_unix(grpc, options.grpc_unix_socket, descriptor)
+
+    def _grpc_services(self, engine: Engine) -> GrpcServices:
+        async def reload(config: Any) -> None:
+            await self.control.reload(config.SerializeToString())
+
+        return grpc_services(engine, reload=reload)
 
     def _tick(self) -> None:
         for listener in self._listeners:
             listener.tick()
         if self._operations is not None:
             self._operations.tick()
+        if self._traffic is not None:
+            self._traffic.tick()
         self._ticker = asyncio.get_running_loop().call_later(_TICK_SECONDS, self._tick)
 
     async def stop(self) -> None:
@@ -171,8 +286,7 @@ class ModelServer:
             self._loader.close()
             await self._fleet.stop()
         await asyncio.sleep(0)  # take the connections that the kernel has accepted already
-        for opened in self._sockets:
-            opened.close()
+        self._openings.close()
         for listener in listeners:
             listener.stop()
         logger.info("stopping: %d connections are open", _count(listeners))
@@ -192,6 +306,8 @@ class ModelServer:
             logger.warning("abandoning a batch that did not finish in time")
         if operations is not None:
             await asyncio.to_thread(operations.close, _LAST_WORDS_SECONDS)
+        if isinstance(self.control, WorkerControl):
+            self.control.close()
         logger.info("stopped")
 
     def reopen(self) -> None:
@@ -211,67 +327,3 @@ class ModelServer:
 
 def _count(listeners: tuple[Listener, ...]) -> int:
     return sum(len(listener.connections) for listener in listeners)
-
-
-def serve(
-    models: Mapping[str, str | os.PathLike[str] | ServedModel] | FleetConfig,
-    options: ServerOptions | None = None,
-    *,
-    on_ready: Callable[[ModelServer], None] | None = None,
-) -> None:
-    """Serve models until SIGTERM or SIGINT, then finish what has come and return; a second signal ends at once.
-
-    SIGHUP opens log files anew and reads certificates and the access file again.
-
-    Signals reach the main thread alone, so call it there; `ModelServer` can be started and stopped anywhere.
-
-    Args:
-        models: See `ModelServer`.
-        options: How to serve.
-        on_ready: Called once with the server when every model is loaded and warmed up.
-
-    Raises:
-        SetupError: The address cannot be listened on, or there is no model at a path.
-        ArtifactError: A model is refused.
-    """
-    server = ModelServer(models, options)
-    if server.reads_artifacts:
-        from mainstay.saved_model import tune_for_serving  # imported late: it brings the compiler along
-
-        tune_for_serving()
-    with asyncio.Runner(loop_factory=_event_loop()) as runner:
-        runner.run(_serve(server, on_ready))
-
-
-async def _serve(server: ModelServer, on_ready: Callable[[ModelServer], None] | None) -> None:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    signals = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
-
-    def stop() -> None:
-        stopping.set()
-        for number in signals:  # the second one ends the process at once
-            loop.remove_signal_handler(number)
-
-    for number in signals:
-        loop.add_signal_handler(number, stop)
-    if signals and hasattr(signal, "SIGHUP"):
-        loop.add_signal_handler(signal.SIGHUP, server.reopen)
-    async with server:
-        # What is loaded stays: kept out of the garbage collector's sight, it cannot lengthen a pause.
-        gc.collect()
-        gc.freeze()
-        try:
-            if on_ready is not None:
-                on_ready(server)
-            await stopping.wait()
-        finally:
-            gc.unfreeze()
-
-
-def _event_loop() -> Callable[[], asyncio.AbstractEventLoop]:
-    try:
-        import uvloop
-    except ImportError:  # uvloop does not exist for every platform
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop
