@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mainstay.core import RequestError
 from mainstay.serving.rest.routes import Route, parse_path
 
 
@@ -32,7 +33,6 @@ def test_paths_of_the_interface_are_understood(path, route):
         "/v1/models/m:explain",
         "/v1/models/m/versions/x:predict",
         "/v1/models/m/versions/-1",
-        "/v1/models/m/versions/" + "9" * 400,
         "/v1/models/m/versions/1/labels/x",
         "/v1/models/",
         "/v1/models/:predict",
@@ -44,6 +44,17 @@ def test_paths_of_the_interface_are_understood(path, route):
 )
 def test_other_paths_are_not(path):
     assert parse_path(path) is None
+
+
+@pytest.mark.parametrize("number", [str(2**63), "9" * 400])
+def test_a_version_of_too_many_digits_is_refused(number):
+    with pytest.raises(RequestError, match=f"Failed to convert version: {number} to numeric."):
+        parse_path(f"/v1/models/m/versions/{number}")
+
+
+def test_a_model_has_an_openapi_document():
+    assert parse_path("/v1/models/m/openapi.json") == Route("openapi", "m")
+    assert parse_path("/v1/models/m/labels/stable/openapi.json") == Route("openapi", "m", None, "stable")
 
 
 @given(st.text(max_size=30))

@@ -27,12 +27,14 @@ class HttpExchange:
         peer: The client's address.
         identity: The name in the client's certificate; empty where it showed none.
         on_gone: To be set by who answers: called if the client goes away before the answer.
+        extra_headers: To be set where every answer has them, a refusal as well.
     """
 
     __slots__ = (
         "_connection",
         "answer",
         "body",
+        "extra_headers",
         "headers",
         "identity",
         "keep_alive",
@@ -56,13 +58,14 @@ class HttpExchange:
         self.peer = ""
         self.identity = ""
         self.on_gone: Callable[[], None] | None = None
+        self.extra_headers: tuple[tuple[str, str], ...] = ()
         self.answer: tuple[int, bytes, tuple[tuple[str, str], ...], str] | None = None
 
     def reply(
         self, status: int, body: bytes, headers: tuple[tuple[str, str], ...] = (), content_type: str = JSON
     ) -> None:
         """Answer the request; the bytes leave when every earlier request of the connection is answered."""
-        self.answer = (status, body, headers, content_type)
+        self.answer = (status, body, headers + self.extra_headers, content_type)
         self._connection.flush()
 
 

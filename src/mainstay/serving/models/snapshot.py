@@ -56,16 +56,19 @@ class Servable:
         endpoints: Its signatures by name.
 
     Attributes:
+        default_endpoint: The signature that answers where none is named; None where there is none.
         users: How many calls it answers at the moment.
         on_idle: Called when the last one of them is answered, once the version has been told to go.
     """
 
-    __slots__ = ("endpoints", "name", "on_idle", "users", "version")
+    __slots__ = ("default_endpoint", "endpoints", "name", "on_idle", "users", "version")
 
     def __init__(self, name: str, version: int, endpoints: Mapping[str, Endpoint]) -> None:
         self.name = name
         self.version = version
         self.endpoints = endpoints
+        only = next(iter(endpoints.values())) if len(endpoints) == 1 else None
+        self.default_endpoint = endpoints.get(DEFAULT_SIGNATURE, only)
         self.users = 0
         self.on_idle: Callable[[], None] | None = None
 
@@ -82,9 +85,7 @@ class Servable:
             RequestError: There is none of that name.
         """
         name = signature_name or DEFAULT_SIGNATURE
-        found = self.endpoints.get(name)
-        if found is None and not signature_name and len(self.endpoints) == 1:
-            found = next(iter(self.endpoints.values()))
+        found = self.endpoints.get(name) if signature_name else self.default_endpoint
         if found is None:
             raise RequestError(
                 f'Serving signature name: "{name}" not found in signature def',

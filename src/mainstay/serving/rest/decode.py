@@ -51,35 +51,29 @@ class RequestDecoder:
         inputs: The signature's inputs.
         free: Whether the graph says itself what shapes fit, as an imported one does.
         batched: Whether rows of several requests may run together; else a request is whole tensors.
+
+    Attributes:
+        plans: What each input asks of its values.
     """
 
     def __init__(self, inputs: Sequence[HostInput], *, free: bool = False, batched: bool = True) -> None:
         self.plans = tuple(InputPlan.of(item, free=free) for item in inputs)
         self._whole = free or not batched
-        self._batched = batched
+        self.batched = batched
         self._names = tuple(plan.name for plan in self.plans)
         self._known = frozenset(self._names)
         self._open = any(None in plan.inner for plan in self.plans)
         # Rows of one client look alike: what a combination of value types asks for is worked out once.
         self._patterns: dict[tuple[type, ...], _Pattern] = {}
 
-    def rows(self, instances: Any) -> Chunk:
-        """Return the rows of an ``instances`` list: objects, or plain values where there is one input.
+    def rows(self, instances: list[Any]) -> Chunk:
+        """Return the rows of an ``instances`` list, which is not empty: objects, or values where there is one input.
 
         Raises:
             RequestError: The list or a row of it is not as the signature says.
         """
-        if type(instances) is not list:
-            raise RequestError(
-                f"JSON Value: {show(instances)} Excepting 'instances' to be an list/array",
-                where="$.instances",
-                expected="a list of rows",
-                received=show(instances),
-            )
-        if not instances:
-            raise RequestError("No values in 'instances' array", where="$.instances", expected="at least one row")
         if self._whole:
-            return whole_rows(instances, self.plans, batched=self._batched)
+            return whole_rows(instances, self.plans, batched=self.batched)
         first = instances[0]
         if type(first) is dict and not is_base64(first):
             return self._objects(instances)
@@ -94,7 +88,7 @@ class RequestDecoder:
             RequestError: A column is not as the signature says, or the columns differ in length.
         """
         if self._whole:
-            return whole_columns(inputs, self.plans, batched=self._batched)
+            return whole_columns(inputs, self.plans, batched=self.batched)
         if type(inputs) is not dict or is_base64(inputs):
             if len(self.plans) > 1:
                 raise plain_value_refused(inputs, self.plans, self._keys())
@@ -177,17 +171,17 @@ class RequestDecoder:
         if is_base64(row) and self._names != ("b64",):
             raise list_refused(row, index, self._keys())
         self._check_names(row, where, index)
-        if any(plan.name not in row and not plan.optional for plan in self.plans):
-            raise wrong_keys(row, index, self.plans)
         values = []
         for plan in self.plans:
             value = row.get(plan.name)
-            if not plan.inner:
+            if not plan.inner and plan.name in row:
                 try:
                     value = read_value(value, plan, path(where, plan.name))
                 except RequestError as error:
                     raise in_element(error, index, plan.name) from error
             values.append(value)
+        if any(plan.name not in row and not plan.optional for plan in self.plans):
+            raise wrong_keys(row, index, self.plans)
         self._remember(tuple(map(type, map(row.get, self._names))))
         return tuple(values)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from mainstay.core import DTYPES
+from mainstay.core import DTYPES, RequestError
 from mainstay.serving.batching.outputs import Array, Outputs
 
 _NATIVE = frozenset(np.dtype(name) for name in DTYPES if name not in ("bfloat16", "string"))
@@ -17,18 +17,33 @@ _NATIVE = frozenset(np.dtype(name) for name in DTYPES if name not in ("bfloat16"
 
 def predictions(outputs: Outputs) -> bytes:
     """Return the body of an answer in row format: a value per row, or an object where there are several outputs."""
+    _check_rows(outputs.arrays)
     values = {name: _ready(name, array) for name, array in outputs.arrays.items()}
     if len(values) == 1:
         (rows,) = values.values()
     else:
         rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
-    return b'{"predictions":' + _dump(rows, outputs.finite) + b"}"
+    return b'{"predictions":' + dump(rows, outputs.finite) + b"}"
 
 
 def columns(outputs: Outputs) -> bytes:
     """Return the body of an answer in columnar format: one list, or an object where there are several outputs."""
     values = {name: _ready(name, array) for name, array in outputs.arrays.items()}
-    return b'{"outputs":' + _dump(next(iter(values.values())) if len(values) == 1 else values, outputs.finite) + b"}"
+    return b'{"outputs":' + dump(next(iter(values.values())) if len(values) == 1 else values, outputs.finite) + b"}"
+
+
+def _check_rows(arrays: Mapping[str, Array]) -> None:
+    """Refuse outputs that are no rows, as those of a signature of whole tensors may be."""
+    rows = -1
+    for name, array in arrays.items():
+        if not array.ndim:
+            raise RequestError(f"Tensor name: {name} has no shape information ", fix="send 'inputs' instead")
+        if rows not in (-1, len(array)):
+            raise RequestError(
+                f"Tensor name: {name} has inconsistent batch size: {len(array)} expecting: {rows}",
+                fix="send 'inputs' instead",
+            )
+        rows = len(array)
 
 
 def _ready(name: str, array: Array) -> Any:
@@ -47,14 +62,17 @@ def _strings(value: Any, binary: bool) -> Any:
     if binary:
         data = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
         return {"b64": base64.b64encode(data).decode()}
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else _text(str(value))
+    return readable(value)
 
 
-def _text(value: str) -> str:
-    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+def readable(value: str | bytes) -> str:
+    """Return a string as text; bytes in it that are no UTF-8 become the replacement character."""
+    data = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
+    return data.decode("utf-8", "replace")
 
 
-def _dump(value: Any, plain: bool) -> bytes:
+def dump(value: Any, plain: bool) -> bytes:
+    """Return JSON text; `plain` says that no NaN and no infinity is among the numbers."""
     if plain:
         return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
     return _dump_loosely(value).encode()

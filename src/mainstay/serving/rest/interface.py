@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol
 
 from mainstay.core import DeadlineError, RequestError
 from mainstay.serving.batching.outputs import Outputs
 from mainstay.serving.calls import Call, priority_of
 from mainstay.serving.engine import Engine
-from mainstay.serving.models.snapshot import Endpoint
 from mainstay.serving.rest.answers import JSON, Answer, refusal, refusal_of, refusal_with
 from mainstay.serving.rest.description import metadata_answer, status_answer
 from mainstay.serving.rest.encode import columns, predictions
@@ -34,6 +34,7 @@ _METHOD_NAMES = {
 }
 _TIMEOUT_HEADER = b"x-mainstay-timeout-ms"
 _MOST_TIMEOUT_DIGITS = 12
+_LEAST_WAIT_SECONDS = 0.01
 _CORS = (
     ("access-control-allow-origin", "*"),
     ("access-control-allow-methods", "POST, GET"),
@@ -52,6 +53,7 @@ class Exchange(Protocol):
     peer: str
     identity: str
     on_gone: Callable[[], None] | None
+    extra_headers: tuple[tuple[str, str], ...]
 
     def reply(
         self, status: int, body: bytes, headers: tuple[tuple[str, str], ...] = (), content_type: str = JSON
@@ -189,13 +191,14 @@ class RestInterface:
             call.priority = priority_of(exchange.headers)
             exchange.on_gone = lambda: self._give_up(call)
             servable = engine.route(call)
-            encode: Callable[[Outputs, Endpoint], bytes]
+            encode: Callable[[Outputs], bytes]
             if route.action == "predict":
                 endpoint, chunk, in_rows = read_prediction(exchange.body, servable)
                 encode = predictions if in_rows else columns
             else:
                 endpoint, chunk = read_examples(exchange.body, servable, route.action)
-                encode = classification if route.action == "classify" else regression
+                results = classification if route.action == "classify" else regression
+                encode = partial(results, endpoint=endpoint)
             if self._options.check_method_names:
                 check_method(endpoint, route.action)
 
@@ -205,7 +208,7 @@ class RestInterface:
                     self._refuse(exchange, call, result)
                     return
                 try:
-                    body = encode(result, endpoint)
+                    body = encode(result)
                 except Exception as error:
                     self._refuse(exchange, call, error)
                     return
@@ -224,7 +227,7 @@ class RestInterface:
 
     def _set_time(self, call: Call, exchange: Exchange) -> None:
         """Say until when an answer is waited for."""
-        limit = self._options.timeout_seconds
+        limit = self._options.request_timeout_seconds
         if limit:
             call.deadline = call.received + limit
         asked = exchange.headers.get(_TIMEOUT_HEADER)
@@ -257,7 +260,7 @@ class RestInterface:
                 ticket.cancel()
             self._refuse(exchange, call, DeadlineError("Timed out waiting for notification"))
         if self._pending:
-            self._timer = self._engine.loop.call_at(first, self._check_time)
+            self._timer = self._engine.loop.call_at(max(first, now + _LEAST_WAIT_SECONDS), self._check_time)
 
     def _give_up(self, call: Call) -> None:
         self._pending.pop(call, None)

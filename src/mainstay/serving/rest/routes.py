@@ -1,4 +1,6 @@
-"""The grammar of request paths, as TF Serving's REST interface has it: matched in full, whatever the case."""
+"""The grammar of request paths, as TF Serving's REST interface has it: matched in full, whatever the case.
+
+Beyond it, a model has an OpenAPI document."""
 
 from __future__ import annotations
 
@@ -6,11 +8,16 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from mainstay.core import RequestError
+
 _PREDICTION = re.compile(
     r"/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?:(classify|regress|predict)", re.IGNORECASE
 )
-_MODEL = re.compile(r"/v1/models(?:/([^/:]+))?(?:/versions/(\d+)|/labels/([^/:]+))?(/metadata)?", re.IGNORECASE)
+_MODEL = re.compile(
+    r"/v1/models(?:/([^/:]+))?(?:/versions/(\d+)|/labels/([^/:]+))?(/metadata|/openapi\.json)?", re.IGNORECASE
+)
 _MOST_DIGITS = 19
+_MOST_VERSION = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +25,7 @@ class Route:
     """What a path asks for.
 
     Args:
-        action: ``predict``, ``classify``, ``regress``, ``status`` or ``metadata``.
+        action: ``predict``, ``classify``, ``regress``, ``status``, ``metadata`` or ``openapi``.
         model: The model's name; empty where the path has none.
         version: The version that is asked for, or None for the latest.
         label: The version label that is asked for, or None.
@@ -32,11 +39,15 @@ class Route:
     @property
     def method(self) -> str:
         """The HTTP method that the action takes; GET stands for HEAD too."""
-        return "GET" if self.action in ("status", "metadata") else "POST"
+        return "POST" if self.action in ("predict", "classify", "regress") else "GET"
 
 
 def parse_path(path: str) -> Route | None:
-    """Return the route of a path without its query, or None where the path is none of the interface."""
+    """Return the route of a path without its query, or None where the path is none of the interface.
+
+    Raises:
+        RequestError: The number of a version has too many digits.
+    """
     found = _PREDICTION.fullmatch(path)
     if found is not None:
         model, version, label, action = found.groups()
@@ -44,12 +55,15 @@ def parse_path(path: str) -> Route | None:
     found = _MODEL.fullmatch(path)
     if found is None:
         return None
-    model, version, label, metadata = found.groups()
-    return _route("metadata" if metadata else "status", model or "", version, label)
+    model, version, label, part = found.groups()
+    action = {"/metadata": "metadata", "/openapi.json": "openapi"}.get((part or "").lower(), "status")
+    return _route(action, model or "", version, label)
 
 
-def _route(action: str, model: str, version: str | None, label: str | None) -> Route | None:
-    if version is not None and len(version.lstrip("0")) > _MOST_DIGITS:
-        return None
-    number = None if version is None else int(version)
+def _route(action: str, model: str, version: str | None, label: str | None) -> Route:
+    number = None
+    if version is not None:
+        number = int(version) if len(version.lstrip("0")) <= _MOST_DIGITS else _MOST_VERSION + 1
+        if number > _MOST_VERSION:
+            raise RequestError(f"Failed to convert version: {version} to numeric.")
     return Route(action, unquote(model), number, None if label is None else unquote(label))

@@ -112,6 +112,11 @@ def is_base64(value: Any) -> bool:
     return type(value) is dict and len(value) == 1 and type(value.get("b64")) is str
 
 
+def json_type(value: Any) -> str:
+    """Return what TF Serving calls the type of a JSON value."""
+    return str(value) if type(value) is bool else _JSON_NAMES[type(value)]
+
+
 def refuse_type(value: Any, plan: InputPlan, where: str) -> NoReturn:
     """Raise the error for a value of the wrong JSON type."""
     shown = show(value)
@@ -120,9 +125,9 @@ def refuse_type(value: Any, plan: InputPlan, where: str) -> NoReturn:
         fix = "write whole numbers without a decimal point"
     if value is None:
         fix = "this input is required: send a value in every row"
-    name = {True: "True", False: "False"}[value] if type(value) is bool else _JSON_NAMES[type(value)]
     raise RequestError(
-        f"JSON Value: {shown} Type: {name} is not of expected type: {_TF_NAMES.get(plan.dtype, plan.dtype)}",
+        f"JSON Value: {shown} Type: {json_type(value)} is not of expected type: "
+        f"{_TF_NAMES.get(plan.dtype, plan.dtype)}",
         where=where,
         expected=plan.described,
         received=shown,
