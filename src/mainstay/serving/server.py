@@ -307,7 +307,7 @@ class ModelServer:
         if operations is not None:
             await asyncio.to_thread(operations.close, _LAST_WORDS_SECONDS)
         if isinstance(self.control, WorkerControl):
-            self.control.close()
+            await self.control.leave()
         logger.info("stopped")
 
     def reopen(self) -> None:
