@@ -197,20 +197,24 @@ class Batcher:
 
     def _arrange(self) -> None:
         """Arrange for the next batch to be formed: at the end of this pass of the loop, when it is full or overdue."""
-        wait = self.policy.timeout_seconds
-        if not wait:
+        if not self.policy.timeout_seconds:
             self._arranged = True
             self._handle = self._loop.call_soon(self._next)
             return
-        lanes = self._room.lanes
+        left = self._time_left()
         if self._handle is not None:
-            if not any(lane.rows >= self._most_rows for lane in lanes):
+            if left > 0:
                 return
             self._handle.cancel()
-        full = any(lane.rows >= self._most_rows for lane in lanes)
-        left = 0.0 if full else min((lane.pieces[0].since for lane in lanes), default=0.0) + wait - self._time()
-        self._arranged = full
+        self._arranged = left <= 0
         self._handle = self._loop.call_later(left, self._next) if left > 0 else self._loop.call_soon(self._next)
+
+    def _time_left(self) -> float:
+        """Return for how long what waits can wait for company."""
+        wait, lanes = self.policy.timeout_seconds, self._room.lanes
+        if not wait or any(lane.rows >= self._most_rows for lane in lanes):
+            return 0.0
+        return min((lane.pieces[0].since for lane in lanes), default=0.0) + wait - self._time()
 
     def _next(self) -> None:
         """Form a batch and run it, or ask for a turn on the device."""
@@ -268,10 +272,17 @@ class Batcher:
         pieces, results = result
         self._running.remove(pieces)
         self._settle(pieces, results)
-        if not self._share.asking and self._handle is None:
-            self._arranged = False
-            if self._room.rows:
-                self._arrange()
+        if self._share.asking or self._handle is not None:
+            return
+        self._arranged = False
+        lane = self._room.first()
+        if lane is None:
+            return
+        if self._time_left() > 0 or self._is_inline(lane):
+            self._arrange()
+        else:  # at once, so that others who wait do not get ahead of it
+            self._arranged = True
+            self._executor.ask(self._share)
 
     def _run(self, pieces: Sequence[Piece]) -> Results:
         """Execute a batch; where it fails, its halves, and so on, to fail only the requests at fault."""
