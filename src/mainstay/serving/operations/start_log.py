@@ -19,14 +19,14 @@ def start_lines(addresses: Mapping[str, str], switched_on: Iterable[str]) -> lis
         switched_on: What is on beside the models, such as ``TLS``.
 
     >>> start_lines({"REST": "http://127.0.0.1:8501"}, ["metrics"])[-2:]
-    ['REST on http://127.0.0.1:8501', 'with metrics']
+    ['listening on http://127.0.0.1:8501 for REST', 'with metrics']
     """
     parts = [f"mainstay {release() or 'from a checkout'}", f"Python {python_release()}"]
     parts += [
         f"{name} {found}" for name, package in (("JAX", "jax"), ("NumPy", "numpy")) if (found := release(package))
     ]
     lines = [f"{', '.join(parts)}, process {os.getpid()} on {os.cpu_count()} CPUs"]
-    lines += [f"{protocol} on {address}" for protocol, address in addresses.items()]
+    lines += [f"listening on {address} for {protocol}" for protocol, address in addresses.items()]
     names = list(switched_on)
     lines.append(f"with {', '.join(names)}" if names else "with nothing switched on beside the models")
     return lines
