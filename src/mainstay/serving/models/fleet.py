@@ -140,7 +140,7 @@ class Fleet:
             MainstayError: No version of a model can be loaded.
         """
         self._publish()
-        await self._poll()
+        await self.look()
         if self._options.require_all:
             for model in self.config.models:
                 if self._rosters[model.name].is_empty:
@@ -192,7 +192,7 @@ class Fleet:
             for name in removed:
                 self._rosters[name].want(())
             self._advance()
-            await self._poll()
+            await self.look()
             await self._settled(added, give_up=False)
             self._refuse_unavailable(added)
             return Reconfiguration(tuple(sorted(added)), removed)
@@ -233,10 +233,10 @@ class Fleet:
     async def _keep_polling(self) -> None:
         while True:
             await asyncio.sleep(self._options.poll_seconds)
-            await self._poll()
+            await self.look()
 
-    async def _poll(self) -> None:
-        """Look at all folders once, on a thread: a file system may be slow."""
+    async def look(self) -> None:
+        """Look at all folders once, and begin what has to be done. A thread does it: a file system may be slow."""
         async with self._polling:
             config = self.config
             unready = [source for roster in self._rosters.values() for source in roster.unready()]
