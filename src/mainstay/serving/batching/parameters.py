@@ -45,20 +45,21 @@ def read_parameters(path: str | os.PathLike[str], options: BatchingOptions | Non
         ) from error
 
 
-def server_options(
+def options_with_flags(
+    options: BatchingOptions,
     *,
-    enable_batching: bool,
-    parameters_file: str | os.PathLike[str] | None,
+    enable_batching: bool | None,
+    parameters_file: str | os.PathLike[str] | None = None,
     per_model_parameters: bool = False,
-    options: BatchingOptions | None = None,
 ) -> BatchingOptions:
     """Return the options that TF Serving's flags ask for.
 
     Args:
-        enable_batching: ``--enable_batching``.
+        options: What the flags say nothing of.
+        enable_batching: ``--enable_batching``; None where it is not given: requests are batched then, and TF Serving's
+            files are refused as it refuses them.
         parameters_file: ``--batching_parameters_file``, or None.
         per_model_parameters: ``--enable_per_model_batching_parameters``.
-        options: Where the flags say nothing.
 
     Raises:
         ArgumentError: There is a file without batching.
@@ -72,7 +73,8 @@ def server_options(
             received=os.fspath(parameters_file),
             fix="pass --enable_batching as well",
         )
-    found = replace(options or BatchingOptions(), enabled=enable_batching, per_model_parameters=per_model_parameters)
+    enabled = options.enabled if enable_batching is None else enable_batching
+    found = replace(options, enabled=enabled, per_model_parameters=per_model_parameters)
     return found if parameters_file is None else read_parameters(parameters_file, found)
 
 
