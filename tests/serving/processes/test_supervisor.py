@@ -33,6 +33,21 @@ class Parent:
             retire=retire,
             on_ready=self.ready.set,
         )
+        self.started, self.reloaded = asyncio.Queue(), asyncio.Queue()
+        start, reload = self.supervisor._start, self.supervisor.reload
+
+        async def noted_start(number):
+            worker = await start(number)
+            if self.ready.is_set():
+                self.started.put_nowait(worker)
+            return worker
+
+        async def noted_reload(config=b""):
+            answer = await reload(config)
+            self.reloaded.put_nowait(answer)
+            return answer
+
+        self.supervisor._start, self.supervisor.reload = noted_start, noted_reload
 
     async def __aenter__(self):
         self.running = asyncio.ensure_future(self.supervisor.run())
@@ -53,14 +68,11 @@ class Parent:
         count = metrics.families["workers_total"].values[()] if metrics.families else 0
         return count, {int(number): int(pid) for pid, number in processes}
 
-    async def until(self, reached):
-        """Wait until all workers answer and `reached` is true of their processes."""
-        while True:
-            count, processes = await self.total()
-            ready = len(processes) == 2 and all(one.ready.is_set() for one in self.supervisor._workers)
-            if ready and reached(processes):
-                return count, processes
-            await asyncio.sleep(0)
+    async def restarted(self):
+        """Wait until the next worker that is started answers."""
+        worker = await asyncio.wait_for(self.started.get(), SECONDS)
+        await asyncio.wait_for(worker.ready.wait(), SECONDS)
+        return worker
 
 
 def run(body, **keys):
@@ -90,8 +102,9 @@ def test_a_worker_that_crashes_is_started_again_its_counts_stay_and_it_gets_what
         await parent.supervisor.reload(b"newer")
         _, before = await parent.total()
         os.kill(before[0], signal.SIGKILL)
-        count, after = await parent.until(lambda now: now[0] != before[0])
-        assert after[1] == before[1]
+        worker = await parent.restarted()
+        count, after = await parent.total()
+        assert after == {0: worker.process.pid, 1: before[1]}
         assert count == 3
 
     run(body)
@@ -109,7 +122,9 @@ def test_a_configuration_that_one_worker_refuses_is_refused(caplog):
         with pytest.raises(UnavailableError, match="the process is gone"):
             await parent.supervisor.reload(b"crash")
         # Workers that a configuration has killed are started without it.
-        await parent.until(lambda now: not set(now.values()) & set(before.values()))
+        after = {worker.number: worker.process.pid for worker in [await parent.restarted(), await parent.restarted()]}
+        assert set(after) == {0, 1}
+        assert not set(after.values()) & set(before.values())
 
     with caplog.at_level(logging.INFO, "mainstay.serving"):
         run(body)
@@ -120,13 +135,13 @@ def test_a_configuration_that_one_worker_refuses_is_refused(caplog):
 def test_a_signal_has_all_workers_read_their_files_again(capfd):
     async def body(parent):
         os.kill(os.getpid(), signal.SIGHUP)
-        printed = ""
-        while not all(f"worker {number} \n" in printed for number in (0, 1)):
-            await asyncio.sleep(0)
-            printed += capfd.readouterr().out
-        assert "2\n" in printed  # as many as it was answered by when it asked all workers
+        assert await asyncio.wait_for(parent.reloaded.get(), SECONDS) == b"changed"
 
     run(body, how="gather")
+    printed = capfd.readouterr().out
+    assert all(f"worker {number} \n" in printed for number in (0, 1))
+    # The last of them to start asked all workers how often they have counted themselves.
+    assert "2\n" in printed
 
 
 def test_workers_are_replaced_one_after_the_other(caplog):

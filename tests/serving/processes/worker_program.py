@@ -42,7 +42,7 @@ async def work(seat, how):
     if how == "gather":
         print(len(await control.gather("metrics")), flush=True)
     await stopping.wait()
-    control.close()
+    await control.leave()
     print(f"worker {seat.number} stopped", flush=True)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from mainstay.core import UnavailableError
+from mainstay.core import MainstayError, UnavailableError
 from mainstay.serving.processes.seat import WorkerSeat
 from mainstay.serving.processes.wire import Wire
 from mainstay.serving.status import logger
@@ -15,7 +16,7 @@ from mainstay.serving.status import logger
 Reload: TypeAlias = Callable[[bytes], Awaitable[bytes]]
 """Takes another configuration, or with nothing reads the files again; returns what is told to who asked."""
 
-COLLECT, RELOAD, READY, GATHER = "collect", "reload", "ready", "gather"
+COLLECT, RELOAD, READY, GATHER, FAREWELL = "collect", "reload", "ready", "gather", "farewell"
 GATHER_SECONDS = 2.0
 
 
@@ -106,6 +107,14 @@ class WorkerControl(Control):
         if not self._closing:
             logger.warning("worker %d stops: its parent is gone", self._seat.number)
             self._stop()
+
+    async def leave(self) -> None:
+        """Leave what this worker has counted to its parent, and hang up."""
+        self._closing = True
+        named = [part for name, collect in self.collectors.items() for part in (name.encode(), collect())]
+        with contextlib.suppress(MainstayError):  # the parent is gone as well
+            await self._wire.request(FAREWELL, pack(named), seconds=GATHER_SECONDS)
+        self._wire.close()
 
     def close(self) -> None:
         """Hang up."""

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mainstay.core import MainstayError, UnavailableError
-from mainstay.serving.processes.control import COLLECT, GATHER, GATHER_SECONDS, READY, RELOAD, pack
+from mainstay.serving.processes.control import COLLECT, FAREWELL, GATHER, GATHER_SECONDS, READY, RELOAD, pack, unpack
+from mainstay.serving.processes.counts import METRICS, TENSORFLOW_METRICS
 from mainstay.serving.processes.cpus import share_of
 from mainstay.serving.processes.seat import WorkerSeat
 from mainstay.serving.processes.systemd import notify
@@ -21,7 +22,7 @@ from mainstay.serving.status import logger
 
 _EXIT_ERROR = 2
 _KILL_SECONDS = 5.0
-_ADDED_UP = "metrics"
+_ADDED_UP = (METRICS, TENSORFLOW_METRICS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +77,7 @@ class _Worker:
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     leaving: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    counts: bytes = b""
+    counts: dict[str, bytes] = field(default_factory=dict)
 
 
 class Supervisor:
@@ -107,7 +108,7 @@ class Supervisor:
         self._on_ready = on_ready
         self._workers: list[_Worker] = []
         self._config = b""
-        self._retired = b""
+        self._retired: dict[str, bytes] = {}
         self._failed: int | None = None
         self._settled = False
         self._stopping = asyncio.Event()
@@ -225,12 +226,16 @@ class Supervisor:
         return code
 
     def _keep_counts(self, worker: _Worker) -> None:
-        if not worker.counts or self._retire is None:
+        if self._retire is None:
             return
-        try:
-            self._retired = self._retire(self._retired, worker.counts)
-        except Exception:
-            logger.exception("the counts of worker %d are lost", worker.number)
+        for name in _ADDED_UP:
+            counts = worker.counts.get(name)
+            if not counts:
+                continue
+            try:
+                self._retired[name] = self._retire(self._retired.get(name, b""), counts)
+            except MainstayError as error:
+                logger.error("the counts of worker %d are lost: %s", worker.number, error.one_line())
 
     def _all_ready(self) -> bool:
         return len(self._workers) == self._options.workers and all(one.ready.is_set() for one in self._workers)
@@ -247,6 +252,10 @@ class Supervisor:
                 if self._on_ready is not None:
                     self._on_ready()
             return self._config
+        if operation == FAREWELL:
+            names, counts = unpack(payload)[::2], unpack(payload)[1::2]
+            worker.counts.update({name.decode(): count for name, count in zip(names, counts, strict=True)})
+            return b""
         if operation == GATHER:
             return pack(await self.gather(payload.decode()))
         if operation == RELOAD:
@@ -262,10 +271,10 @@ class Supervisor:
         for worker, part in zip(workers, found, strict=True):
             if isinstance(part, bytes) and part:
                 parts.append(part)
-                if name == _ADDED_UP:
-                    worker.counts = part
-        if name == _ADDED_UP and self._retired:
-            parts.append(self._retired)
+                if name in _ADDED_UP:
+                    worker.counts[name] = part
+        if name in self._retired:
+            parts.append(self._retired[name])
         return parts
 
     async def reload(self, config: bytes = b"") -> bytes:
@@ -336,8 +345,6 @@ class Supervisor:
 
     async def _stop_one(self, worker: _Worker) -> None:
         """Tell a worker to finish what it has, and end it if it does not."""
-        with contextlib.suppress(UnavailableError):
-            worker.counts = await worker.wire.request(COLLECT, _ADDED_UP.encode(), seconds=GATHER_SECONDS)
         with contextlib.suppress(ProcessLookupError):
             worker.process.terminate()
         try:
