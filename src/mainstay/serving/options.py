@@ -11,6 +11,7 @@ from mainstay.serving.batching.options import BatchingOptions
 from mainstay.serving.http2.options import GrpcOptions
 from mainstay.serving.models.options import VersionOptions
 from mainstay.serving.operations.options import TelemetryOptions
+from mainstay.serving.rest.options import RestOptions
 
 if TYPE_CHECKING:
     from mainstay.saved_model import Trust
@@ -28,6 +29,7 @@ _CHECKED_ELSEWHERE = frozenset(
         "unix_socket",
         "grpc_unix_socket",
         "unix_socket_mode",
+        "rest",
         "grpc",
         "batching",
         "versions",
@@ -52,9 +54,11 @@ class ServerOptions:
         unix_socket: The file of a UNIX socket for the REST interface; None for none.
         grpc_unix_socket: The same for the gRPC interface.
         unix_socket_mode: Their permissions: who may connect.
+        rest: What the REST interface allows, and how much its connections may take.
         grpc: How the gRPC interface protects itself.
         batching: How requests are batched, and where batches run.
-        max_body_bytes: The largest request body, after decompression.
+        max_body_bytes: The largest request body, after decompression. TF Serving has no limit; this one is meant to be
+            met by nothing but a mistake or an attack. `RestOptions.max_buffered_bytes` bounds all of them together.
         max_head_bytes: The largest request line and headers.
         read_timeout_seconds: How long a client may take to send one request or to read its answer.
         idle_timeout_seconds: How long a connection may stay open between requests.
@@ -80,9 +84,10 @@ class ServerOptions:
     unix_socket: Path | None = None
     grpc_unix_socket: Path | None = None
     unix_socket_mode: int = 0o660
+    rest: RestOptions = field(default_factory=RestOptions)
     grpc: GrpcOptions = field(default_factory=GrpcOptions)
     batching: BatchingOptions = field(default_factory=BatchingOptions)
-    max_body_bytes: int = 16 * _MIB
+    max_body_bytes: int = 256 * _MIB
     max_head_bytes: int = 16 << 10
     read_timeout_seconds: float = 30.0
     idle_timeout_seconds: float = 120.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping
-from functools import partial
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -234,7 +234,7 @@ class ModelServer:
 
     async def _listen(self, engine: Engine, operations: Operations) -> None:
         options, loop, tls = self.options, engine.loop, operations.tls
-        interface = RestInterface(engine)
+        interface = RestInterface(engine, options.rest)
         interface.also += operations.pages
         if self._traffic is not None:
             interface.also += (self._traffic.page(self.control.gather),)

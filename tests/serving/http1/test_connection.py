@@ -322,6 +322,7 @@ class Wire:
     def __init__(self, rest):
         self.rest, self.options, self.loop = rest, ServerOptions(), self
         self.connections, self.stopping, self.head = set(), False, b"HTTP/1.1 200 OK\r\ncontent-length: "
+        self.buffered = 0
         self.written, self.closed, self.identify = b"", False, None
 
     def time(self):
@@ -341,6 +342,9 @@ class Wire:
 
     def is_closing(self):
         return self.closed
+
+    def can_write_eof(self):
+        return True
 
     def pause_reading(self):
         pass

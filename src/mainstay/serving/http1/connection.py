@@ -13,13 +13,17 @@ import httptools
 from mainstay.serving.http1.exchange import HttpExchange, response
 from mainstay.serving.http1.gzip_body import unpack_gzip
 from mainstay.serving.options import ServerOptions
-from mainstay.serving.rest.answers import Answer, refusal
+from mainstay.serving.rest.answers import Answer, refusal, refusal_with
 from mainstay.serving.rest.interface import RestInterface
 from mainstay.serving.status import Code, logger
 
 _MOST_HEADERS = 100
 _MOST_WAITING = 64
 _LINGER_SECONDS = 2.0
+# Up to so many connections beyond the limit are told that there is no room; more are dropped without a word.
+_MOST_TURNED_AWAY = 1000
+# Who sends a large body may take its time, as long as it is no slower than this.
+_SLOWEST_BYTES_PER_SECOND = 64 << 10
 _QUIET_SECONDS = 0.2
 _FRAMING_ALLOWANCE = 64 << 10
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -32,6 +36,7 @@ class Shared(Protocol):
     options: ServerOptions
     loop: asyncio.AbstractEventLoop
     connections: set[Connection]
+    buffered: int
     stopping: bool
     head: bytes
     identify: Callable[[Any], str | None] | None
@@ -86,6 +91,12 @@ class Connection(asyncio.Protocol):
                 transport.abort()
             else:
                 self._identity = identity
+        beyond = len(self._shared.connections) - self._options.rest.max_connections
+        if beyond > _MOST_TURNED_AWAY:
+            self._deaf = True
+            transport.abort()
+        elif beyond > 0:
+            self._refuse(Code.UNAVAILABLE, "The server has as many connections as it takes")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End: what the client no longer waits for is not computed either."""
@@ -95,6 +106,7 @@ class Connection(asyncio.Protocol):
             if exchange.answer is None and exchange.on_gone is not None:
                 exchange.on_gone()
         self._waiting.clear()
+        self._drop_body()
         self._parser = None
 
     def data_received(self, data: bytes) -> None:
@@ -186,6 +198,8 @@ class Connection(asyncio.Protocol):
             self._refuse(Code.INVALID_ARGUMENT, "Malformed HTTP request: the Host header is missing")
         elif length > most:
             self._refuse_size()
+        elif self._shared.buffered + length > self._options.rest.max_buffered_bytes:
+            self._refuse_for_room()
         elif headers.get(b"content-encoding", b"identity").lower() not in (b"identity", b"gzip", b"x-gzip"):
             self._refuse(415, "Unsupported Content-Encoding; send gzip or none")
         elif b"expect" in headers:
@@ -195,11 +209,14 @@ class Connection(asyncio.Protocol):
         """Take a piece of the body."""
         if self._deaf:
             return
-        self._size += len(data)
+        size = len(data)
+        self._size += size
+        self._shared.buffered += size
+        self._parts.append(data)
         if self._size > self._options.max_body_bytes:
             self._refuse_size()
-        else:
-            self._parts.append(data)
+        elif self._shared.buffered > self._options.rest.max_buffered_bytes:
+            self._refuse_for_room()
 
     def on_message_complete(self) -> None:
         """Hand the request on."""
@@ -214,7 +231,7 @@ class Connection(asyncio.Protocol):
             return
         exchange = HttpExchange(self, parser.get_method().decode(), target)
         exchange.body = parts[0] if len(parts) == 1 else b"".join(parts)
-        self._parts = []
+        self._drop_body()
         exchange.headers = self._headers
         exchange.received = self._seen
         exchange.peer = self._peer
@@ -238,12 +255,20 @@ class Connection(asyncio.Protocol):
         self._deaf = True
         self._linger_until = self._seen + _LINGER_SECONDS
         self._in_message = False
-        self._parts = []
+        self._drop_body()
         exchange = HttpExchange(self, "", "")
         exchange.keep_alive = False
         self._waiting.append(exchange)
-        answer = refusal(code, message)
+        answer = refusal_with(code, message) if isinstance(code, Code) else refusal(code, message)
         exchange.reply(answer.status, answer.body, answer.headers)
+
+    def _drop_body(self) -> None:
+        self._shared.buffered -= self._size
+        self._size = 0
+        self._parts = []
+
+    def _refuse_for_room(self) -> None:
+        self._refuse(Code.UNAVAILABLE, "The server holds as many unfinished requests as it has memory for")
 
     def _refuse_head(self) -> None:
         self._refuse(
@@ -301,7 +326,7 @@ class Connection(asyncio.Protocol):
         """Close after the last answer. Where the client may still be sending, wait for its end of the connection:
         closing at once would reset it and destroy the answer on its way."""
         self._deaf = True
-        if self._linger_until and not self._transport.is_closing():
+        if self._linger_until and not self._transport.is_closing() and self._transport.can_write_eof():
             self._transport.write_eof()
         else:
             self._transport.close()
@@ -316,7 +341,7 @@ class Connection(asyncio.Protocol):
             if now - self._seen > options.read_timeout_seconds:
                 self.abort()
         elif self._in_message:
-            if now - self._begun > options.read_timeout_seconds:
+            if now - self._begun > options.read_timeout_seconds + self._size / _SLOWEST_BYTES_PER_SECOND:
                 self._refuse(408, f"The request did not arrive within {options.read_timeout_seconds:g} seconds")
         elif not self._waiting and now - self._seen > options.idle_timeout_seconds:
             self._transport.close()

@@ -22,6 +22,7 @@ class HttpListener:
         loop: The event loop.
 
     Attributes:
+        buffered: How many bytes of unfinished requests the connections hold together.
         identify: Tells from the transport of a new connection who is at its other end; None where that is nobody
             who is let in.
     """
@@ -31,6 +32,7 @@ class HttpListener:
         self.options = options
         self.loop = loop
         self.connections: set[Connection] = set()
+        self.buffered = 0
         self.stopping = False
         self.identify: Callable[[Any], str | None] | None = None
         self.head = b""

@@ -86,7 +86,15 @@ def make_endpoint(
     )
     batcher = Batcher(execution, policy, costs=costs, loop=loop, executor=executor)
     method = str(getattr(signature, "method", "predict"))
-    return Endpoint(name, signature.signature, decoder, batcher, method=_METHODS.get(method, method), batched=batched)
+    return Endpoint(
+        name,
+        signature.signature,
+        decoder,
+        batcher,
+        method=_METHODS.get(method, method),
+        batched=batched,
+        definition=getattr(signature, "definition", None),
+    )
 
 
 def batch_sizes(signature: ServedSignature, options: BatchingOptions) -> list[int]:

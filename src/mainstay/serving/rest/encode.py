@@ -52,7 +52,10 @@ def _ready(name: str, array: Array) -> Any:
         return _strings(array.tolist(), name.endswith("_bytes"))
     if array.dtype not in _NATIVE:  # such as bfloat16, or another byte order
         array = array.astype(np.float32 if array.dtype.kind not in "biuf" else array.dtype.newbyteorder("="))
-    return np.ascontiguousarray(array) if array.ndim else array
+    if array.ndim:
+        return np.ascontiguousarray(array)
+    # A single number, which the writer takes as a scalar of NumPy.
+    return array.astype(np.float32)[()] if array.dtype == np.float16 else array[()]
 
 
 def _strings(value: Any, binary: bool) -> Any:
