@@ -38,9 +38,6 @@ class FakeLoader:
         self.bytes = {}
         self.begun = threading.Semaphore(0)
 
-    def prepare(self):
-        pass
-
     def memory(self, source):
         return self.bytes.get(source.version, 0)
 

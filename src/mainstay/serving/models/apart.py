@@ -28,11 +28,11 @@ from mainstay.serving.batching.turns import Share, Work
 from mainstay.serving.models.loading import make_servable
 from mainstay.serving.models.options import VersionOptions
 from mainstay.serving.models.sources import Source
-from mainstay.serving.models.workers import give_way
 from mainstay.serving.options import ServerOptions
 from mainstay.serving.status import logger
 
 _PARENT_DEATH_SIGNAL = 1
+_LOWEST_PRIORITY = 19
 _KEPT_STDERR = 2000
 _WARM_UP = ("warm_up", "warm_up_iterations", "warm_up_every_size")
 _PARTS = ("where", "expected", "received", "fix")
@@ -183,9 +183,16 @@ def prepare(job: Mapping[str, Any]) -> dict[str, Any]:
     return {"seconds": time.monotonic() - started}
 
 
-def main() -> int:
+def _give_way() -> None:
+    """Give this process the lowest priority; its compiler's threads inherit it."""
+    if hasattr(os, "setpriority"):
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, 0, _LOWEST_PRIORITY)
+
+
+def main() -> None:
     """Do the job that standard input describes, and write the report to standard output."""
-    give_way()
+    _give_way()
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)

@@ -32,12 +32,6 @@ class ArtifactLoader:
         self._loop = loop
         self._children = ChildProcesses()
 
-    def prepare(self) -> None:
-        """Start the compiler's runtime, whose threads get the priority of the thread that starts it."""
-        import jax
-
-        jax.devices()
-
     def memory(self, source: Source) -> int:
         """Return how many bytes of memory a version may need; a model in memory needs no more than it has."""
         return 0 if source.model is not None else memory_estimate(source.path)

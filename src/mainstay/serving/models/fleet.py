@@ -34,9 +34,6 @@ from mainstay.serving.status import Code, code_of, logger, message_of
 class Loader(Protocol):
     """What turns a source into something that answers. All methods are called on threads of the fleet."""
 
-    def prepare(self) -> None:
-        """Get ready for the first load; called once, on a thread of ordinary priority."""
-
     def memory(self, source: Source) -> int:
         """Return how many bytes of memory a version may need."""
 
@@ -118,7 +115,7 @@ class Fleet:
         self._loader = loader
         self._rosters = {model.name: Roster(model.name) for model in config.models}
         self._labels: dict[str, dict[str, int]] = {}
-        self._workers = Workers(self._loop, options.load_threads, name="mainstay-load", quiet=False)
+        self._workers = Workers(self._loop, options.load_threads, name="mainstay-load")
         self._unloaders = Workers(self._loop, options.unload_threads, name="mainstay-unload")
         self._finder = Workers(self._loop, 1, name="mainstay-find")
         self._slots = asyncio.Semaphore(options.load_threads)
@@ -146,9 +143,6 @@ class Fleet:
                 if self._rosters[model.name].is_empty:
                     raise self._nothing_to_serve(model)
         await self._settled(self._rosters, give_up=self._options.require_all)
-        self._workers.close()
-        # Whatever is loaded from now on gives way to what is served already.
-        self._workers = Workers(self._loop, self._options.load_threads, name="mainstay-load")
         self._labels = assign_labels(
             self.config,
             {name: roster.servables() for name, roster in self._rosters.items()},
@@ -352,8 +346,6 @@ class Fleet:
         if self._options.memory_limit_bytes is not None:
             needed = await self._finder.run(lambda: loader.memory(source))
             await self._reserve(version, needed, self._options.memory_limit_bytes)
-        if quiet:
-            await asyncio.to_thread(loader.prepare)
         return await self._workers.run(lambda: loader.load(source, quiet=quiet))
 
     async def _reserve(self, version: Version, needed: int, limit: int) -> None:

@@ -1,10 +1,13 @@
-"""Threads that load and unload models beside the ones that serve, and give way to them."""
+"""Threads that load and unload models beside the ones that serve.
+
+They have the same priority as those. One that had a lower priority would at times hold Python's lock and not be run,
+and everybody would wait for it, for seconds on a busy machine.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import queue
 import sys
 import threading
@@ -13,15 +16,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-LOWEST_PRIORITY = 19
 _SWITCH_SECONDS = 0.0002
-
-
-def give_way() -> None:
-    """Give the calling thread, and those that it starts, the lowest priority; only Linux has one for each thread."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
 
 
 class Workers:
@@ -31,12 +26,10 @@ class Workers:
         loop: The event loop.
         count: How many threads.
         name: What they are called.
-        quiet: Whether they have the lowest priority.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, count: int, *, name: str, quiet: bool = True) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, count: int, *, name: str) -> None:
         self._loop = loop
-        self._quiet = quiet
         self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any]] | None] = queue.SimpleQueue()
         self._threads = [threading.Thread(target=self._work, name=f"{name}-{i}", daemon=True) for i in range(count)]
         for thread in self._threads:
@@ -54,8 +47,6 @@ class Workers:
             self._jobs.put(None)
 
     def _work(self) -> None:
-        if self._quiet:
-            give_way()
         while (job := self._jobs.get()) is not None:
             self._do(*job)
             # The last job keeps a model alive as long as this thread waits for the next one.
