@@ -261,7 +261,13 @@ class ModelServer:
         async def reload(config: Any) -> None:
             await self.control.reload(config.SerializeToString())
 
-        return grpc_services(engine, reload=reload)
+        options = self.options.grpc
+        services = grpc_services(engine, content=options.tensor_content, reload=reload)
+        for prefix, wanted in (("/grpc.health.", options.health), ("/grpc.reflection.", options.reflection)):
+            for table in (services.methods, services.streams):
+                for path in [path for path in table if path.startswith(prefix) and not wanted]:
+                    del table[path]
+        return services
 
     def _tick(self) -> None:
         for listener in self._listeners:

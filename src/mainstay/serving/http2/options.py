@@ -23,6 +23,10 @@ class GrpcOptions:
         keepalive_seconds: How long a connection with calls may be silent before the client is asked whether it lives.
         max_connection_age_seconds: How old a connection may grow before the client is told, losing nothing, to open
             another one, which a load balancer may send elsewhere; None for any age.
+        tensor_content: Whether Predict answers numbers in ``tensor_content`` instead of the field of their dtype, as
+            with TF Serving's ``--enable_serialization_as_tensor_content``.
+        health: Whether the standard health service answers.
+        reflection: Whether clients may ask which services and messages there are.
 
     Raises:
         ArgumentError: An option is out of its range.
@@ -35,11 +39,14 @@ class GrpcOptions:
     compress_answers: bool = False
     keepalive_seconds: float = 600.0
     max_connection_age_seconds: float | None = None
+    tensor_content: bool = False
+    health: bool = True
+    reflection: bool = True
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name == "compress_answers" or (value is None and field.name == "max_connection_age_seconds"):
+            if field.name in _SWITCHES or (value is None and field.name == "max_connection_age_seconds"):
                 continue
             whole = not field.name.endswith("seconds")
             low, most = (1, _LARGEST_MESSAGE if field.name in _BOUNDED else 1 << 62) if whole else (1e-3, 1e9)
@@ -53,3 +60,4 @@ class GrpcOptions:
 
 
 _BOUNDED = ("max_message_bytes", "max_streams")
+_SWITCHES = ("compress_answers", "tensor_content", "health", "reflection")
