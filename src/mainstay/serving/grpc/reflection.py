@@ -86,17 +86,21 @@ def _file_of(symbol: str) -> Any:
 
 
 def _add_files(response: Any, file: Any) -> None:
-    """Add a file and those that it imports, each after the ones that import it."""
-    waiting, seen = [file], set()
-    while waiting:
-        file = waiting.pop(0)
-        if file.name in seen:
-            continue
-        seen.add(file.name)
+    """Add a file and those that it imports, each before the ones that it imports."""
+    found: dict[str, Any] = {}
+    _collect(file, found)
+    for one in reversed(found.values()):
         described = FileDescriptorProto()
-        file.CopyToProto(described)
+        one.CopyToProto(described)
         response.file_descriptor_response.file_descriptor_proto.append(described.SerializeToString())
-        waiting += file.dependencies
+
+
+def _collect(file: Any, found: dict[str, Any]) -> None:
+    """Collect a file and those that it imports, each after the ones that it imports."""
+    if file.name not in found:
+        for imported in file.dependencies:
+            _collect(imported, found)
+        found[file.name] = file
 
 
 def _fail(response: Any, code: Code, message: str) -> None:
