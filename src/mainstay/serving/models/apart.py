@@ -31,6 +31,9 @@ from mainstay.serving.models.sources import Source
 from mainstay.serving.options import ServerOptions
 from mainstay.serving.status import logger
 
+COMMAND = (sys.executable, "-m", "mainstay.serving.models.apart")
+"""What a child process runs."""
+
 _PARENT_DEATH_SIGNAL = 1
 _LOWEST_PRIORITY = 19
 _KEPT_STDERR = 2000
@@ -53,11 +56,10 @@ class ChildProcesses:
             MainstayError: The job failed, with the error that it failed with.
             UnavailableError: The child process was killed, for example because memory ran out.
         """
-        command = [sys.executable, "-m", "mainstay.serving.models.apart"]
         with self._lock:
             if self._closed:
                 raise UnavailableError("the server is stopping")
-            child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            child = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             self._running.add(child)
         try:
             output, errors = child.communicate(json.dumps(job).encode())
