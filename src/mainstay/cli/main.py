@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 from mainstay import __version__
+from mainstay.cli.serving_options import GroupedHelp, add_serving_options
 from mainstay.core import ArgumentError, MainstayError, request_stop
 
 EXIT_ERROR = 2
@@ -28,14 +29,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 for success, 2 for an error that a message explains, 130 after Ctrl-C.
     """
-    options = vars(_parser().parse_args(arguments))
-    command: Callable[..., None] = options.pop("command")
+    words = sys.argv[1:] if arguments is None else arguments
+    options = vars(_parser(words).parse_args(words))
+    command: Callable[..., int | None] = options.pop("command")
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("jax").setLevel(logging.WARNING)
     if arguments is None:
         signal.signal(signal.SIGINT, _interrupt)
     try:
-        command(**options)
+        return command(**options) or 0
     except MainstayError as error:
         print(f"error[{error.code}]: {error}", file=sys.stderr)
         return EXIT_ERROR
@@ -47,7 +49,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stderr.flush()
             os._exit(EXIT_INTERRUPTED)
         return EXIT_INTERRUPTED
-    return 0
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -56,7 +57,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     signal.default_int_handler(number, frame)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mainstay",
         description="From a table to a served, verified model.",
@@ -66,7 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_run(commands)
     _add_demo(commands)
-    _add_serve(commands)
+    _add_serve(commands, words)
+    _add_bench(commands)
     _add_verify(commands)
     _add_inspect(commands)
     _add_import(commands)
@@ -120,24 +122,47 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="show results only")
 
 
-def _add_serve(commands: Any) -> None:
+def _add_serve(commands: Any, words: Sequence[str]) -> None:
     parser = commands.add_parser(
         "serve",
-        help="serve models over HTTP",
-        description="Serve models over TensorFlow Serving's REST interface until SIGTERM or Ctrl-C.",
+        help="serve models over HTTP and gRPC",
+        description="Serve models over TensorFlow Serving's REST and gRPC interfaces until SIGTERM or Ctrl-C. SIGHUP "
+        "has files read again. Every option may be written with underscores, as TensorFlow Serving does.",
+        formatter_class=GroupedHelp,
+        allow_abbrev=False,
     )
-    parser.set_defaults(command=_serve)
+    parser.set_defaults(command=_serve, words=tuple(words))
+    add_serving_options(parser)
+    _add_trust_options(parser.add_argument_group("signatures of models"))
+
+
+def _add_bench(commands: Any) -> None:
+    parser = commands.add_parser("bench", help="measure a model server under load", description="Measure something.")
+    kinds = parser.add_subparsers(metavar="WHAT", required=True)
+    parser = kinds.add_parser(
+        "serve",
+        help="a model server under load",
+        description="Send predict requests to a model server of Mainstay or TensorFlow Serving, at given rates "
+        "whatever becomes of them, and show what the answers took from when each request was due.",
+    )
+    parser.set_defaults(command=_bench_serve)
+    parser.add_argument("address", metavar="ADDRESS", help="http://host:port or grpc://host:port")
+    parser.add_argument("--model", required=True, metavar="NAME", help="the model to ask")
+    parser.add_argument("--signature", default="", metavar="NAME", help="its signature (default serving_default)")
+    parser.add_argument("--inputs", type=Path, metavar="FILE.json", help="the inputs by name; by default made up")
+    parser.add_argument("--rows", type=_positive, default=1, help="rows to make up in each request (default 1)")
     parser.add_argument(
-        "--model", action="append", required=True, metavar="NAME=PATH", help="a model under a name (repeat)"
+        "--rates", type=_rates, metavar="A,B,…", help="requests per second, one step for each; by default all it takes"
     )
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default 127.0.0.1)")
+    parser.add_argument("--seconds", type=float, default=10.0, help="how long each step lasts (default 10)")
+    parser.add_argument("--connections", type=_positive, default=64, help="the most requests at a time (default 64)")
     parser.add_argument(
-        "--rest-port", type=_port, default=8501, help="the port for HTTP; 0 takes a free one (default 8501)"
+        "--arrivals", choices=("random", "even"), default="random", help="how requests are spaced (default random)"
     )
-    parser.add_argument(
-        "--port", type=_port, default=8500, help="kept for gRPC, which is not served yet (default 8500)"
-    )
-    _add_trust_options(parser)
+    parser.add_argument("--token", metavar="TOKEN", help="a bearer token to show")
+    parser.add_argument("--ca", type=Path, metavar="FILE.pem", help="the authorities to trust, for https and grpcs")
+    parser.add_argument("--json", type=Path, dest="json_file", metavar="FILE", help="write the figures there")
+    parser.add_argument("--plot", type=Path, dest="plot_file", metavar="FILE.svg", help="draw latencies over rates")
 
 
 def _add_verify(commands: Any) -> None:
@@ -180,7 +205,7 @@ def _add_password_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_trust_options(parser: argparse.ArgumentParser) -> None:
+def _add_trust_options(parser: Any) -> None:
     parser.add_argument("--require-signature", action="store_true", help="refuse a model that no trusted key signed")
     parser.add_argument("--trust", type=Path, metavar="POLICY.json", help="the keys to trust, and what is revoked")
     parser.add_argument(
@@ -218,6 +243,13 @@ def _positive(text: str) -> int:
     return value
 
 
+def _rates(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no list of rates such as 100,200") from None
+
+
 def _seed(text: str) -> int:
     value = int(text)
     if not 0 <= value < 2**32:
@@ -244,18 +276,36 @@ def _demo(**options: Any) -> None:
     demo(**options)
 
 
-def _serve(*, model: list[str], host: str, rest_port: int, port: int, **trust: Any) -> None:
-    from mainstay.cli.server import serve
+def _serve(*, words: tuple[str, ...], log_format: str, **values: Any) -> int:
+    from mainstay.cli.server import serve, worker_command
+    from mainstay.cli.serving_settings import serving_of
+    from mainstay.serving import JsonFormatter
 
-    models = {}
-    for text in model:
-        name, separator, path = text.partition("=")
-        if not (separator and name and path):
-            raise ArgumentError("not a named model", where="--model", expected="NAME=PATH", received=text)
-        if name in models:
-            raise ArgumentError("two models have one name", where="--model", received=name)
-        models[name] = Path(path)
-    serve(models, host=host, rest_port=rest_port, grpc_port=port, trust=_trust(**trust))
+    if log_format == "json":
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(JsonFormatter())
+    trust = _trust(**{name: values.pop(name) for name in ("require_signature", "trust", "public_key")})
+    return serve(serving_of(values, trust=trust), command=worker_command(words))
+
+
+def _bench_serve(
+    address: str,
+    *,
+    rates: list[float] | None,
+    seconds: float,
+    connections: int,
+    arrivals: str,
+    **options: Any,
+) -> None:
+    from mainstay.cli.load import bench_serve, read_inputs
+    from mainstay.serving import LoadRequest, LoadStep
+
+    files = {name: options.pop(name) for name in ("json_file", "plot_file")}
+    inputs, options["tls"] = options.pop("inputs"), options.pop("ca")
+    request = LoadRequest(inputs=None if inputs is None else read_inputs(inputs), **options)
+    wanted: list[float | None] = [None] if rates is None else [*rates]
+    steps = [LoadStep(rate, seconds, connections, arrivals) for rate in wanted]
+    bench_serve(address, request, steps, **files)
 
 
 def _verify(path: Path, **trust: Any) -> None:

@@ -78,7 +78,7 @@ class Client:
             )
         if not timeout_seconds > 0:
             raise ArgumentError("the timeout is out of range", expected="more than 0", received=timeout_seconds)
-        context = _context(tls) if place.secure else None
+        context = tls_context(tls) if place.secure else None
         self.address = address
         self.timeout_seconds = timeout_seconds
         self._attempts = Attempts(retries or Retries())
@@ -267,7 +267,12 @@ class Client:
         self.close()
 
 
-def _context(tls: ssl.SSLContext | str | os.PathLike[str] | None) -> ssl.SSLContext:
+def tls_context(tls: ssl.SSLContext | str | os.PathLike[str] | None) -> ssl.SSLContext:
+    """Return how to speak TLS: as given, with a file's authorities, or with those of the system.
+
+    Raises:
+        ArgumentError: There is no such file of certificates.
+    """
     if isinstance(tls, ssl.SSLContext):
         return tls
     if tls is None:

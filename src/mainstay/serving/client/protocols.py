@@ -50,6 +50,14 @@ class Target:
     signature: str = ""
     headers: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def path(self) -> str:
+        """The path of the version in the REST interface."""
+        path = f"/v1/models/{quote(self.model, safe='')}"
+        if self.version is not None:
+            return f"{path}/versions/{self.version}"
+        return path if self.label is None else f"{path}/labels/{quote(self.label, safe='')}"
+
 
 class ServingProtocol(Protocol):
     """A protocol of a server; each method raises what the server or the way to it said."""
@@ -95,7 +103,7 @@ class RestProtocol:
         self, target: Target, arrays: Mapping[str, Array], signature: Signature, seconds: float
     ) -> dict[str, Array]:
         """Return the outputs for some inputs."""
-        path = _path(target)
+        path = target.path
         document = self._ask("POST", f"{path}:predict", request_json(arrays, target.signature), target, seconds)
         return answer_arrays(document, signature, path)
 
@@ -112,7 +120,7 @@ class RestProtocol:
         document: dict[str, Any] = {"examples": [_json_example(example) for example in examples]}
         if target.signature:
             document["signature_name"] = target.signature
-        path = f"{_path(target)}:{method}"
+        path = f"{target.path}:{method}"
         answer = self._ask("POST", path, json.dumps(document).encode(), target, seconds)
         results = answer.get("results") if isinstance(answer, dict) else None
         if not isinstance(results, list) or len(results) != len(examples):
@@ -121,7 +129,7 @@ class RestProtocol:
 
     def signatures(self, target: Target, seconds: float) -> dict[str, Signature]:
         """Return the signatures of a version."""
-        path = f"{_path(target)}/metadata"
+        path = f"{target.path}/metadata"
         document = self._ask("GET", path, None, target, seconds)
         try:
             found = document["metadata"]["signature_def"]["signature_def"]
@@ -131,7 +139,7 @@ class RestProtocol:
 
     def states(self, target: Target, seconds: float) -> dict[int, str]:
         """Return where each version stands."""
-        path = _path(target)
+        path = target.path
         document = self._ask("GET", path, None, target, seconds)
         try:
             return {int(item["version"]): item["state"] for item in document["model_version_status"]}
@@ -169,15 +177,17 @@ def _refuse(answer: HttpAnswer, path: str) -> None:
     raise error
 
 
-def _path(target: Target) -> str:
-    path = f"/v1/models/{quote(target.model, safe='')}"
-    if target.version is not None:
-        return f"{path}/versions/{target.version}"
-    return path if target.label is None else f"{path}/labels/{quote(target.label, safe='')}"
-
-
 def _json_example(example: Example) -> dict[str, Any]:
     return {name: json_feature(value) for name, value in example.items()}
+
+
+_METHODS = {
+    "Predict": ("PredictionService", "PredictResponse"),
+    "Classify": ("PredictionService", "ClassificationResponse"),
+    "Regress": ("PredictionService", "RegressionResponse"),
+    "GetModelMetadata": ("PredictionService", "GetModelMetadataResponse"),
+    "GetModelStatus": ("ModelService", "GetModelStatusResponse"),
+}
 
 
 class GrpcProtocol:
@@ -190,11 +200,8 @@ class GrpcProtocol:
         self, target: Target, arrays: Mapping[str, Array], signature: Signature, seconds: float
     ) -> dict[str, Array]:
         """Return the outputs for some inputs."""
-        request = message_class("tensorflow.serving.PredictRequest")()
-        _fill_spec(request.model_spec, target)
-        for name, array in arrays.items():
-            request.inputs[name].ParseFromString(encode_tensor(_encoded(array), content=True))
-        answer = self._call("PredictionService/Predict", request, "PredictResponse", target, seconds)
+        request = predict_message(target, arrays)
+        answer = self._call("Predict", request, target, seconds)
         specs = {spec.name: spec for spec in signature.outputs}
         found = {}
         for name, proto in answer.outputs.items():
@@ -205,13 +212,13 @@ class GrpcProtocol:
     def classify(self, target: Target, examples: Sequence[Example], seconds: float) -> Classes:
         """Return labels and scores of each example."""
         request = self._examples("ClassificationRequest", target, examples)
-        answer = self._call("PredictionService/Classify", request, "ClassificationResponse", target, seconds)
+        answer = self._call("Classify", request.SerializeToString(), target, seconds)
         return [[(item.label, item.score) for item in row.classes] for row in answer.result.classifications]
 
     def regress(self, target: Target, examples: Sequence[Example], seconds: float) -> list[float]:
         """Return a value of each example."""
         request = self._examples("RegressionRequest", target, examples)
-        answer = self._call("PredictionService/Regress", request, "RegressionResponse", target, seconds)
+        answer = self._call("Regress", request.SerializeToString(), target, seconds)
         return [item.value for item in answer.result.regressions]
 
     def _examples(self, kind: str, target: Target, examples: Sequence[Example]) -> Any:
@@ -226,7 +233,7 @@ class GrpcProtocol:
         request = message_class("tensorflow.serving.GetModelMetadataRequest")(metadata_field=["signature_def"])
         _fill_spec(request.model_spec, target)
         request.model_spec.signature_name = ""
-        answer = self._call("PredictionService/GetModelMetadata", request, "GetModelMetadataResponse", target, seconds)
+        answer = self._call("GetModelMetadata", request.SerializeToString(), target, seconds)
         packed = answer.metadata["signature_def"].value
         definitions = message_class("tensorflow.serving.SignatureDefMap").FromString(packed).signature_def
         from google.protobuf.json_format import MessageToDict
@@ -240,12 +247,13 @@ class GrpcProtocol:
         """Return where each version stands."""
         request = message_class("tensorflow.serving.GetModelStatusRequest")()
         _fill_spec(request.model_spec, target)
-        answer = self._call("ModelService/GetModelStatus", request, "GetModelStatusResponse", target, seconds)
+        answer = self._call("GetModelStatus", request.SerializeToString(), target, seconds)
         return {item.version: State(item.state).name for item in answer.model_version_status if item.state}
 
-    def _call(self, method: str, request: Any, answer: str, target: Target, seconds: float) -> Any:
+    def _call(self, method: str, request: bytes, target: Target, seconds: float) -> Any:
+        service, answer = _METHODS[method]
         data = self._transport.call(
-            f"/tensorflow.serving.{method}", request.SerializeToString(), target.headers, timeout_seconds=seconds
+            f"/tensorflow.serving.{service}/{method}", request, target.headers, timeout_seconds=seconds
         )
         try:
             return message_class(f"tensorflow.serving.{answer}").FromString(data)
@@ -255,6 +263,15 @@ class GrpcProtocol:
     def close(self) -> None:
         """Close what is kept open."""
         self._transport.close()
+
+
+def predict_message(target: Target, arrays: Mapping[str, Array]) -> bytes:
+    """Return a serialised ``PredictRequest``."""
+    request = message_class("tensorflow.serving.PredictRequest")()
+    _fill_spec(request.model_spec, target)
+    for name, array in arrays.items():
+        request.inputs[name].ParseFromString(encode_tensor(_encoded(array), content=True))
+    return bytes(request.SerializeToString())
 
 
 def _fill_spec(spec: Any, target: Target) -> None:
