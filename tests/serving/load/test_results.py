@@ -1,6 +1,7 @@
 import json
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 
@@ -43,5 +44,5 @@ def test_the_plot_is_a_picture_with_a_line_for_each_percentile_and_its_names_apa
     names = [text for text in picture.findall(f"{space}text") if (text.text or "").startswith(("p", "slow"))]
     heights = sorted(float(name.get("y")) for name in names)
     assert len(names) == 5
-    assert all(low + 13 < high for low, high in zip(heights, heights[1:], strict=False))
+    assert all(low + 13 < high for low, high in pairwise(heights))
     assert "a <model>" in {text.text for text in picture.findall(f"{space}text")}
