@@ -106,8 +106,9 @@ def make_context(pems: Pems, *, client_verify: bool, alpn: tuple[str, ...], wher
     if client_verify:
         context.verify_mode = ssl.CERT_REQUIRED
         # A session that is resumed is not verified again, so a client that was struck off could come back with it.
+        # Only TLS 1.3 can be told not to resume any: what Python has no word for is the session cache of 1.2.
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.num_tickets = 0
-        context.options |= ssl.OP_NO_TICKET
     return context
 
 

@@ -95,7 +95,7 @@ def _fill_examples(given: Any, request: LoggedRequest) -> None:
 
 def _fill_feature(feature: Any, value: Array) -> None:
     values = value.reshape(-1)
-    if value.dtype.kind == "O":
+    if value.dtype.kind in "OSU":
         feature.bytes_list.value.extend([as_bytes(text) for text in values.tolist()])
     elif value.dtype.kind in "biu":
         feature.int64_list.value.extend(values.astype(np.int64).tolist())

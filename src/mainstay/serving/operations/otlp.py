@@ -127,7 +127,7 @@ class SpanExporter:
                 failure = error
                 self._outbox.dropped += len(part)
         if failure is not None:
-            self._outbox.complain(failure)
+            self._outbox.complain(failure, self._outbox.dropped)
 
     def _send(self, body: bytes) -> None:
         """Post a body, again after a pause where that may help."""

@@ -117,14 +117,14 @@ class Outbox(Generic[Item]):
         except Exception as error:
             # Nobody waits for the result, and the server goes on; the count of what is lost is a metric.
             self.dropped += len(taken)
-            self.complain(error)
+            self.complain(error, self.dropped)
 
-    def complain(self, error: Exception) -> None:
-        """Log that items are lost, at most once a minute."""
+    def complain(self, error: Exception, lost: int) -> None:
+        """Log that items are lost, and how many by now, at most once a minute."""
         now = time.monotonic()
         if now - self._complained > _COMPLAIN_SECONDS:
             self._complained = now
-            logger.warning("the %s loses entries, %d so far: %s", self._name, self.dropped, _line(error))
+            logger.warning("the %s loses entries, %d so far: %s", self._name, lost, _line(error))
 
 
 def _line(error: Exception) -> str:

@@ -155,7 +155,7 @@ class RequestLog:
                 self._files.write(rule.filename_prefix, rule.type, request)
             except Exception as error:
                 self._count(request.model, Code.DATA_LOSS)
-                self._outbox.complain(error)
+                self._outbox.complain(error, self.dropped)
             else:
                 self._count(request.model, Code.OK)
             finally:
@@ -165,7 +165,7 @@ class RequestLog:
         try:
             self._files.finish_old()
         except Exception as error:
-            self._outbox.complain(error)
+            self._outbox.complain(error, self.dropped)
 
     def collect_as_tensorflow(self, metrics: Metrics) -> None:
         """Put into `metrics` how many requests were logged, as TF Serving counts them."""
@@ -183,4 +183,4 @@ class RequestLog:
             try:
                 self._files.close()
             except Exception as error:
-                self._outbox.complain(error)
+                self._outbox.complain(error, self.dropped)

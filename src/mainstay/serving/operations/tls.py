@@ -28,7 +28,8 @@ class TlsOptions:
         certificate: The server's certificate in PEM, followed by those between it and the authority.
         key: Its private key in PEM, not encrypted.
         client_authority: The certificates in PEM that vouch for clients.
-        client_verify: Whether clients must show a certificate of that authority.
+        client_verify: Whether clients must show a certificate of that authority; they have to speak TLS 1.3 then, and
+            do without resuming sessions, since one that is resumed is not verified again.
         client_names: Whose certificates are taken: common names or alternative names; empty takes all that are
             vouched for.
         ssl_config: TF Serving's `ssl_config_file` instead of the files above.
