@@ -1,43 +1,83 @@
-"""`mainstay serve`: models over HTTP until somebody says stop."""
+"""`mainstay serve`: models over HTTP and gRPC until somebody says stop, in one process or several."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mainstay import serving
-
-if TYPE_CHECKING:
-    from mainstay.saved_model import Trust
+from mainstay.core import ArgumentError
 
 logger = logging.getLogger("mainstay")
 
-GRPC_PORT = 8500
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """What a command line asks for.
+
+    Args:
+        models: An artifact's folder, or a folder of numbered versions, by model name; empty where a configuration
+            file names them.
+        options: How they are served.
+        workers: How many processes serve them.
+        cpus: The CPUs that these stay on; empty for all.
+        threads: How many threads each computes with; 0 for as many as it has CPUs.
+        notes: What the log has to say first.
+    """
+
+    models: Mapping[str, Path]
+    options: serving.ServerOptions
+    workers: int = 1
+    cpus: tuple[int, ...] = ()
+    threads: int = 0
+    notes: Sequence[str] = ()
 
 
-def serve(
-    models: Mapping[str, Path],
-    *,
-    host: str = "127.0.0.1",
-    rest_port: int = 8501,
-    grpc_port: int = 8500,
-    trust: Trust | None = None,
-) -> None:
+def serve(what: Serving, *, command: Sequence[str] = ()) -> int:
     """Serve models until SIGTERM or Ctrl-C; requests in flight are answered before it returns.
 
     Args:
-        models: An artifact's folder, or a folder of numbered versions, by model name.
-        host: The address to listen on.
-        rest_port: The port for HTTP; 0 takes a free one.
-        grpc_port: Kept for gRPC; nothing listens there yet, and a log line says so where it is not the default.
-        trust: Whose signature every model must have; None asks for none.
+        what: The models, and how they are served.
+        command: For several workers, what starts one of them: a program that calls this function in turn.
+
+    Returns:
+        The exit code: 0, or that of a worker that could not start.
 
     Raises:
         ArtifactError: A model is refused.
-        SetupError: The port is in use.
+        SetupError: A port is in use.
     """
-    if grpc_port != GRPC_PORT:
-        logger.warning("gRPC is not served yet: port %d stays free", grpc_port)
-    serving.serve(models, serving.ServerOptions(host=host, rest_port=rest_port, trust=trust))
+    seat = serving.take_seat()
+    if seat is not None:
+        seat.settle()
+        serving.serve(what.models, what.options, seat=seat)
+        return 0
+    for note in what.notes:
+        logger.warning("%s", note)
+    if what.workers == 1:
+        serving.settle_on(what.cpus, what.threads)
+        serving.serve(what.models, what.options)
+        return 0
+    if not command:
+        raise ArgumentError("several workers need a command that starts one of them", received=what.workers)
+    # Every worker would find what is wrong with the models' configuration; it is said once.
+    serving.ModelServer(what.models, what.options)
+    workers = serving.SupervisorOptions(
+        workers=what.workers,
+        cpus=what.cpus,
+        threads=what.threads,
+        drain_timeout_seconds=what.options.drain_timeout_seconds + what.options.shutdown_delay_seconds,
+    )
+    return serving.serve_workers(command, what.options, workers)
+
+
+def worker_command(words: Sequence[str]) -> tuple[str, ...]:
+    """Return the command that starts this program again with the same interpreter.
+
+    Args:
+        words: The command line after ``mainstay``.
+    """
+    return (sys.executable, "-P", "-m", "mainstay", *words)

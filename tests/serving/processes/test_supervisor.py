@@ -15,7 +15,7 @@ from mainstay.core import ArgumentError, UnavailableError
 from mainstay.serving.operations.families import Metrics
 from mainstay.serving.processes.counts import retire
 from mainstay.serving.processes.sockets import reserve_port
-from mainstay.serving.processes.supervisor import SharedSockets, Supervisor, SupervisorOptions, worker_command
+from mainstay.serving.processes.supervisor import SharedSockets, Supervisor, SupervisorOptions
 
 PROGRAM = Path(__file__).with_name("worker_program.py")
 SECONDS = 60
@@ -222,8 +222,3 @@ def test_workers_are_told_the_port_that_was_found_for_them():
         seat = supervisor._seat(1, 9)
         assert (seat.number, seat.rest_port, seat.grpc_port) == (1, held.getsockname()[1], None)
         assert (seat.cpus, seat.threads, seat.parent) == ((5,), 3, os.getpid())
-
-
-def test_a_worker_is_the_same_command_with_the_same_interpreter():
-    done = subprocess.run([*worker_command(["--version"])], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("mainstay ")

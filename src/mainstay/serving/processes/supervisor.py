@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -369,12 +368,3 @@ def _how_it_ended(code: int | None) -> str:
         with contextlib.suppress(ValueError):
             return f"was ended by {signal.Signals(-code).name}"
     return f"ended with code {code}"
-
-
-def worker_command(arguments: Sequence[str]) -> tuple[str, ...]:
-    """Return the command that starts this program again with the same interpreter.
-
-    Args:
-        arguments: The words after ``mainstay``.
-    """
-    return (sys.executable, "-P", "-m", "mainstay", *arguments)
