@@ -14,7 +14,7 @@ from typing import Any
 
 from mainstay import __version__
 from mainstay.cli.serving_options import GroupedHelp, add_serving_options
-from mainstay.core import ArgumentError, MainstayError, request_stop
+from mainstay.core import MainstayError, request_stop
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
