@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mainstay.serving.calls import Call
 from mainstay.serving.engine import Engine
 from mainstay.serving.grpc.exchange import GrpcExchange
 from mainstay.serving.status import Code, status_of
@@ -35,6 +36,33 @@ class GrpcServices:
         """Register a method whose client streams; it sets the exchange's `on_message`."""
         self.streams[path] = method
         self.streaming = frozenset(self.streams)
+
+    def admit(self, path: str, name: str) -> None:
+        """Have the engine's gates hold for a method that makes no call of the engine itself.
+
+        Args:
+            path: The method's path, in one of the tables.
+            name: What it is called, for rights and metrics.
+        """
+        table = self.streams if path in self.streams else self.methods
+        method = table[path]
+
+        def admitted(exchange: GrpcExchange) -> None:
+            call = Call("gRPC", name, "", received=exchange.received)
+            call.headers = exchange.headers
+            call.peer = exchange.peer
+            call.identity = exchange.identity
+            try:
+                self.engine.begin(call)
+            except Exception as error:
+                code, message = status_of(error)
+                self.engine.finish(call, code, message)
+                exchange.finish(code, message)
+                return
+            self.engine.finish(call, Code.OK)
+            method(exchange)
+
+        table[path] = admitted
 
     def handle(self, exchange: GrpcExchange) -> None:
         """Answer a call whose one message has come, now or later."""

@@ -50,13 +50,17 @@ def grpc_services(
     health = HealthService(engine, lambda: names() | _SHORT_NAMES)
     methods["/grpc.health.v1.Health/Check"] = health.check
     methods["/grpc.health.v1.Health/Watch"] = health.watch
+    for name in ("Check", "Watch"):
+        services.admit(f"/grpc.health.v1.Health/{name}", "Health")
 
     def known() -> frozenset[str]:
         return names() - {_PROFILER[1:]}
 
     for package in ("grpc.reflection.v1", "grpc.reflection.v1alpha"):
         reflection = ReflectionService(package, known)
-        services.add_stream(f"/{package}.ServerReflection/ServerReflectionInfo", reflection.open)
+        path = f"/{package}.ServerReflection/ServerReflectionInfo"
+        services.add_stream(path, reflection.open)
+        services.admit(path, "ServerReflectionInfo")
     for method in ("Profile", "Terminate", "Monitor"):
         methods[f"{_PROFILER}/{method}"] = _refuse_profile
     return services

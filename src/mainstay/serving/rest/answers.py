@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import orjson
@@ -44,11 +45,22 @@ def refusal(code: Code | int, message: str, *, allow: str = "") -> Answer:
 
 def refusal_of(error: BaseException) -> Answer:
     """Return the answer to a request that ended in `error`; an unexpected one is logged with its traceback."""
-    return refusal_with(*status_of(error))
+    return refusal_with(*status_of(error), error)
 
 
-def refusal_with(code: Code, message: str) -> Answer:
-    """Return the answer to a request that ended with a status."""
+def refusal_with(code: Code, message: str, error: BaseException | None = None) -> Answer:
+    """Return the answer to a request that ended with a status.
+
+    Args:
+        code: The status.
+        message: What is wrong.
+        error: What it ended in, which may say when to come back.
+    """
     answer = refusal(code, message)
+    if answer.status == 401:
+        return Answer(answer.status, answer.body, (("www-authenticate", 'Bearer realm="mainstay"'),))
+    if answer.status not in (429, 503):
+        return answer
     # Whoever is turned away for want of room is told to come back, and not at once.
-    return Answer(answer.status, answer.body, (("retry-after", "1"),)) if answer.status in (429, 503) else answer
+    wait = getattr(error, "retry_after", None) or 1.0
+    return Answer(answer.status, answer.body, (("retry-after", str(math.ceil(wait))),))
