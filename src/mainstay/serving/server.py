@@ -18,6 +18,8 @@ from mainstay.serving.grpc.interface import GrpcServices
 from mainstay.serving.grpc.services import grpc_services
 from mainstay.serving.http1.listener import HttpListener
 from mainstay.serving.http2.listener import GrpcListener
+from mainstay.serving.inference_v2.grpc_methods import register
+from mainstay.serving.inference_v2.paths import InferencePaths
 from mainstay.serving.listening import Listener
 from mainstay.serving.models.artifacts import ArtifactLoader
 from mainstay.serving.models.config import FleetConfig, config_of_models, read_config_file
@@ -235,6 +237,8 @@ class ModelServer:
     async def _listen(self, engine: Engine, operations: Operations) -> None:
         options, loop, tls = self.options, engine.loop, operations.tls
         interface = RestInterface(engine, options.rest)
+        interface.max_body_bytes = options.max_body_bytes
+        interface.also += (InferencePaths(engine, timeout_seconds=options.rest.request_timeout_seconds),)
         interface.also += operations.pages
         if self._traffic is not None:
             interface.also += (self._traffic.page(self.control.gather),)
@@ -263,6 +267,7 @@ class ModelServer:
 
         options = self.options.grpc
         services = grpc_services(engine, content=options.tensor_content, reload=reload)
+        register(services)
         for prefix, wanted in (("/grpc.health.", options.health), ("/grpc.reflection.", options.reflection)):
             for table in (services.methods, services.streams):
                 for path in [path for path in table if path.startswith(prefix) and not wanted]:

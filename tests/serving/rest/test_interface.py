@@ -97,7 +97,7 @@ def test_the_wide_numbers_of_json_are_read_and_written(taxi):
         ("POST", "/v1/models/m:predict/", 400, "Malformed request: POST /v1/models/m:predict/"),
         ("GET", "/v1/other", 400, "Malformed request: GET /v1/other"),
         ("GET", "/", 404, "Not found: /"),
-        ("GET", "/v2/models/m", 404, "Not found: /v2/models/m"),
+        ("GET", "/v3/models/m", 404, "Not found: /v3/models/m"),
         ("PUT", "/v1/models/m:predict", 400, "Malformed request: PUT /v1/models/m:predict"),
         ("DELETE", "/v1/models/m", 400, "Malformed request: DELETE /v1/models/m"),
         ("OPTIONS", "/v1/x", 400, "Malformed request: OPTIONS /v1/x"),

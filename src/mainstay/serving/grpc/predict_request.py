@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -63,7 +63,7 @@ class Template:
 
     __slots__ = ("_first", "_last", "_middle", "head", "inputs")
 
-    def __init__(self, message: bytes, head: Head, inputs: tuple[Numbers, ...]) -> None:
+    def __init__(self, message: bytes, head: Any, inputs: tuple[Numbers, ...]) -> None:
         self.head = head
         self.inputs = inputs
         self._first = message[: inputs[0].start]
@@ -105,9 +105,14 @@ class _Shelf:
 
 
 class Templates:
-    """The templates of the messages that came lately: a few of each length, and of a limited number of lengths."""
+    """The templates of the messages that came lately: a few of each length, and of a limited number of lengths.
 
-    def __init__(self) -> None:
+    Args:
+        find: Returns where the numbers of all inputs lie in a message of which protobuf read the inputs, or None.
+    """
+
+    def __init__(self, find: Callable[[bytes, Any], tuple[Numbers, ...] | None] | None = None) -> None:
+        self._find_numbers = find or find_numbers
         self._shelves: dict[int, _Shelf] = {}
 
     def find(self, message: bytes) -> Template | None:
@@ -121,7 +126,7 @@ class Templates:
                 return template
         return None
 
-    def learn(self, message: bytes, request: Any, head: Head) -> None:
+    def learn(self, message: bytes, request: Any, head: Any) -> None:
         """Remember a message that was read in full and for which there is no template, if it can be one.
 
         Args:
@@ -132,7 +137,7 @@ class Templates:
         shelf = self._shelves.get(len(message))
         if shelf is not None and shelf.vain >= _MOST_VAIN:
             return
-        inputs = find_numbers(message, request.inputs)
+        inputs = self._find_numbers(message, request.inputs)
         if not inputs or len(message) - sum(item.stop - item.start for item in inputs) > _MOST_EQUAL_BYTES:
             return
         if shelf is None:

@@ -9,16 +9,15 @@ from typing import Protocol
 
 from mainstay.core import DeadlineError, RequestError
 from mainstay.serving.batching.outputs import Outputs
+from mainstay.serving.bodies.formats import Reading
 from mainstay.serving.calls import Call, priority_of
 from mainstay.serving.engine import Engine
 from mainstay.serving.rest.answers import JSON, Answer, refusal, refusal_of, refusal_with
 from mainstay.serving.rest.description import metadata_answer, status_answer
-from mainstay.serving.rest.encode import columns, predictions
-from mainstay.serving.rest.example_json import classification, read_examples, regression
 from mainstay.serving.rest.methods import check_method
 from mainstay.serving.rest.openapi import openapi_answer
 from mainstay.serving.rest.options import RestOptions
-from mainstay.serving.rest.requests import read_prediction
+from mainstay.serving.rest.reading import is_slow, read_call
 from mainstay.serving.rest.routes import Route, parse_path
 from mainstay.serving.status import Code, status_of
 
@@ -77,10 +76,12 @@ class RestInterface:
 
     Attributes:
         also: What is asked, in order, for paths that are not TF Serving's; the first that answers has answered.
+        max_body_bytes: How large a body may be that is an archive, once unpacked.
     """
 
     def __init__(self, engine: Engine, options: RestOptions | None = None) -> None:
         self.also: tuple[PathInterface, ...] = ()
+        self.max_body_bytes = 16 << 20
         self._options = options or RestOptions()
         self._engine = engine
         self._routes: dict[str, Route] = {}
@@ -158,6 +159,7 @@ class RestInterface:
         )
         call.headers = exchange.headers
         call.peer = exchange.peer
+        call.identity = exchange.identity
         call.request_bytes = len(exchange.body)
         return call
 
@@ -176,7 +178,7 @@ class RestInterface:
                 answer = openapi_answer(engine.route(call))
         except Exception as error:
             code, message = status_of(error)
-            answer = refusal_with(code, message)
+            answer = refusal_with(code, message, error)
         call.response_bytes = len(answer.body)
         engine.finish(call, code, message)
         return answer
@@ -191,32 +193,12 @@ class RestInterface:
             call.priority = priority_of(exchange.headers)
             exchange.on_gone = lambda: self._give_up(call)
             servable = engine.route(call)
-            encode: Callable[[Outputs], bytes]
-            if route.action == "predict":
-                endpoint, chunk, in_rows = read_prediction(exchange.body, servable)
-                encode = predictions if in_rows else columns
-            else:
-                endpoint, chunk = read_examples(exchange.body, servable, route.action)
-                results = classification if route.action == "classify" else regression
-                encode = partial(results, endpoint=endpoint)
-            if self._options.check_method_names:
-                check_method(endpoint, route.action)
-
-            def done(result: Outputs | Exception) -> None:
-                self._pending.pop(call, None)
-                if isinstance(result, Exception):
-                    self._refuse(exchange, call, result)
-                    return
-                try:
-                    body = encode(result)
-                except Exception as error:
-                    self._refuse(exchange, call, error)
-                    return
-                call.response_bytes = len(body)
-                exchange.reply(200, body)
-                engine.finish(call, Code.OK, "", result)
-
-            engine.submit(call, endpoint, chunk, done)
+            body, action = exchange.body, route.action
+            query = exchange.target.partition("?")[2]
+            read = partial(read_call, body, call, servable, action, query=query, most_bytes=self.max_body_bytes)
+            slow = is_slow(body, call)
+            if not slow:
+                self._submit(exchange, call, route, read())
         except Exception as error:
             self._refuse(exchange, call, error)
             return
@@ -224,6 +206,44 @@ class RestInterface:
             self._pending[call] = exchange
             if self._timer is None:
                 self._timer = engine.loop.call_at(call.deadline, self._check_time)
+        if slow:
+            # C reads without the interpreter's lock, so that other requests are answered meanwhile.
+            engine.loop.run_in_executor(None, read).add_done_callback(partial(self._have_read, exchange, call, route))
+
+    def _have_read(self, exchange: Exchange, call: Call, route: Route, reading: asyncio.Future[Reading]) -> None:
+        """Go on with a request that was read on another thread, unless it was given up meanwhile."""
+        if call.code is not None or reading.cancelled():
+            if not reading.cancelled():
+                reading.exception()  # looked at, or the loop would complain that nobody did
+            return
+        try:
+            self._submit(exchange, call, route, reading.result())
+        except Exception as error:
+            self._pending.pop(call, None)
+            self._refuse(exchange, call, error)
+
+    def _submit(self, exchange: Exchange, call: Call, route: Route, reading: Reading) -> None:
+        """Queue the rows of a request that has been read."""
+        engine = self._engine
+        endpoint, chunk, encode, content_type = reading
+        if self._options.check_method_names:
+            check_method(endpoint, route.action)
+
+        def done(result: Outputs | Exception) -> None:
+            self._pending.pop(call, None)
+            if isinstance(result, Exception):
+                self._refuse(exchange, call, result)
+                return
+            try:
+                body = encode(result)
+            except Exception as error:
+                self._refuse(exchange, call, error)
+                return
+            call.response_bytes = len(body)
+            exchange.reply(200, body, (), content_type)
+            engine.finish(call, Code.OK, "", result)
+
+        engine.submit(call, endpoint, chunk, done)
 
     def _set_time(self, call: Call, exchange: Exchange) -> None:
         """Say until when an answer is waited for."""
@@ -268,7 +288,7 @@ class RestInterface:
 
     def _refuse(self, exchange: Exchange, call: Call, error: Exception) -> None:
         code, message = status_of(error)
-        answer = refusal_with(code, message)
+        answer = refusal_with(code, message, error)
         call.response_bytes = len(answer.body)
         self._reply(exchange, answer)
         self._engine.finish(call, code, message)
