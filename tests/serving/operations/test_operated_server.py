@@ -7,7 +7,8 @@ import pytest
 
 from mainstay.core import ArgumentError, StorageError
 from mainstay.serving import ServerOptions
-from mainstay.serving.models.snapshot import Snapshot
+from mainstay.serving.models.fleet import VersionEvent
+from mainstay.serving.models.snapshot import Snapshot, State, WarmUp
 from mainstay.serving.operations.access import AccessOptions
 from mainstay.serving.operations.options import TelemetryOptions
 from mainstay.serving.operations.rates import Rate, RateOptions
@@ -42,9 +43,7 @@ def test_predictions_are_measured(start, lint):
     call = {"model": "m", "version": "1", "signature": "serving_default", "method": "Predict", "protocol": "REST"}
     labels = tuple(sorted({**call, "status": "OK"}.items()))
     assert samples["mainstay_requests_total", labels] == 1
-    nobody = tuple(
-        sorted({**dict.fromkeys(call, ""), "method": "Predict", "protocol": "REST", "status": "NOT_FOUND"}.items())
-    )
+    nobody = {**dict.fromkeys(call, ""), "method": "Predict", "protocol": "REST", "status": "NOT_FOUND"}
     assert samples["mainstay_requests_total", tuple(sorted(nobody.items()))] == 1
     version = (("model", "m"), ("signature", "serving_default"), ("version", "1"))
     assert samples["mainstay_request_rows_total", version] == 2
@@ -57,6 +56,19 @@ def test_predictions_are_measured(start, lint):
     assert samples["mainstay_connections", (("protocol", "REST"),)] == 1
     assert samples["mainstay_loads_total", (("model", "m"), ("status", "OK"))] == 1
     assert samples["mainstay_requests_in_flight", ()] == 1  # the one that asks
+
+
+def test_warm_ups_are_measured(start, lint):
+    server = start(telemetry=TelemetryOptions(tensorflow_metrics_path="/tf"))
+    engine, operations = server.server._engine, server.server._operations
+    engine.snapshot.servables["m"][1].warm_up = WarmUp("/models/m/1", 0.002, 5)
+    server.loop.call_soon_threadsafe(operations.watch, VersionEvent("m", 1, State.AVAILABLE, 2.0))
+    records = (":tensorflow:serving:model_warmup_records_read", (("model_path", "/models/m/1"),))
+    while records not in (samples := lint(server.request("GET", "/tf")[1])):
+        pass
+    assert samples[records] == 5
+    latency = (("model_path", "/models/m/1"), ("status", "OK"))
+    assert samples[":tensorflow:serving:model_warmup_latency_sum", latency] == 2000
 
 
 def test_a_scraper_may_ask_for_openmetrics(start, lint):

@@ -9,7 +9,7 @@ from mainstay.serving.batching.executor import Executor
 from mainstay.serving.batching.parameters import options_of_version
 from mainstay.serving.contract import ServedModel
 from mainstay.serving.models.endpoints import batch_sizes, make_endpoints
-from mainstay.serving.models.snapshot import Servable
+from mainstay.serving.models.snapshot import Servable, WarmUp
 from mainstay.serving.models.sources import Source
 from mainstay.serving.models.warm_up import warm_up
 from mainstay.serving.options import ServerOptions
@@ -48,13 +48,16 @@ def make_servable(
     if versions.warm_up and not in_memory:
         every_size = versions.warm_up_every_size
         sizes = {name: batch_sizes(model.signatures[name], batching) for name in endpoints} if every_size else {}
-        warm_up(
+        begun = time.perf_counter()
+        records = warm_up(
             source.path,
             servable,
             iterations=versions.warm_up_iterations,
             sizes=sizes,
             open_shapes_only=is_compiled,
         )
+        if records:
+            servable.warm_up = WarmUp(str(source.path), time.perf_counter() - begun, records)
     seconds = time.perf_counter() - started
     logger.info(
         "model %s version %d is warm after %.1f s: %s", source.name, source.version, seconds, ", ".join(endpoints)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from mainstay.core import NotFoundError, RequestError, Signature
 from mainstay.serving.batching.batcher import Batcher
@@ -47,6 +47,20 @@ class Endpoint:
         return self.decoder.plans
 
 
+class WarmUp(NamedTuple):
+    """The warm-up requests of a version.
+
+    Args:
+        path: The version's folder.
+        seconds: How long they took.
+        records: How many there were.
+    """
+
+    path: str
+    seconds: float
+    records: int
+
+
 class Servable:
     """One version of a model, loaded and warmed up.
 
@@ -59,9 +73,10 @@ class Servable:
         default_endpoint: The signature that answers where none is named; None where there is none.
         users: How many calls it answers at the moment.
         on_idle: Called when the last one of them is answered, once the version has been told to go.
+        warm_up: The warm-up requests that were run, if there were any.
     """
 
-    __slots__ = ("default_endpoint", "endpoints", "name", "on_idle", "users", "version")
+    __slots__ = ("default_endpoint", "endpoints", "name", "on_idle", "users", "version", "warm_up")
 
     def __init__(self, name: str, version: int, endpoints: Mapping[str, Endpoint]) -> None:
         self.name = name
@@ -71,6 +86,7 @@ class Servable:
         self.default_endpoint = endpoints.get(DEFAULT_SIGNATURE, only)
         self.users = 0
         self.on_idle: Callable[[], None] | None = None
+        self.warm_up: WarmUp | None = None
 
     def release(self) -> None:
         """Note that a call is answered."""

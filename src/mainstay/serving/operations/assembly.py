@@ -134,10 +134,17 @@ class Operations:
         """Take note of a version that has changed its state."""
         if event.state is State.AVAILABLE:
             self.loads.loaded(event.name, event.version, event.seconds)
+            self._engine.loop.call_soon(self._note_warm_up, event)  # it is published at once, but not before this
         elif event.state is State.END and event.code.value:
             self.loads.loaded(event.name, event.version, event.seconds, event.code)
         elif event.state is State.END:
             self.loads.unloaded(event.name, event.version)
+
+    def _note_warm_up(self, event: VersionEvent) -> None:
+        servable = self._engine.snapshot.servables.get(event.name, {}).get(event.version)
+        if servable is not None and servable.warm_up is not None:
+            path, seconds, records = servable.warm_up
+            self.loads.warmed_up(path, seconds, records=records)
 
     def tick(self) -> None:
         """Do what is due about once a second: look whether files have changed."""
