@@ -96,6 +96,7 @@ class Batcher:
         self._loop = loop
         self._time = loop.time
         self._executor = executor
+        self._threads = executor.threads
         self._share = executor.join(self._begin, self._finish)
         self._room = WaitingRoom()
         self._most_rows = policy.max_rows
@@ -222,7 +223,7 @@ class Batcher:
         self._arranged = True  # also while results are handed out, when the next requests may come
         lane = self._room.first()
         if lane is not None:
-            if len(self._running) >= self._executor.threads:
+            if len(self._running) >= self._threads:
                 return  # what runs makes room when it is finished
             if not self._is_inline(lane):
                 self._executor.ask(self._share)
@@ -261,7 +262,7 @@ class Batcher:
             pieces = self._take(lane)
             if pieces:
                 self._running.append(pieces)
-                if len(self._running) >= self._executor.threads:
+                if len(self._running) >= self._threads:
                     self._arranged = True
                 elif self._room.rows:
                     self._arrange()

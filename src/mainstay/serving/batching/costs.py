@@ -25,20 +25,27 @@ class Costs:
         inline_below_seconds: What may run inline with ``auto``.
     """
 
-    __slots__ = ("_execution", "_known", "_limit", "_sizes")
+    __slots__ = ("_execution", "_known", "_limit", "_padded", "_sizes")
 
     def __init__(self, sizes: Sequence[int], *, execution: str = "auto", inline_below_seconds: float) -> None:
         self._sizes = tuple(sizes)
         self._execution = execution
         self._limit = inline_below_seconds
+        self._padded: dict[int, int] = {}
         self._known: dict[tuple[Hashable, int], float] = {}
 
     def size(self, rows: int) -> int:
         """Return how many rows are computed for so many: with padding, and at the most the largest size."""
+        size = self._padded.get(rows)
+        if size is not None:
+            return size
         sizes = self._sizes
         if not sizes:
             return rows
-        return sizes[min(bisect_left(sizes, rows), len(sizes) - 1)]
+        size = sizes[min(bisect_left(sizes, rows), len(sizes) - 1)]
+        if rows <= sizes[-1]:
+            self._padded[rows] = size
+        return size
 
     def seconds(self, key: Hashable, rows: int) -> float | None:
         """Return what a batch takes; None where that is not known."""

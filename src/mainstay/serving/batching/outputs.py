@@ -60,7 +60,11 @@ class Outputs:
 
     def slice(self, start: int, stop: int) -> Outputs:
         """Return the rows from `start` to before `stop`."""
-        return Outputs({name: array[start:stop] for name, array in self.arrays.items()}, self.run, self.whole)
+        arrays = self.arrays
+        if len(arrays) == 1:  # the usual case, a comprehension cheaper
+            (name,) = arrays
+            return Outputs({name: arrays[name][start:stop]}, self.run, self.whole)
+        return Outputs({name: array[start:stop] for name, array in arrays.items()}, self.run, self.whole)
 
     @classmethod
     def join(cls, pieces: Sequence[Outputs]) -> Outputs:

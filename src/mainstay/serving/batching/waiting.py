@@ -118,15 +118,16 @@ class WaitingRoom:
         Returns:
             The pieces of the batch, and those whose time is over and that must not run.
         """
-        pieces = lane.pieces
+        pieces, by_priority = lane.pieces, self.by_priority
         taken: list[Piece] = []
         late: list[Piece] = []
         rows = 0
         while pieces:
             piece = pieces[0]
+            deadline = piece.deadline
             if piece.room is None:
                 self._closed -= 1
-            elif piece.deadline is not None and piece.deadline <= now:
+            elif deadline is not None and deadline <= now:
                 self._leave(piece)
                 late.append(piece)
             else:
@@ -135,8 +136,8 @@ class WaitingRoom:
                     break
                 taken.append(piece)
                 rows += size
-                piece.room = piece.lane = None
-                self.by_priority[piece.priority] -= size
+                piece.room = None
+                by_priority[piece.priority] -= size
             pieces.popleft()
         lane.rows -= rows
         self.rows -= rows
@@ -187,7 +188,7 @@ class WaitingRoom:
         lane = piece.lane
         if lane is not None:
             lane.rows -= rows
-        piece.room = piece.lane = None
+        piece.room = None
         self.rows -= rows
         self.by_priority[piece.priority] -= rows
 
