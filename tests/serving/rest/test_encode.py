@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from mainstay.core import RequestError
 from mainstay.serving.batching.outputs import Outputs
 from mainstay.serving.rest.encode import columns, predictions
 
@@ -58,6 +59,34 @@ def test_every_dtype_is_written(dtype):
 def test_views_that_are_not_contiguous_are_written():
     values = np.arange(12, dtype=np.float32).reshape(3, 4)[:, ::2]
     assert json.loads(both(y=values)[0])["predictions"] == values.tolist()
+
+
+def test_rows_of_any_shape_are_objects_of_their_own():
+    arrays = {
+        "a": np.arange(8, dtype=np.float32).reshape(2, 2, 2),
+        "b": np.array([True, False]),
+        "c": np.zeros((2, 0), np.float32),
+        "d": np.array([[["x"]], [["y"]]], object),
+        "e": np.array([[1], [2]]),
+    }
+    row, column = both(**arrays)
+    assert json.loads(row)["predictions"][1] == {"a": [[4, 5], [6, 7]], "b": False, "c": [], "d": [["y"]], "e": [2]}
+    assert json.loads(column)["outputs"] == {name: array.tolist() for name, array in arrays.items()}
+
+
+def test_single_values_are_columns_and_no_rows():
+    for dtype, text in (("float32", "2.0"), ("float64", "2.0"), ("float16", "2.0"), ("int64", "2"), ("bool", "true")):
+        outputs = Outputs.of({"y": np.array(2, dtype)})
+        assert columns(outputs) == b'{"outputs":%b}' % text.encode()
+        with pytest.raises(RequestError, match="Tensor name: y has no shape information"):
+            predictions(outputs)
+    assert columns(Outputs.of({"y_bytes": np.array(b"x", object)})) == b'{"outputs":{"b64":"eA=="}}'
+
+
+def test_outputs_of_unequal_length_are_no_rows():
+    outputs = Outputs.of({"a": np.zeros(2), "b": np.zeros(3)})
+    with pytest.raises(RequestError, match="Tensor name: b has inconsistent batch size: 3 expecting: 2"):
+        predictions(outputs)
 
 
 @given(hnp.arrays(np.float32, hnp.array_shapes(min_dims=1, max_dims=3, max_side=3), elements=st.floats(width=32)))

@@ -1,4 +1,4 @@
-"""Predict responses in JSON as TF Serving writes them: shortest decimals, bare NaN, one output without its name."""
+"""Predict responses in JSON as TF Serving writes them: its decimals, bare NaN, one output without its name."""
 
 from __future__ import annotations
 
@@ -11,25 +11,65 @@ import orjson
 
 from mainstay.core import DTYPES, RequestError
 from mainstay.serving.batching.outputs import Array, Outputs
+from mainstay.serving.rest.float_text import floats_text
 
 _NATIVE = frozenset(np.dtype(name) for name in DTYPES if name not in ("bfloat16", "string"))
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def predictions(outputs: Outputs) -> bytes:
-    """Return the body of an answer in row format: a value per row, or an object where there are several outputs."""
-    _check_rows(outputs.arrays)
-    values = {name: _ready(name, array) for name, array in outputs.arrays.items()}
-    if len(values) == 1:
-        (rows,) = values.values()
-    else:
-        rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
-    return b'{"predictions":' + dump(rows, outputs.finite) + b"}"
+    """Return the body of an answer in row format: a value per row, or an object where there are several outputs.
+
+    Raises:
+        RequestError: The outputs are no rows, or not the same number of them.
+    """
+    arrays = outputs.arrays
+    _check_rows(arrays)
+    if len(arrays) == 1:
+        ((name, array),) = arrays.items()
+        return b'{"predictions":%b}' % _text(name, array)
+    keys = [_key(name) for name in arrays]
+    columns_ = [row_texts(name, array) for name, array in arrays.items()]
+    rows = [
+        b"{%b}" % b",".join([key + text for key, text in zip(keys, row, strict=True)])
+        for row in zip(*columns_, strict=True)
+    ]
+    return b'{"predictions":[%b]}' % b",".join(rows)
 
 
 def columns(outputs: Outputs) -> bytes:
-    """Return the body of an answer in columnar format: one list, or an object where there are several outputs."""
-    values = {name: _ready(name, array) for name, array in outputs.arrays.items()}
-    return b'{"outputs":' + dump(next(iter(values.values())) if len(values) == 1 else values, outputs.finite) + b"}"
+    """Return the body of an answer in columnar format: one value, or an object where there are several outputs."""
+    arrays = outputs.arrays
+    if len(arrays) == 1:
+        ((name, array),) = arrays.items()
+        return b'{"outputs":%b}' % _text(name, array)
+    return b'{"outputs":{%b}}' % b",".join([_key(name) + _text(name, array) for name, array in arrays.items()])
+
+
+def _key(name: str) -> bytes:
+    return orjson.dumps(name) + b":"
+
+
+def _text(name: str, array: Array) -> bytes:
+    """Return an output as JSON text."""
+    ready = _ready(name, array)
+    if not isinstance(ready, np.ndarray):
+        if isinstance(ready, np.floating):
+            return floats_text(np.array([ready]))[1:-1]
+        return orjson.dumps(ready, option=orjson.OPT_SERIALIZE_NUMPY)
+    if ready.dtype in _FLOATS:
+        return floats_text(ready)
+    return orjson.dumps(ready, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def row_texts(name: str, array: Array) -> list[bytes]:
+    """Return each row of an output as JSON text."""
+    if not array.size or array.dtype.kind in "OUS":
+        return [_text(name, row) for row in array] if array.ndim > 1 else [_text(name, np.array(row)) for row in array]
+    text, depth = _text(name, array), array.ndim
+    opening, closing = b"[" * (depth - 1), b"]" * (depth - 1)
+    rows = text[depth:-depth].split(closing + b"," + opening)
+    return [opening + row + closing for row in rows] if opening else rows
 
 
 def _check_rows(arrays: Mapping[str, Array]) -> None:

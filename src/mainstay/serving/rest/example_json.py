@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import orjson
 
 from mainstay.core import RequestError, message_class
 from mainstay.serving.batching.chunks import Chunk
@@ -13,7 +14,8 @@ from mainstay.serving.examples import classify_results, example_chunk, find_clas
 from mainstay.serving.examples import with_context as add_context
 from mainstay.serving.models.snapshot import Endpoint, Servable
 from mainstay.serving.plans import InputPlan
-from mainstay.serving.rest.encode import dump, readable
+from mainstay.serving.rest.encode import readable, row_texts
+from mainstay.serving.rest.float_text import floats_text
 from mainstay.serving.rest.json_text import parse, path, show
 from mainstay.serving.rest.requests import signature_name
 from mainstay.serving.rest.values import is_base64, json_type, read_value
@@ -135,11 +137,12 @@ def classification(outputs: Outputs, endpoint: Endpoint) -> bytes:
         raise RequestError("Cannot convert empty ClassificationResults to JSON")
     labels = np.full(there.shape, "", object) if classes is None else classes
     numbers = np.zeros(there.shape, np.float32) if scores is None else scores
+    texts = iter(row_texts("", np.asarray(numbers, np.float32).reshape(-1)))
     rows = [
-        [[readable(label), score] for label, score in zip(names, values, strict=True)]
-        for names, values in zip(labels.tolist(), numbers, strict=True)
+        b"[%b]" % b",".join([b"[%b,%b]" % (orjson.dumps(readable(label)), next(texts)) for label in names])
+        for names in labels.tolist()
     ]
-    return b'{"results":' + dump(rows, outputs.finite) + b"}"
+    return b'{"results":[%b]}' % b",".join(rows)
 
 
 def regression(outputs: Outputs, endpoint: Endpoint) -> bytes:
@@ -147,4 +150,4 @@ def regression(outputs: Outputs, endpoint: Endpoint) -> bytes:
     values = regress_results(outputs.arrays, endpoint)
     if not len(values):
         raise RequestError("Cannot convert empty RegressionResults to JSON")
-    return b'{"results":' + dump(np.ascontiguousarray(values), outputs.finite) + b"}"
+    return b'{"results":' + floats_text(np.asarray(values, np.float32)) + b"}"
