@@ -90,6 +90,30 @@ def test_buckets_are_compiled_once_and_rounded_up(single: LoadedModel) -> None:
     assert serve([1.0])["y"] == [2.0]
 
 
+def test_padded_batches_answer_as_others_do(single: LoadedModel) -> None:
+    serve = single.signatures["serving_default"]
+    assert serve.takes_padding
+    padded = Column(np.array([1, 2, 3, 0], np.float32))
+    assert serve.run_padded([padded], 3)["y"].tolist() == [2, 4, 6]
+    assert serve.run_padded([padded], 4)["y"].tolist() == [2, 4, 6, 0]
+
+
+def test_a_signature_with_a_host_prefix_takes_no_padded_batches(model: LoadedModel) -> None:
+    serve = model.signatures["serving_default"]
+    assert not serve.takes_padding
+    with pytest.raises(ArgumentError, match="takes no padded batches"):
+        serve.run_padded(serve.columns(golden_artifact.rows()), 5)
+
+
+def test_batch_sizes_can_be_chosen_after_loading(single: LoadedModel) -> None:
+    serve = single.signatures["serving_default"]
+    serve.use_buckets([5, 2])
+    assert (serve.buckets, serve.max_bucket) == ((2, 5), 5)
+    assert serve.run_whole([np.arange(12.0)])["y"].tolist() == [2.0 * value for value in range(12)]
+    with pytest.raises(ArgumentError, match="batch sizes"):
+        serve.use_buckets([])
+
+
 def test_a_row_has_one_answer_whatever_batch_it_comes_in(artifact: Path) -> None:
     serve = load(artifact, replay=False).signatures["serving_default"]
     rows = {name: values * 8 for name, values in golden_artifact.rows().items()}

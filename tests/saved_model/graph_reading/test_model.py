@@ -363,6 +363,29 @@ def test_rows_that_change_each_other_are_not_padded(tmp_path: Path) -> None:
     assert run.run(run.columns({"x": [[1.0, 2.0], [3.0, 4.0], [5.0, 0.0]]}))["y"].tolist() == [[-2, 0], [0, 2], [2, -2]]
 
 
+def test_whether_rows_change_each_other_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def seen(signature: Any) -> bool:
+        tried.append(signature.name)
+        return False
+
+    monkeypatch.setattr("mainstay.saved_model.graph_reading.signatures.rows_seem_independent", seen)
+    run = batched(tmp_path, node("y", "Square", "x", T=FLOAT))
+    assert [(run.rows, run.works_on_rows) for _ in range(2)] == [(False, False)] * 2
+    assert tried == ["f"]
+
+
+def test_whole_tensors_run_as_they_are_and_batch_sizes_can_be_chosen(tmp_path: Path) -> None:
+    run = batched(tmp_path, node("y", "Square", "x", T=FLOAT))
+    assert run.run_whole([np.float32([1, 2, 3])])["y"].tolist() == [1, 4, 9]
+    with pytest.raises(RequestError):
+        run.run_whole([np.array(["a"], object)])
+    run.use_buckets([2, 3])
+    assert run.run(run.example(5))["y"].tolist() == [[0, 0]] * 5
+    assert run.max_bucket == 3
+
+
 def test_warming_up_compiles_what_a_server_will_ask_for(tmp_path: Path) -> None:
     run = batched(tmp_path, node("y", "Neg", "x", T=FLOAT))
     run.warm_up([3])
