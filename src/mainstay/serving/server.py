@@ -15,6 +15,7 @@ from mainstay.serving.batching.executor import DeviceThread
 from mainstay.serving.contract import ServedModel
 from mainstay.serving.engine import Engine
 from mainstay.serving.grpc.interface import GrpcServices
+from mainstay.serving.grpc.model_service import counter_of
 from mainstay.serving.grpc.services import grpc_services
 from mainstay.serving.http1.listener import HttpListener
 from mainstay.serving.http2.listener import GrpcListener
@@ -243,7 +244,7 @@ class ModelServer:
         if self._traffic is not None:
             interface.also += (self._traffic.page(self.control.gather),)
         rest = HttpListener(interface, options, loop)
-        grpc = GrpcListener(self._grpc_services(engine), options, loop)
+        grpc = GrpcListener(self._grpc_services(engine, operations), options, loop)
         context = grpc_context = None
         if tls is not None:
             rest.identify = grpc.identify = tls.identity
@@ -261,12 +262,18 @@ class ModelServer:
             descriptor = None if seat is None else seat.grpc_unix_socket
             await self._openings.open_unix(grpc, options.grpc_unix_socket, descriptor)
 
-    def _grpc_services(self, engine: Engine) -> GrpcServices:
+    def _grpc_services(self, engine: Engine, operations: Operations) -> GrpcServices:
         async def reload(config: Any) -> None:
             await self.control.reload(config.SerializeToString())
 
         options = self.options.grpc
-        services = grpc_services(engine, content=options.tensor_content, reload=reload)
+        services = grpc_services(
+            engine,
+            content=options.tensor_content,
+            check_method_names=self.options.rest.check_method_names,
+            reload=reload,
+            counter=counter_of(operations.collect_as_tensorflow),
+        )
         register(services)
         for prefix, wanted in (("/grpc.health.", options.health), ("/grpc.reflection.", options.reflection)):
             for table in (services.methods, services.streams):

@@ -335,6 +335,18 @@ def test_tasks_for_several_models_are_refused(services):
     assert services.call(f"{SERVICE}/MultiInference", asked).text == "Found ModelSpec with an empty model name."
 
 
+def test_method_names_are_looked_at_where_asked_to(serve, fakes):
+    strings = [fakes.spec("inputs", "string")]
+    signature = fakes.Signature(strings, [fakes.spec("outputs")], lambda s: {"outputs": lengths(s)[:, 0]})
+    services = serve({"m": {1: fakes.Model(serving_default=signature)}}, check_method_names=True)
+    message = (
+        "Expected regression signature method_name to be tensorflow/serving/regress. Was: tensorflow/serving/predict"
+    )
+    exchange = services.call(f"{SERVICE}/Regress", request("RegressionRequest", example(x=1)))
+    assert (exchange.code, exchange.text) == (Code.INVALID_ARGUMENT, message)
+    assert services.call(f"{SERVICE}/MultiInference", tasks((REGRESS, ""))).text == message
+
+
 def test_requests_for_examples_run_in_one_batch(services):
     asked = request("RegressionRequest", example(x=1), signature="flat")
     services.calls([(f"{SERVICE}/Regress", asked, {}) for _ in range(3)])

@@ -218,6 +218,25 @@ def test_observers_see_each_call_begin_and_end(double, ask):
     assert double.engine.snapshot.find("m").users == 0
 
 
+def test_a_client_that_says_who_it_is_can_be_kept_with_one_version(double, ask):
+    request = ask("m", x=ROWS)
+    request.client_id = b"ann"
+    for headers, client in (({}, b"ann"), ({b"x-mainstay-session": b"bob"}, b"bob")):
+        for _ in range(2):
+            double.call(PREDICT, request, headers=headers)
+            assert double.watcher.ended_calls[-1].headers[b"x-mainstay-session"] == client
+
+
+def test_method_names_are_looked_at_where_asked_to(serve, fakes, ask):
+    signature = fakes.Signature([fakes.spec("x")], [fakes.spec("y")], lambda x: {"y": x}, method="odd")
+    model = fakes.Model(serving_default=signature)
+    x = np.ones(1, np.float32)
+    assert serve({"m": {1: model}}).call(PREDICT, ask("m", x=x)).code is Code.OK
+    exchange = serve({"m": {1: model}}, check_method_names=True).call(PREDICT, ask("m", x=x))
+    assert exchange.code is Code.INTERNAL
+    assert exchange.text.startswith("Expected prediction signature method_name to be one of {tensorflow/serving/")
+
+
 def test_an_unknown_criticality_is_refused(double, ask):
     exchange = double.call(PREDICT, ask("m", x=ROWS), headers={b"x-mainstay-criticality": b"much"})
     assert exchange.code is Code.INVALID_ARGUMENT

@@ -203,10 +203,14 @@ def test_what_a_request_asks_for_is_read():
     request = request_of("m", "s", 3, x=(np.ones(1, np.float32), True))
     request.output_filter.extend(["b", "a"])
     _, head = read_request(request.SerializeToString())
-    assert head == ("m", 3, None, "s", ("b", "a"), True)
+    assert head == ("m", 3, None, "s", ("b", "a"), True, b"")
     request.model_spec.version_label = "stable"
     assert read_request(request.SerializeToString())[1][:3] == ("m", None, "stable")
     assert read_request(b"")[1].is_complete is False
+    request.request_options.client_id = b"new"
+    assert read_request(request.SerializeToString())[1].client == b"new"
+    request.client_id = b"old"
+    assert read_request(request.SerializeToString())[1].client == b"old"
 
 
 def test_the_tensors_of_a_template_are_those_of_its_message():

@@ -5,7 +5,9 @@ import asyncio
 import pytest
 
 from mainstay.core import NotFoundError, StorageError, message_class
+from mainstay.serving.grpc.model_service import counter_of
 from mainstay.serving.models.snapshot import Snapshot, State, VersionStatus
+from mainstay.serving.operations.families import Family, Metrics
 from mainstay.serving.status import Code
 
 PREDICTION = "/tensorflow.serving.PredictionService"
@@ -114,6 +116,16 @@ def test_a_reload_answers_once_the_models_are_served(serve):
     assert seen == ["a", "b"]
     assert (response.HasField("status"), response.status.error_code) == (True, 0)
     assert [(one.name, one.int64_value_increase) for one in response.metric] == [("loads", 2)]
+
+
+def test_counters_are_read_under_the_names_of_tensorflow():
+    metrics = Metrics()
+    family = Family(":tensorflow:serving:request_count", "counter", "Requests.", ("model_name", "status"))
+    metrics.add(family, ("m", "OK"), 3)
+    metrics.add(family, ("m", "NOT_FOUND"), 2)
+    metrics.add(Family(":x", "gauge", "No counter."), (), 1)
+    count = counter_of(lambda: metrics)
+    assert (count("/tensorflow/serving/request_count"), count("/x"), count("/y")) == (5, None, None)
 
 
 def test_a_reload_that_fails_says_why(serve):

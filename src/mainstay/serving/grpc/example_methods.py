@@ -29,6 +29,7 @@ from mainstay.serving.grpc.predict_response import model_spec
 from mainstay.serving.grpc.tensor_proto import as_bytes
 from mainstay.serving.grpc.wire import field
 from mainstay.serving.models.snapshot import DEFAULT_SIGNATURE, Endpoint, Servable
+from mainstay.serving.rest.methods import check_method
 
 _FIND: dict[str, Callable[[Endpoint], object]] = {CLASSIFY_METHOD: find_classes, REGRESS_METHOD: find_values}
 _NAMES = {CLASSIFY_METHOD: "ClassificationRequest", REGRESS_METHOD: "RegressionRequest"}
@@ -42,11 +43,13 @@ class ExampleMethod:
     Args:
         engine: What runs them.
         method: `CLASSIFY_METHOD` or `REGRESS_METHOD`.
+        check_method_names: Whether only signatures answer whose `method_name` it is.
     """
 
-    def __init__(self, engine: Engine, method: str) -> None:
+    def __init__(self, engine: Engine, method: str, *, check_method_names: bool = False) -> None:
         self._engine = engine
         self._method = method
+        self._find = _finder(method, check_method_names=check_method_names)
         self._name = method.rpartition("/")[2].capitalize()
 
     def __call__(self, exchange: GrpcExchange) -> None:
@@ -64,7 +67,7 @@ class ExampleMethod:
             pending.begin()
             servable = route(engine, call, head)
             endpoint = _endpoint(servable, head.signature, "No signature was found with the name: ")
-            _FIND[method](endpoint)
+            self._find(endpoint)
             spec = field(2, model_spec(servable.name, servable.version, endpoint.name))
             pending.encode = lambda outputs: (field(1, result_bytes(method, outputs, endpoint)), spec)
             engine.submit(call, endpoint, example_chunk(endpoint, examples_of(request.input)), pending.done)
@@ -77,10 +80,12 @@ class MultiInferenceMethod:
 
     Args:
         engine: What runs them.
+        check_method_names: Whether only signatures answer whose `method_name` is that of their task.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, check_method_names: bool = False) -> None:
         self._engine = engine
+        self._find = {method: _finder(method, check_method_names=check_method_names) for method in _FIND}
 
     def __call__(self, exchange: GrpcExchange) -> None:
         """Answer one call, now or later."""
@@ -97,7 +102,7 @@ class MultiInferenceMethod:
         try:
             pending.begin()
             servable = route(engine, call, first._replace(is_complete=True))
-            tasks = _tasks(servable, heads, [task.method_name for task in request.tasks])
+            tasks = self._tasks(servable, heads, [task.method_name for task in request.tasks])
             gathering = _Gathering(pending, servable, tasks)
             serialized = examples_of(request.input)
             chunks = [example_chunk(endpoint, serialized) for _, endpoint in tasks]
@@ -107,6 +112,32 @@ class MultiInferenceMethod:
             for ticket in call.tickets:
                 ticket.cancel()
             pending.refuse(error)
+
+    def _tasks(self, servable: Servable, heads: Sequence[Head], methods: Sequence[str]) -> list[tuple[str, Endpoint]]:
+        """Return for each task what is asked and the signature that answers.
+
+        Raises:
+            RequestError: The tasks are for several models, ask for one signature twice, or for one that is not there.
+            UnsupportedError: A task is neither to classify nor to regress.
+        """
+        found: list[tuple[str, Endpoint]] = []
+        seen = set()
+        for head, method in zip(heads, methods, strict=True):
+            if not head.model:
+                raise RequestError("Found ModelSpec with an empty model name.")
+            if head.model != heads[0].model:
+                raise RequestError("All ModelSpecs in a MultiInferenceRequest must access the same model name.")
+            name = head.signature or DEFAULT_SIGNATURE
+            if name in seen:
+                raise RequestError(f"Duplicate evaluation of signature: {name}")
+            seen.add(name)
+            endpoint = _endpoint(servable, head.signature, "Requested signature not found in model graph: ")
+            find = self._find.get(method)
+            if find is None:
+                raise UnsupportedError(f"Unsupported signature method_name: {method}")
+            find(endpoint)
+            found.append((method, endpoint))
+        return found
 
 
 class _Gathering:
@@ -142,40 +173,21 @@ class _Gathering:
             pending.answer(self._results, result)
 
 
-def _tasks(servable: Servable, heads: Sequence[Head], methods: Sequence[str]) -> list[tuple[str, Endpoint]]:
-    """Return for each task what is asked and the signature that answers.
+def _finder(method: str, *, check_method_names: bool) -> Callable[[Endpoint], object]:
+    """Return what refuses a signature that is not one for a method."""
+    find, action = _FIND[method], method.rpartition("/")[2]
 
-    Raises:
-        RequestError: The tasks are for several models, ask for one signature twice, or for one that is not there.
-        UnsupportedError: A task is neither to classify nor to regress.
-    """
-    found: list[tuple[str, Endpoint]] = []
-    seen = set()
-    for head, method in zip(heads, methods, strict=True):
-        if not head.model:
-            raise RequestError("Found ModelSpec with an empty model name.")
-        if head.model != heads[0].model:
-            raise RequestError("All ModelSpecs in a MultiInferenceRequest must access the same model name.")
-        name = head.signature or DEFAULT_SIGNATURE
-        if name in seen:
-            raise RequestError(f"Duplicate evaluation of signature: {name}")
-        seen.add(name)
-        endpoint = _endpoint(servable, head.signature, "Requested signature not found in model graph: ")
-        find = _FIND.get(method)
-        if find is None:
-            raise UnsupportedError(f"Unsupported signature method_name: {method}")
-        find(endpoint)
-        found.append((method, endpoint))
-    return found
+    def checked(endpoint: Endpoint) -> object:
+        check_method(endpoint, action)
+        return find(endpoint)
+
+    return checked if check_method_names else find
 
 
 def _endpoint(servable: Servable, signature: str, refusal: str) -> Endpoint:
-    name = signature or DEFAULT_SIGNATURE
-    found = servable.endpoints.get(name)
-    if found is None and not signature and len(servable.endpoints) == 1:
-        found = next(iter(servable.endpoints.values()))
+    found = servable.endpoints.get(signature) if signature else servable.default_endpoint
     if found is None:
-        raise RequestError(f"{refusal}{name}")
+        raise RequestError(f"{refusal}{signature or DEFAULT_SIGNATURE}")
     return found
 
 

@@ -17,7 +17,7 @@ class GrpcExchange(Protocol):
             Those of names that end with ``-bin`` are as they were sent, in base64.
         message: The request of a unary or server-streaming method: one whole message, decompressed; bytes, not a view.
         received: When its last byte came, in seconds of the engine's clock.
-        deadline: When the client stops waiting, in seconds of the engine's clock, from ``grpc-timeout``; None for never.
+        deadline: When the client stops waiting, in seconds of the engine's clock; None for never.
         peer: The client's address.
         identity: The name in the client's certificate; empty where it showed none.
         on_cancel: To be set by the services: called once if the client goes away, resets the stream, or its deadline

@@ -16,6 +16,7 @@ from mainstay.serving.grpc.pending import PendingCall
 from mainstay.serving.grpc.predict import refuse_message
 from mainstay.serving.grpc.predict_request import head_of
 from mainstay.serving.models.snapshot import VersionStatus
+from mainstay.serving.operations.families import Metrics
 from mainstay.serving.status import Code, logger, status_of
 
 Reload: TypeAlias = Callable[[Any], Awaitable[None]]
@@ -115,6 +116,22 @@ class ModelService:
             else:
                 counts[name] = count
         return counts
+
+
+def counter_of(collect: Callable[[], Metrics]) -> Counter:
+    """Return what reads counters under the names that TensorFlow has for them.
+
+    Args:
+        collect: Returns all metrics under the names that TF Serving gives them for Prometheus.
+    """
+
+    def count(name: str) -> int | None:
+        points = collect().families.get(name.replace("/", ":"))
+        if points is None or points.family.kind != "counter":
+            return None
+        return sum(int(value) for value in points.values.values() if not isinstance(value, tuple))
+
+    return count
 
 
 def _describe(found: Any, status: VersionStatus) -> None:

@@ -19,10 +19,13 @@ from mainstay.serving.grpc.predict_request import Head, Template, Templates, rea
 from mainstay.serving.grpc.predict_response import ResponseWriter, filtered, model_spec
 from mainstay.serving.grpc.tensor_proto import DTYPES, data_type_name, decode_tensor
 from mainstay.serving.models.snapshot import DEFAULT_SIGNATURE, Endpoint, Servable
+from mainstay.serving.rest.methods import check_method
 from mainstay.serving.status import Code
 from mainstay.serving.tensors import check_names, tensor_chunk, wrong_dtype
+from mainstay.serving.traffic.config import DEFAULT_STICKY
 
 _MEMO = "gRPC Predict"
+_CLIENT_HEADER = DEFAULT_STICKY.encode()
 _MOST_KNOWN = 1024
 
 
@@ -62,11 +65,13 @@ class PredictMethod:
     Args:
         engine: What runs them.
         content: Whether numbers of responses go into ``tensor_content`` instead of the field of their dtype.
+        check_method_names: Whether only signatures with a `method_name` of TF Serving's answer.
     """
 
-    def __init__(self, engine: Engine, *, content: bool = False) -> None:
+    def __init__(self, engine: Engine, *, content: bool = False, check_method_names: bool = False) -> None:
         self._engine = engine
         self._content = content
+        self._check_method_names = check_method_names
         self._templates = Templates()
 
     def __call__(self, exchange: GrpcExchange) -> None:
@@ -85,10 +90,14 @@ class PredictMethod:
         engine = self._engine
         call = Call("gRPC", "Predict", head.model, head.version, head.label, received=exchange.received)
         pending = PendingCall(engine, exchange, call)
+        if head.client:
+            call.headers = {_CLIENT_HEADER: head.client, **call.headers}
         try:
             pending.begin()
             servable = route(engine, call, head)
             endpoint = find_endpoint(servable, head.signature)
+            if self._check_method_names:
+                check_method(endpoint, "predict")
             memo = endpoint.memo.get(_MEMO)
             if memo is None:
                 memo = endpoint.memo[_MEMO] = _Memo()
@@ -175,12 +184,9 @@ def find_endpoint(servable: Servable, signature: str) -> Endpoint:
     Raises:
         PreconditionError: There is none of that name.
     """
-    name = signature or DEFAULT_SIGNATURE
-    found = servable.endpoints.get(name)
-    if found is None and not signature and len(servable.endpoints) == 1:
-        found = next(iter(servable.endpoints.values()))
+    found = servable.endpoints.get(signature) if signature else servable.default_endpoint
     if found is None:
-        raise PreconditionError(f'Serving signature key "{name}" not found.')
+        raise PreconditionError(f'Serving signature key "{signature or DEFAULT_SIGNATURE}" not found.')
     return found
 
 

@@ -31,6 +31,7 @@ class Head(NamedTuple):
         signature: The signature's name; empty for the default one.
         outputs: The outputs that are asked for; empty for all.
         is_complete: Whether it says which model it is for.
+        client: Who asks, as the request says; empty for nobody in particular.
     """
 
     model: str
@@ -39,6 +40,7 @@ class Head(NamedTuple):
     signature: str
     outputs: tuple[str, ...] = ()
     is_complete: bool = True
+    client: bytes = b""
 
 
 class Numbers(NamedTuple):
@@ -157,7 +159,9 @@ def read_request(message: bytes) -> tuple[Any, Head]:
         DecodeError: The bytes are no such message (`google.protobuf.message`).
     """
     request = message_class("tensorflow.serving.PredictRequest").FromString(message)
-    return request, head_of(request.model_spec, request.HasField("model_spec"), tuple(request.output_filter))
+    head = head_of(request.model_spec, request.HasField("model_spec"), tuple(request.output_filter))
+    client = request.client_id or request.request_options.client_id
+    return request, head._replace(client=client) if client else head
 
 
 def head_of(spec: Any, is_there: bool, outputs: tuple[str, ...] = ()) -> Head:

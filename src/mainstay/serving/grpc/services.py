@@ -22,7 +22,12 @@ _SHORT_NAMES = frozenset({"ModelService", "PredictionService"})
 
 
 def grpc_services(
-    engine: Engine, *, content: bool = False, reload: Reload | None = None, counter: Counter | None = None
+    engine: Engine,
+    *,
+    content: bool = False,
+    check_method_names: bool = False,
+    reload: Reload | None = None,
+    counter: Counter | None = None,
 ) -> GrpcServices:
     """Return the gRPC services of a server; more may be added to their tables.
 
@@ -30,15 +35,17 @@ def grpc_services(
         engine: What runs calls.
         content: Whether numbers of responses go into ``tensor_content`` instead of the field of their dtype, as with
             TF Serving's ``--enable_serialization_as_tensor_content``.
+        check_method_names: Whether Classify and Regress call only signatures whose `method_name` is theirs, as with
+            ``--enable_signature_method_name_check``.
         reload: Changes what is served; None where nothing can.
         counter: Reads metrics for who reloads.
     """
     services = GrpcServices(engine)
     methods = services.methods
-    methods[f"{_PREDICTION}/Predict"] = PredictMethod(engine, content=content)
-    methods[f"{_PREDICTION}/Classify"] = ExampleMethod(engine, CLASSIFY_METHOD)
-    methods[f"{_PREDICTION}/Regress"] = ExampleMethod(engine, REGRESS_METHOD)
-    methods[f"{_PREDICTION}/MultiInference"] = MultiInferenceMethod(engine)
+    methods[f"{_PREDICTION}/Predict"] = PredictMethod(engine, content=content, check_method_names=check_method_names)
+    for name, method in (("Classify", CLASSIFY_METHOD), ("Regress", REGRESS_METHOD)):
+        methods[f"{_PREDICTION}/{name}"] = ExampleMethod(engine, method, check_method_names=check_method_names)
+    methods[f"{_PREDICTION}/MultiInference"] = MultiInferenceMethod(engine, check_method_names=check_method_names)
     methods[f"{_PREDICTION}/GetModelMetadata"] = MetadataMethod(engine)
     models = ModelService(engine, reload=reload, counter=counter)
     methods[f"{_MODELS}/GetModelStatus"] = models.get_model_status
