@@ -128,8 +128,8 @@ def _values(array: pa.Array, missing: Array | None, where: str) -> Array:
     types, rows = pa.types, len(array)
     axes: list[int] = []
     while types.is_nested(array.type):
-        if array.null_count and (missing is None or axes or not types.is_fixed_size_list(array.type)):
-            raise _fault("a list is missing", where, "a list of one length in every row", "null")
+        if array.null_count:
+            _check_nulls(array, rows, missing if types.is_fixed_size_list(array.type) else None, where)
         if types.is_fixed_size_list(array.type):
             # What lies under a null is taken along, and masked: `values` does not skip it, as `flatten` would.
             size = array.type.list_size
@@ -139,13 +139,17 @@ def _values(array: pa.Array, missing: Array | None, where: str) -> Array:
             array = array.flatten()
         axes.append(size)
     if array.null_count:
-        # A null may only lie in a row that is missing as a whole.
-        inside = np.asarray(array.is_null()).reshape(rows, -1).any(axis=1)
-        if missing is None or (inside & ~missing).any():
-            raise _fault("a value is missing inside a list", where, "a value in every place", "null")
+        _check_nulls(array, rows, missing, where)
         array = array.fill_null(_filler(array.type))
     values: Array = array.to_numpy(zero_copy_only=False)
     return values.reshape(rows, *axes)
+
+
+def _check_nulls(array: pa.Array, rows: int, missing: Array | None, where: str) -> None:
+    """Refuse a null, of a list or in one, that lies in a row which is not missing as a whole."""
+    inside = np.asarray(array.is_null()).reshape(rows, -1).any(axis=1)
+    if missing is None or (inside & ~missing).any():
+        raise _fault("a value is missing inside a list", where, "a value in every place", "null")
 
 
 def _filler(kind: pa.DataType) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -85,10 +84,10 @@ def _as_float(array: Array, want: np.dtype[Any], plan: InputPlan, where: str) ->
     exact = EXACT_INTEGERS[plan.dtype]
     if not array.size or (int(array.min()) >= -exact and int(array.max()) <= exact):
         return array.astype(want)
-    for value in (int(array.min()), int(array.max())):
-        if not math.isfinite(float(np.asarray(float(value)).astype(want))):
-            raise _refusal(array, plan, where, f"whole numbers that {plan.dtype} can hold")
-    floats = array.astype(want)
+    with np.errstate(over="ignore"):
+        floats = array.astype(want)
+    if not np.isfinite(floats).all():
+        raise _refusal(array, plan, where, f"whole numbers that {plan.dtype} can hold")
     # Compared as Python numbers, which are exact, and only where there is a doubt.
     doubtful = (array > exact) | (array < -exact) if array.dtype.kind == "i" else array > exact
     if any(int(value) != int(was) for value, was in zip(floats[doubtful], array[doubtful], strict=True)):
