@@ -75,11 +75,11 @@ def script(client, kit):
         frames.frame(frames.PING, 0, 0, b"12345678"),
         frames.frame(0xFA, 0xFF, 1, b"unknown" * 10),
         frames.frame(frames.PRIORITY, 0, 9, bytes(5)),
-        client.head(7, kit.CALL[:2] + ((":path", kit.STREAM),) + kit.CALL[3:]),
+        client.head(7, (*kit.CALL[:2], (":path", kit.STREAM), *kit.CALL[3:])),
         client.data(7, kit.prefixed(b"a") + kit.prefixed(b"bc")[:4], end=False),
         client.data(7, kit.prefixed(b"bc")[4:] + kit.prefixed(b"")),
     ]
-    block = client.encoder.encode(kit.CALL + (("x-long", "y" * 300),))
+    block = client.encoder.encode((*kit.CALL, ("x-long", "y" * 300)))
     parts.append(frames.frame(frames.HEADERS, 0, 9, block[:10]))
     parts.append(frames.frame(frames.CONTINUATION, 0, 9, block[10:50]))
     parts.append(frames.frame(frames.CONTINUATION, frames.END_HEADERS, 9, block[50:]))
@@ -229,7 +229,7 @@ def test_windows_of_the_connection_are_filled_up_in_time_and_enforced(peer):
     client.read()
     for number in range(1, 150, 2):
         client.send(client.call(number, bytes(200_000)))
-    assert [0] == list({number for kind, _, number, _ in client.read() if kind == frames.WINDOW_UPDATE})
+    assert {number for kind, _, number, _ in client.read() if kind == frames.WINDOW_UPDATE} == {0}
     client.connection._credit = 10
     client.send(client.call(201, bytes(20)))
     assert client.goaway()[0] is ErrorCode.FLOW_CONTROL_ERROR

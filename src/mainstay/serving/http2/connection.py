@@ -343,8 +343,10 @@ class Connection(asyncio.Protocol):
 
     def noise(self, cost: int) -> None:
         """Count what costs the server more than the client."""
-        moved = self._received + _WINDOW - self._credit + self.outbox.moved
-        self._guard.noise(cost, calls=self.last >> 1, moved=moved)
+        self._guard.noise(cost, self._moved())
+
+    def _moved(self) -> int:
+        return self._received + _WINDOW - self._credit + self.outbox.moved
 
     # Calls
 
@@ -575,7 +577,7 @@ class Connection(asyncio.Protocol):
             if now > self._linger_until:
                 self.abort()
             return
-        self._guard.tick(calls=self.last >> 1, moved=self._received + _WINDOW - self._credit + self.outbox.moved)
+        self._guard.tick(self._moved())
         block = self.block
         if self.outbox.paused and now - self._paused_since > limit:
             self.abort()

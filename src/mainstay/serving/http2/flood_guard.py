@@ -41,12 +41,11 @@ class FloodGuard:
         self._resets = _MOST_RESETS
         self._time = now
 
-    def noise(self, cost: int, *, calls: int, moved: int) -> None:
+    def noise(self, cost: int, moved: int) -> None:
         """Count frames that carry nothing.
 
         Args:
             cost: How many, or how many they are worth.
-            calls: How many calls the connection has opened so far.
             moved: How many bytes of data it has moved so far, both ways.
 
         Raises:
@@ -54,7 +53,7 @@ class FloodGuard:
         """
         self._noise += cost
         if self._noise > _NOISE_PER_SECOND:
-            useful = _NOISE_PER_CALL * (calls - self._calls) + (moved - self._bytes) // _BYTES_PER_NOISE
+            useful = _NOISE_PER_CALL * (self.answered - self._calls) + (moved - self._bytes) // _BYTES_PER_NOISE
             if self._noise > _NOISE_PER_SECOND + useful:
                 raise _calm("too many frames that carry no data")
 
@@ -72,9 +71,9 @@ class FloodGuard:
         if self._resets < 0.0:
             raise _calm("too many calls are reset as soon as they are made")
 
-    def tick(self, *, calls: int, moved: int) -> None:
+    def tick(self, moved: int) -> None:
         """Forgive the noise of the last second; called once a second."""
-        self._noise, self._calls, self._bytes = 0, calls, moved
+        self._noise, self._calls, self._bytes = 0, self.answered, moved
 
 
 def _calm(reason: str) -> ConnectionFaultError:
