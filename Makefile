@@ -26,7 +26,7 @@ test: $(VENV)/.ready-dev
 # Installs the real TensorBoard, TensorFlow, PyTorch, model_signing and a browser, in places of their own; `make test` then
 # compares with them.
 interop: $(VENV)/.ready-dev
-	$(BIN)/python tools/interop_env.py tensorboard tensorflow model-signing
+	$(BIN)/python tools/interop_env.py tensorboard tensorflow model-signing serving
 	$(BIN)/python tools/rival_env.py torch
 	tools/install_chromium.sh
 
