@@ -317,7 +317,7 @@ def check_half_plus_two_of_tensorflow_answers():
 
 def check_zz_models_can_be_reloaded():
     """The last one, as it changes what is served."""
-    asked = model_management_pb2.ReloadConfigRequest()
+    asked = model_management_pb2.ReloadConfigRequest(metric_names=["/tensorflow/serving/request_count"])
     config = asked.config.model_config_list.config.add(
         name="again", base_path=f"{FOLDER}/net", model_platform="tensorflow"
     )
@@ -342,6 +342,8 @@ def check_zz_models_can_be_reloaded():
         thread.join()
     assert not wrong, wrong
     assert response.status.error_code == 0, response
+    assert [one.name for one in response.metric] == ["/tensorflow/serving/request_count"], response
+    assert response.metric[0].int64_value_increase > 0, response
     np.testing.assert_array_equal(predict("again", version=1, x=ROWS)["y"], ROWS)
     np.testing.assert_array_equal(predict("again", version=2, x=ROWS)["y"], ROWS * 2)
     config.version_labels["old"] = 1

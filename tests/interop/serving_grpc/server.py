@@ -9,7 +9,7 @@ import numpy as np
 from mainstay.core import DTYPES, Signature, TensorSpec
 from mainstay.hostops import HostInput
 from mainstay.saved_model import ServingFunction, save
-from mainstay.serving import ModelServer, ServerOptions, serve
+from mainstay.serving import ModelServer, ServerOptions, TelemetryOptions, serve
 
 
 class PlainSignature:
@@ -114,7 +114,8 @@ def main() -> None:
         sys.stdout.write(f"port {server.grpc_port}\n")
         sys.stdout.flush()
 
-    serve(models, ServerOptions(rest_port=0, grpc_port=0), on_ready=ready)
+    telemetry = TelemetryOptions(tensorflow_metrics_path="/monitoring/prometheus/metrics")
+    serve(models, ServerOptions(rest_port=0, grpc_port=0, telemetry=telemetry), on_ready=ready)
 
 
 if __name__ == "__main__":
