@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
-from mainstay.core import DeadlineError, RequestError
+from mainstay.core import RequestError
 from mainstay.serving.batching.outputs import Outputs
 from mainstay.serving.bodies.formats import Reading
 from mainstay.serving.calls import Call, priority_of
@@ -33,7 +33,6 @@ _METHOD_NAMES = {
 }
 _TIMEOUT_HEADER = b"x-mainstay-timeout-ms"
 _MOST_TIMEOUT_DIGITS = 12
-_LEAST_WAIT_SECONDS = 0.01
 _CORS = (
     ("access-control-allow-origin", "*"),
     ("access-control-allow-methods", "POST, GET"),
@@ -85,9 +84,6 @@ class RestInterface:
         self._options = options or RestOptions()
         self._engine = engine
         self._routes: dict[str, Route] = {}
-        # Calls that have not been answered, the longest known first, and what looks after their time.
-        self._pending: dict[Call, Exchange] = {}
-        self._timer: asyncio.TimerHandle | None = None
 
     def handle(self, exchange: Exchange) -> None:
         """Answer a request, now or when its batch has run. Raises nothing."""
@@ -191,7 +187,7 @@ class RestInterface:
             engine.begin(call)
             self._set_time(call, exchange)
             call.priority = priority_of(exchange.headers)
-            exchange.on_gone = lambda: self._give_up(call)
+            exchange.on_gone = lambda: engine.cancel(call)
             servable = engine.route(call)
             body, action = exchange.body, route.action
             query = exchange.target.partition("?")[2]
@@ -202,10 +198,6 @@ class RestInterface:
         except Exception as error:
             self._refuse(exchange, call, error)
             return
-        if call.deadline is not None:
-            self._pending[call] = exchange
-            if self._timer is None:
-                self._timer = engine.loop.call_at(call.deadline, self._check_time)
         if slow:
             # C reads without the interpreter's lock, so that other requests are answered meanwhile.
             engine.loop.run_in_executor(None, read).add_done_callback(partial(self._have_read, exchange, call, route))
@@ -219,7 +211,6 @@ class RestInterface:
         try:
             self._submit(exchange, call, route, reading.result())
         except Exception as error:
-            self._pending.pop(call, None)
             self._refuse(exchange, call, error)
 
     def _submit(self, exchange: Exchange, call: Call, route: Route, reading: Reading) -> None:
@@ -230,7 +221,6 @@ class RestInterface:
             check_method(endpoint, route.action)
 
         def done(result: Outputs | Exception) -> None:
-            self._pending.pop(call, None)
             if isinstance(result, Exception):
                 self._refuse(exchange, call, result)
                 return
@@ -261,30 +251,6 @@ class RestInterface:
             )
         wanted = call.received + int(asked) / 1000
         call.deadline = wanted if call.deadline is None else min(call.deadline, wanted)
-        if self._timer is not None and self._timer.when() > call.deadline:
-            self._timer.cancel()
-            self._timer = self._engine.loop.call_at(call.deadline, self._check_time)
-
-    def _check_time(self) -> None:
-        """Answer the calls whose time is over, and look again when the next one's is."""
-        self._timer = None
-        now = self._engine.time()
-        first = float("inf")
-        for call, exchange in tuple(self._pending.items()):
-            deadline = call.deadline or now
-            if deadline > now:
-                first = min(first, deadline)
-                continue
-            del self._pending[call]
-            for ticket in call.tickets:
-                ticket.cancel()
-            self._refuse(exchange, call, DeadlineError("Timed out waiting for notification"))
-        if self._pending:
-            self._timer = self._engine.loop.call_at(max(first, now + _LEAST_WAIT_SECONDS), self._check_time)
-
-    def _give_up(self, call: Call) -> None:
-        self._pending.pop(call, None)
-        self._engine.cancel(call)
 
     def _refuse(self, exchange: Exchange, call: Call, error: Exception) -> None:
         code, message = status_of(error)
