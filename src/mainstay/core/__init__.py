@@ -1,7 +1,12 @@
 """The ground floor: errors, atomic files, digests, progress, tensor specs and signatures."""
 
 from mainstay.core.checksums import masked_crc32c
-from mainstay.core.compilation_cache import CompilationCache, set_compilation_cache, start_compilation_cache
+from mainstay.core.compilation_cache import (
+    CompilationCache,
+    compilation_cache,
+    set_compilation_cache,
+    start_compilation_cache,
+)
 from mainstay.core.compilation_cache import default_folder as compilation_cache_folder
 from mainstay.core.digests import digest_bytes, digest_file, digest_json, digest_tree, list_files
 from mainstay.core.errors import (
@@ -85,6 +90,7 @@ __all__ = [
     "address_of",
     "atomic_file",
     "atomic_folder",
+    "compilation_cache",
     "compilation_cache_folder",
     "descriptor_pool",
     "digest_bytes",

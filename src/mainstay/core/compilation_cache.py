@@ -182,10 +182,12 @@ def set_compilation_cache(folder: str | os.PathLike[str] | None, *, max_size: in
 
     _state.is_chosen = True
     reset_cache()
+    _state.cache = None
     if folder is None:
         _configure("jax_compilation_cache_dir", None)
         return
     own = Path(folder).absolute() / _machine()
+    _state.cache = CompilationCache(own, max_size)
     _set_program_cache(lambda path: CompilationCache(own, max_size) if path == str(own) else None)
     _configure("jax_compilation_cache_dir", str(own))
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
@@ -194,6 +196,7 @@ def set_compilation_cache(folder: str | os.PathLike[str] | None, *, max_size: in
 
 class _State:
     is_chosen = False
+    cache: CompilationCache | None = None
 
 
 _state = _State()
@@ -223,6 +226,11 @@ def _set_program_cache(cache_of: Callable[[str], Any]) -> None:
         return ordinary(path) if cache is None else (cache, path)
 
     compilation_cache.get_file_cache = get_file_cache
+
+
+def compilation_cache() -> CompilationCache | None:
+    """Return the cache that `set_compilation_cache` has set, for entries under keys of the caller's own, or None."""
+    return _state.cache
 
 
 def _machine() -> str:

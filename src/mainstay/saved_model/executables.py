@@ -21,6 +21,7 @@ from mainstay.core import FormatError, SetupError
 from mainstay.saved_model.export import array_spec, symbolic_shape
 from mainstay.saved_model.feeds import Feeds, exact
 from mainstay.saved_model.jax_internals import without_linear_algebra
+from mainstay.saved_model.kept_executables import KeptExecutables
 from mainstay.saved_model.modules import check_module
 from mainstay.saved_model.program import Program
 
@@ -65,6 +66,7 @@ class Executables:
         self._program = program
         self._weights = weights
         self._call = _read_program(program)
+        self._kept = KeptExecutables.of(program, weights, ONE_KERNEL)
         self._compiled: dict[Key, Callable[..., Any]] = {}
         self._turns: dict[Key, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -102,6 +104,8 @@ class Executables:
         return compiled
 
     def _compile(self, key: Key, specs: Specs, take_apart: Callable[..., Mapping[str, Any]]) -> Callable[..., Any]:
+        if self._kept is not None and (found := self._kept.find(specs)) is not None:
+            return found
         arguments = self._program.arguments
 
         def run(weights: list[jax.Array], arrays: list[jax.Array]) -> tuple[jax.Array, ...]:
@@ -111,7 +115,7 @@ class Executables:
         try:
             with jax.enable_x64(self._program.x64), without_linear_algebra():
                 arrays = [array_spec(shape, dtype) for shape, dtype in specs]
-                return _compile_lowered(jax.jit(run).lower(self._weights, arrays))
+                compiled = _compile_lowered(jax.jit(run, keep_unused=True).lower(self._weights, arrays))
         except Exception as error:
             raise FormatError(
                 "a program cannot be compiled",
@@ -119,6 +123,9 @@ class Executables:
                 received=f"{type(error).__name__}: {error}",
                 fix="load it on a platform and with a version of JAX that the manifest names",
             ) from error
+        if self._kept is not None:
+            self._kept.keep(specs, compiled)
+        return compiled
 
     def run(self, values: Mapping[str, np.ndarray[Any, Any]], start: int, rows: int, bucket: int) -> list[Any]:
         """Return the outputs for `rows` rows of `values` from `start` on, each `[rows, ...]`, in order.
