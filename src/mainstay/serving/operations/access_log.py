@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import time
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import orjson
@@ -20,6 +20,7 @@ from mainstay.serving.status import Code
 _MOST_TEXT = 512
 _REQUEST_ID = b"x-request-id"
 _AGENT = b"user-agent"
+_TRACEPARENT = b"traceparent"
 
 
 class _Entry(NamedTuple):
@@ -37,8 +38,8 @@ class _Entry(NamedTuple):
     identity: str
     request_id: bytes | None
     agent: bytes | None
-    trace: str
-    span: str
+    trace: Any
+    traceparent: bytes | None
     rows: int
     run: Any
     request_bytes: int
@@ -64,7 +65,7 @@ class AccessLog:
         self._file = LineFile(path)
         self._sample = sample
         self._draw = random.random
-        self._outbox: Outbox[_Entry] = Outbox(self._write, name="access log", limit=limit)
+        self._outbox: Outbox[tuple[Any, ...]] = Outbox(self._write, name="access log", limit=limit)
 
     @property
     def dropped(self) -> int:
@@ -81,11 +82,10 @@ class AccessLog:
             return
         if code is Code.OK and (call.method in HEALTH_METHODS or (self._sample < 1.0 and self._draw() >= self._sample)):
             return
-        headers, servable, trace = call.headers, call.servable, call.trace
-        if trace is None and b"traceparent" in headers:
-            trace = parent_of(headers)
+        headers, servable = call.headers, call.servable
+        # A bare tuple: half the cost of a named one, which it becomes on the other thread.
         self._outbox.put(
-            _Entry(
+            (
                 call.api,
                 call.method,
                 call.model,
@@ -98,8 +98,8 @@ class AccessLog:
                 call.identity,
                 headers.get(_REQUEST_ID),
                 headers.get(_AGENT),
-                "" if trace is None else trace.trace,
-                "" if trace is None else trace.span,
+                call.trace,
+                headers.get(_TRACEPARENT),
                 call.rows,
                 call.run,
                 call.request_bytes,
@@ -123,9 +123,9 @@ class AccessLog:
         self._outbox.close(seconds)
         self._file.close()
 
-    def _write(self, entries: list[_Entry]) -> None:
+    def _write(self, entries: list[tuple[Any, ...]]) -> None:
         wall = time.time() - time.monotonic()
-        self._file.write(b"".join(line_of(entry, wall) for entry in entries))
+        self._file.write(b"".join([line_of(_Entry._make(entry), wall) for entry in entries]))
 
 
 def line_of(entry: _Entry, wall: float) -> bytes:
@@ -135,9 +135,9 @@ def line_of(entry: _Entry, wall: float) -> bytes:
         entry: The call.
         wall: What the loop's clock is behind the time of day, in seconds.
     """
-    ended = datetime.fromtimestamp(entry.ended + wall, UTC)
+    millis = int((entry.ended + wall) * 1000)
     fields: dict[str, Any] = {
-        "time": ended.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "time": f"{_second(millis // 1000)}.{millis % 1000:03d}Z",
         "protocol": entry.protocol,
         "method": entry.method,
         "model": _text(entry.model),
@@ -146,8 +146,9 @@ def line_of(entry: _Entry, wall: float) -> bytes:
         fields["asked"] = entry.asked if isinstance(entry.asked, int) else _text(entry.asked)
     if entry.version is not None:
         fields["version"] = entry.version
-    fields |= {"signature": entry.signature} if entry.signature else {}
-    fields["status"] = entry.code.name
+    if entry.signature:
+        fields["signature"] = entry.signature
+    fields["status"] = entry.code._name_
     fields["total_ms"] = _millis(entry.ended - entry.received)
     run = entry.run
     if run is not None:
@@ -157,23 +158,35 @@ def line_of(entry: _Entry, wall: float) -> bytes:
         fields["batch_rows"] = run.rows
     fields["request_bytes"] = entry.request_bytes
     fields["response_bytes"] = entry.response_bytes
-    texts = {
-        "message": entry.message,
-        "peer": entry.peer,
-        "identity": entry.identity,
-        "request_id": "" if entry.request_id is None else entry.request_id.decode("utf-8", "replace"),
-        "user_agent": "" if entry.agent is None else entry.agent.decode("utf-8", "replace"),
-        "trace_id": entry.trace,
-        "span_id": entry.span,
-    }
-    fields |= {name: _text(text) for name, text in texts.items() if text}
+    if entry.message:
+        fields["message"] = _text(entry.message)
+    fields["peer"] = entry.peer
+    if entry.identity:
+        fields["identity"] = _text(entry.identity)
+    if entry.request_id is not None:
+        fields["request_id"] = _text(entry.request_id.decode("utf-8", "replace"))
+    if entry.agent is not None:
+        fields["user_agent"] = _text(entry.agent.decode("utf-8", "replace"))
+    trace = entry.trace
+    if trace is None and entry.traceparent is not None:
+        trace = parent_of({_TRACEPARENT: entry.traceparent})
+    if trace is not None:
+        fields["trace_id"], fields["span_id"] = trace.trace, trace.span
     return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
 
 
+@functools.lru_cache(maxsize=4)
+def _second(moment: int) -> str:
+    """Return a second of the calendar; most lines of a batch share it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))
+
+
 def _millis(seconds: float) -> float:
-    return round(max(seconds, 0.0) * 1e3, 3)
+    return int(seconds * 1e6 + 0.5) / 1e3 if seconds > 0.0 else 0.0
 
 
 def _text(text: str) -> str:
     """Return text that can be written, and not at any length."""
+    if len(text) <= _MOST_TEXT and text.isascii():
+        return text
     return text[:_MOST_TEXT].encode("utf-8", "replace").decode()

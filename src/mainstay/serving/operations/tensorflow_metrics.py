@@ -110,6 +110,7 @@ FAMILIES = (
     *(PADDING_SIZE, INPUT_BATCH, PROCESSED_BATCH, REQUEST_LOG_COUNT, WARMUP_LATENCY, WARMUP_RECORDS),
 )
 
+_OK = Code.OK
 _COUNTED = frozenset({"Predict", "Classify", "Regress", "MultiInference"})
 _OF_EXAMPLES = frozenset({"Classify", "Regress", "MultiInference"})
 
@@ -117,11 +118,14 @@ _OF_EXAMPLES = frozenset({"Classify", "Regress", "MultiInference"})
 class _Series:
     """What is measured of one API of a model over one entrypoint."""
 
-    __slots__ = ("latency", "runtime")
+    __slots__ = ("codes", "examples", "latency", "ok", "runtime")
 
     def __init__(self) -> None:
+        self.ok = 0
+        self.codes = [0] * len(Code)
         self.latency = Histogram(MICROSECONDS)
         self.runtime = Histogram(MICROSECONDS)
+        self.examples = Histogram(_EXAMPLES)
 
 
 class TensorflowMetrics:
@@ -134,8 +138,6 @@ class TensorflowMetrics:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._series: dict[tuple[str, str, str], _Series] = {}
-        self._counts: dict[tuple[str, Code], int] = {}
-        self._examples: dict[str, Histogram] = {}
         self._queuing = Histogram(_QUEUING)
         self._padding = Histogram(_BATCHES)
         self._inputs = Histogram(_BATCHES)
@@ -146,29 +148,36 @@ class TensorflowMetrics:
 
     def ended(self, call: Call) -> None:
         """Count a call."""
-        entrypoint, code = ENTRYPOINTS.get(call.api), call.code
-        if entrypoint is None or code is None or call.method not in _COUNTED:
+        method = call.method
+        if method not in _COUNTED or call.api not in ENTRYPOINTS:
             return
         model = call.model if call.servable is not None or self._knows(call.model) else ""
-        counted = (model, code)
-        self._counts[counted] = self._counts.get(counted, 0) + 1
-        run = call.run
-        if code is not Code.OK or run is None:
-            return
-        key = (model, call.method, entrypoint)
-        series = self._series.get(key)
+        series = self._series.get((model, method, call.api))
         if series is None:
-            series = self._series[key] = _Series()
+            series = self._series[model, method, call.api] = _Series()
+        run = call.run
+        if call.code is not _OK:
+            if call.code is not None:
+                series.codes[call.code.value] += 1
+            return
+        series.ok += 1
+        if run is None:
+            return
         micros = (call.ended - call.received) * 1e6
-        series.latency.counts[bisect_left(MICROSECONDS, micros)] += 1
-        series.latency.sum += micros
+        histogram = series.latency
+        histogram.counts[bisect_left(MICROSECONDS, micros)] += 1
+        histogram.sum += micros
         micros = (run.ended - run.started) * 1e6
-        series.runtime.counts[bisect_left(MICROSECONDS, micros)] += 1
-        series.runtime.sum += micros
-        self._queuing.observe((run.started - call.submitted) * 1e6)
+        histogram = series.runtime
+        histogram.counts[bisect_left(MICROSECONDS, micros)] += 1
+        histogram.sum += micros
+        micros = (run.started - call.submitted) * 1e6
+        histogram = self._queuing
+        histogram.counts[bisect_left(_QUEUING, micros)] += 1
+        histogram.sum += micros
         self._inputs.observe(call.rows)
-        if call.method in _OF_EXAMPLES:
-            self._examples.setdefault(model, Histogram(_EXAMPLES)).observe(call.rows)
+        if method in _OF_EXAMPLES:
+            series.examples.observe(call.rows)
         if "counted as TF Serving" not in run.known:
             run.known["counted as TF Serving"] = True
             self._processed.observe(run.padded_rows)
@@ -182,14 +191,17 @@ class TensorflowMetrics:
         """Put what was counted into `metrics`."""
         for family in FAMILIES:
             metrics.declare(family)
-        for (model, code), count in self._counts.items():
-            metrics.add(REQUEST_COUNT, (model, code.name), count)
-        for (model, method, entrypoint), series in self._series.items():
-            metrics.add(REQUEST_LATENCY, (model, method, entrypoint), series.latency.value)
-            metrics.add(RUNTIME_LATENCY, (model, method, RUNTIME), series.runtime.value)
-        for model, examples in self._examples.items():
-            metrics.add(EXAMPLE_COUNTS, (model,), examples.value)
-            metrics.add(EXAMPLE_TOTAL, (model,), examples.sum)
+        for (model, method, api), series in self._series.items():
+            for code in Code:
+                count = series.ok if code is _OK else series.codes[code.value]
+                if count:
+                    metrics.add(REQUEST_COUNT, (model, code.name), count)
+            if series.ok:
+                metrics.add(REQUEST_LATENCY, (model, method, ENTRYPOINTS[api]), series.latency.value)
+                metrics.add(RUNTIME_LATENCY, (model, method, RUNTIME), series.runtime.value)
+            if series.examples.sum:
+                metrics.add(EXAMPLE_COUNTS, (model,), series.examples.value)
+                metrics.add(EXAMPLE_TOTAL, (model,), series.examples.sum)
         metrics.add(QUEUING_LATENCY, ("batch_threads",), self._queuing.value)
         metrics.add(RUN_COUNT, (), sum(self._processed.counts))
         metrics.add(PADDING_SIZE, (), self._padding.value)

@@ -50,7 +50,10 @@ class Identity:
         """Whether they may do this to a model; an empty name stands for what concerns no model."""
         if right not in self.rights:
             return False
-        return not model or any(fnmatchcase(model, pattern) for pattern in self.models)
+        models = self.models
+        if not model or "*" in models or model in models:
+            return True
+        return any(fnmatchcase(model, pattern) for pattern in models)
 
 
 class Identities:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _TRACEPARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
+_LENGTH = 55
+_DASH = ord("-")
+_CHARACTERS = b"-0123456789abcdef"
 _MOST_STATE = 512
 _SAMPLED = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Parent:
+class Parent(NamedTuple):
     """The span of the client that a request belongs to.
 
     Args:
@@ -37,12 +39,21 @@ def parent_of(headers: Mapping[bytes, bytes]) -> Parent | None:
     header = headers.get(b"traceparent")
     if header is None:
         return None
-    found = _TRACEPARENT.fullmatch(header.strip())
-    if found is None:
-        return None
-    version, trace, span, flags, more = found.groups()
-    if version == b"ff" or (version == b"00" and more is not None):
-        return None
+    if (
+        len(header) == _LENGTH
+        and header[:3] == b"00-"
+        and header[35] == header[52] == _DASH
+        and header.count(b"-") == 3
+        and not header.translate(None, _CHARACTERS)
+    ):  # every header of today, for half the price of the expression
+        trace, span, flags = header[3:35], header[36:52], header[53:]
+    else:
+        found = _TRACEPARENT.fullmatch(header.strip())
+        if found is None:
+            return None
+        version, trace, span, flags, more = found.groups()
+        if version == b"ff" or (version == b"00" and more is not None):
+            return None
     if not trace.strip(b"0") or not span.strip(b"0"):
         return None
     return Parent(trace.decode(), span.decode(), bool(int(flags, 16) & _SAMPLED), _state(headers.get(b"tracestate")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mainstay.serving.calls import Call
 from mainstay.serving.operations.access import HEALTH_METHODS
@@ -13,8 +13,7 @@ from mainstay.serving.operations.trace_context import Parent, parent_of
 from mainstay.serving.operations.trace_options import TraceOptions
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(NamedTuple):
     """The place of a call in a trace, as `Call.trace` holds it.
 
     Args:
