@@ -60,3 +60,14 @@ def test_a_large_body_is_answered(start):
     server = start()
     body = json.dumps({"instances": [1.0]}) + " " * (100 << 20)
     assert server.predict(body) == (200, {"predictions": [1.0]})
+
+
+def test_thousands_of_quiet_connections_are_kept_and_each_is_looked_at(start, fakes):
+    server = start(idle_timeout_seconds=1e-3)
+    listener = server.server._listeners[0]
+    clients = [server.connect() for _ in range(600)]
+    for client in clients:  # they are closed by the ticks that follow, though there are more than one tick looks at
+        assert fakes.read_all(client) == b""
+        client.close()
+    assert not listener.connections
+    assert server.predict({"instances": [1.0]})[0] == 200

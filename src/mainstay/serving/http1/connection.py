@@ -334,6 +334,8 @@ class Connection(asyncio.Protocol):
     def check_time(self, now: float) -> None:
         """End the connection if it takes too long."""
         options = self._options
+        if self._parser is None:
+            return  # it has ended meanwhile
         if self._linger_until:
             if now > self._linger_until:
                 self.abort()

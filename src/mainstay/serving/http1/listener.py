@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from typing import Any
 
 from mainstay.serving.http1.connection import Connection
 from mainstay.serving.options import ServerOptions
 from mainstay.serving.rest.interface import RestInterface
+
+_CHECKED_AT_ONCE = 256
 
 
 class HttpListener:
@@ -47,8 +49,17 @@ class HttpListener:
         # The one place that reads the calendar: HTTP wants the time of day in every answer.
         date = formatdate(usegmt=True).encode()
         self.head = b"HTTP/1.1 200 OK\r\ndate: " + date + b"\r\ncontent-type: application/json\r\ncontent-length: "
+        connections = tuple(self.connections)
+        self._check_time(connections[:_CHECKED_AT_ONCE])
+        # Those of thousands of connections are looked at bit by bit until the next tick, to keep no request waiting.
+        steps = len(connections) // _CHECKED_AT_ONCE + 1
+        for step in range(1, steps):
+            part = connections[step * _CHECKED_AT_ONCE : (step + 1) * _CHECKED_AT_ONCE]
+            self.loop.call_later(step / steps, self._check_time, part)
+
+    def _check_time(self, connections: Sequence[Connection]) -> None:
         now = time.monotonic()
-        for connection in tuple(self.connections):
+        for connection in connections:
             connection.check_time(now)
 
     def stop(self) -> None:
