@@ -190,7 +190,7 @@ def _digest(text: Any, where: str) -> bytes:
             "this is no SHA-256",
             where=where,
             expected="64 hexadecimal digits",
-            fix="make one with `mainstay new-token`",
+            fix="make one with mainstay.serving.new_token()",
         )
     return digest
 
