@@ -7,12 +7,13 @@ from importlib import metadata
 from typing import Any, TypeAlias
 
 import numpy as np
+import orjson
 
 from mainstay.serving.batching.outputs import Outputs
 from mainstay.serving.inference_v2.infer import InferRequest, chosen
 from mainstay.serving.inference_v2.tensor_data import DATATYPES, as_bytes, datatype_of, to_raw
 from mainstay.serving.models.snapshot import Endpoint, Servable
-from mainstay.serving.rest.encode import dump
+from mainstay.serving.rest.float_text import floats_text
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -60,23 +61,24 @@ def inference(result: Outputs, request: InferRequest, servable: Servable) -> tup
         if default if item.binary is None else item.binary:
             data = to_raw(array)
             described["parameters"] = {"binary_data_size": len(data)}
+            outputs.append(orjson.dumps(described))
             tail.append(data)
         else:
-            described["data"] = _data(array)
-        outputs.append(described)
-    document: dict[str, Any] = {"model_name": servable.name, "model_version": str(servable.version)}
+            outputs.append(b'%b,"data":%b}' % (orjson.dumps(described)[:-1], _values_text(array)))
+    about: dict[str, Any] = {"model_name": servable.name, "model_version": str(servable.version)}
     if request.name:
-        document["id"] = request.name
-    document["outputs"] = outputs
-    head = dump(document, bool(tail and len(tail) == len(outputs)) or result.finite)
+        about["id"] = request.name
+    head = b'%b,"outputs":[%b]}' % (orjson.dumps(about)[:-1], b",".join(outputs))
     return (head, None) if not tail else (b"".join((head, *tail)), len(head))
 
 
-def _data(array: Array) -> Any:
-    """Return the values of an output, one after the other, as JSON has them."""
-    flat = array.reshape(-1)
-    if array.dtype.kind in "OSU":
-        return [as_bytes(value).decode("utf-8", "replace") for value in flat.tolist()]
-    if array.dtype.name == "bfloat16":
-        return flat.astype(np.float32)
-    return np.ascontiguousarray(flat)
+def _values_text(array: Array) -> bytes:
+    """Return the values of an output, one after the other, as a list in JSON; NaN and infinities as bare words."""
+    flat = np.ascontiguousarray(array).reshape(-1)
+    if flat.dtype.kind in "OSU":
+        return orjson.dumps([as_bytes(value).decode("utf-8", "replace") for value in flat.tolist()])
+    if not flat.dtype.isnative:
+        flat = flat.astype(flat.dtype.newbyteorder("="))
+    if flat.dtype.name in ("float16", "bfloat16"):
+        flat = flat.astype(np.float32)
+    return floats_text(flat) if flat.dtype.kind == "f" else orjson.dumps(flat, option=orjson.OPT_SERIALIZE_NUMPY)

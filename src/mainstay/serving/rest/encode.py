@@ -112,21 +112,3 @@ def readable(value: str | bytes) -> str:
     """Return a string as text; bytes in it that are no UTF-8 become the replacement character."""
     data = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
     return data.decode("utf-8", "replace")
-
-
-def dump(value: Any, plain: bool) -> bytes:
-    """Return JSON text; `plain` says that no NaN and no infinity is among the numbers."""
-    if plain:
-        return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
-    return _dump_loosely(value).encode()
-
-
-def _dump_loosely(value: Any) -> str:
-    """Write a value in which NaN and infinities occur, which strict JSON has no words for."""
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{_dump_loosely(key)}:{_dump_loosely(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list) or (isinstance(value, np.ndarray) and value.ndim):
-        return "[" + ",".join(_dump_loosely(item) for item in value) + "]"
-    if isinstance(value, np.floating) and not np.isfinite(value):
-        return "NaN" if np.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY).decode()
