@@ -1,14 +1,13 @@
 """The requests and answers of TensorFlow Serving's own pages and tests, white space aside."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 
 from tests.serving.rest.imported import half_plus
 
-_VARIABLE = "MAINSTAY_SAVED_MODELS"
+_REAL = Path(__file__).parents[3].parent / "shared" / "data" / "saved_models"
 
 EXAMPLES = [
     # The page on the REST interface.
@@ -107,13 +106,10 @@ def test_the_documented_faults_have_the_documented_messages(halves, path, body, 
     assert json.loads(answer)["error"].startswith(message)
 
 
-@pytest.mark.skipif(
-    not os.environ.get(_VARIABLE), reason=f"{_VARIABLE} does not name the folder of TF Serving's models"
-)
+@pytest.mark.skipif(not _REAL.is_dir(), reason="TF Serving's own models are not beside this checkout")
 def test_the_real_models_give_the_documented_answers(start):
-    folder = Path(os.environ[_VARIABLE])
     models = {"half_plus_two": "saved_model_half_plus_two_cpu", "half_plus_three": "saved_model_half_plus_three"}
-    server = start({name: folder / path for name, path in models.items()})
+    server = start({name: _REAL / path for name, path in models.items()})
     for method, path, body, expected in EXAMPLES:
         status, answer, _ = server.request(method, path, body)
         assert status == 200, answer
