@@ -3,7 +3,7 @@ import pytest
 
 from mainstay.core import TensorSpec, set_compilation_cache
 from mainstay.saved_model import ServingFunction, kept_executables, load, save
-from mainstay.saved_model.kept_executables import _Kept
+from mainstay.saved_model.kept_executables import KeptExecutables, _Kept
 
 
 class Nonsense:
@@ -73,6 +73,16 @@ def test_a_damaged_one_is_compiled_again(artifact, cache, monkeypatch):
     # What an executable cannot be made of is compiled again as well.
     monkeypatch.setattr(kept_executables, "compilation_cache", Nonsense)
     assert not isinstance(answers(artifact)[1], _Kept)
+
+
+def test_what_jax_found_in_its_own_cache_is_not_kept(artifact, cache, monkeypatch):
+    with monkeypatch.context() as nothing_kept:
+        nothing_kept.setattr(KeptExecutables, "keep", lambda *_: None)
+        first, _ = answers(artifact)
+    assert not isinstance(answers(artifact)[1], _Kept)
+    again, compiled = answers(artifact)
+    assert not isinstance(compiled, _Kept)
+    np.testing.assert_array_equal(first["y"], again["y"])
 
 
 def test_nothing_is_kept_where_there_is_no_cache(artifact):

@@ -21,7 +21,7 @@ from mainstay.core import FormatError, SetupError
 from mainstay.saved_model.export import array_spec, symbolic_shape
 from mainstay.saved_model.feeds import Feeds, exact
 from mainstay.saved_model.jax_internals import without_linear_algebra
-from mainstay.saved_model.kept_executables import KeptExecutables
+from mainstay.saved_model.kept_executables import Fresh, KeptExecutables
 from mainstay.saved_model.modules import check_module
 from mainstay.saved_model.program import Program
 
@@ -108,14 +108,14 @@ class Executables:
             return found
         arguments = self._program.arguments
 
-        def run(weights: list[jax.Array], arrays: list[jax.Array]) -> tuple[jax.Array, ...]:
+        def served(weights: list[jax.Array], arrays: list[jax.Array]) -> tuple[jax.Array, ...]:
             inputs, stored = take_apart(arrays), iter(weights)
             return self._call(*[next(stored) if tensor.weight else inputs[tensor.name] for tensor in arguments])
 
         try:
-            with jax.enable_x64(self._program.x64), without_linear_algebra():
+            with jax.enable_x64(self._program.x64), without_linear_algebra(), Fresh() as fresh:
                 arrays = [array_spec(shape, dtype) for shape, dtype in specs]
-                compiled = _compile_lowered(jax.jit(run, keep_unused=True).lower(self._weights, arrays))
+                compiled = _compile_lowered(jax.jit(served, keep_unused=True).lower(self._weights, arrays))
         except Exception as error:
             raise FormatError(
                 "a program cannot be compiled",
@@ -123,7 +123,7 @@ class Executables:
                 received=f"{type(error).__name__}: {error}",
                 fix="load it on a platform and with a version of JAX that the manifest names",
             ) from error
-        if self._kept is not None:
+        if self._kept is not None and fresh.is_sure:
             self._kept.keep(specs, compiled)
         return compiled
 

@@ -8,18 +8,59 @@ compilation cache, which belongs to one user; where JAX has changed inside, noth
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.monitoring
 import numpy as np
 
 from mainstay.core import CompilationCache, compilation_cache, digest_json
 from mainstay.saved_model.program import Program
 
-_FORMAT = "mainstay executable 1"
+_FORMAT = "mainstay executable 2"
+
+_ASKED = "/jax/compilation_cache/compile_requests_use_cache"
+_FOUND = "/jax/compilation_cache/cache_hits"
+
+_thread = threading.local()
+
+
+class Fresh:
+    """Whether the compiler itself made what this thread has compiled within the block, as far as is known for sure.
+
+    An executable that JAX found in its cache cannot be kept: what it writes a second time lacks functions.
+
+    Attributes:
+        is_sure: Whether it did, after the block.
+    """
+
+    def __init__(self) -> None:
+        self.is_sure = False
+
+    def __enter__(self) -> Fresh:
+        _listen()
+        _thread.events = []
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        events, _thread.events = _thread.events, None
+        self.is_sure = _ASKED in events and _FOUND not in events
+
+
+def _note(event: str, **_: Any) -> None:
+    events = getattr(_thread, "events", None)
+    if events is not None:
+        events.append(event)
+
+
+@functools.cache
+def _listen() -> None:
+    jax.monitoring.register_event_listener(_note)
 
 
 class KeptExecutables:
