@@ -35,6 +35,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FINDINGS = ROOT / ".fuzz"
 
 _SLOWEST_SECONDS = 5.0
+_SIZES = (0, 1, 5, 5, 10, 100, 100, 100, 500, 500, 5000, 5000, 5000, 20_000, 70_000, 300_000)
 _NUMBERS = (0, 1, 3, 3, 5, 7, 9, 11, 2, 0x7FFFFFFF)
 _FIELDS = (
     (b":method", b"POST"),
