@@ -177,6 +177,22 @@ def test_a_session_cannot_be_resumed_behind_the_back_of_the_authority(start, opt
         get(server.port, context)
 
 
+def test_grpc_has_the_same_certificates_and_speaks_http_2(start, options, server_files, authority):
+    server = start(tls=options(), grpc_port=0)
+    context = client_context(authority, alpn=("h2",))
+    for name in ("server", "renewed"):
+        with (
+            socket.create_connection(("127.0.0.1", server.server.grpc_port), timeout=20) as plain,
+            context.wrap_socket(plain, server_hostname="localhost") as client,
+        ):
+            assert client.selected_alpn_protocol() == "h2"
+            assert name in names_of(client.getpeercert())
+            client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5))
+            assert client.recv(9)[3] == 4  # its settings
+        replace(server_files[:2], authority.issue("renewed", "localhost"))
+        assert server.server._operations.tls.reload()
+
+
 def test_tf_serving_s_file_serves_too(start, tmp_path, server_files, authority):
     certificate, key, _ = (path.read_text().replace("\n", "\\n") for path in server_files)
     path = tmp_path / "ssl.config"

@@ -129,20 +129,9 @@ class RestInterface:
         return self._describe(exchange, route)
 
     def _answer_elsewhere(self, method: str, path: str) -> Answer:
-        if path in ("/healthz", "/readyz"):
-            if method not in _READ_METHODS:
-                return refusal(405, f"Method not allowed: {method} {path}", allow=", ".join(_READ_METHODS))
-            return Answer(200, b'{"status":"alive"}') if path == "/healthz" else self._readiness()
         if not path.lower().startswith("/v1/"):
             return refusal(Code.NOT_FOUND, f"Not found: {path}")
         return refusal(Code.INVALID_ARGUMENT, f"Malformed request: {method} {path}")
-
-    def _readiness(self) -> Answer:
-        if self._engine.draining:
-            return refusal(Code.UNAVAILABLE, "The server is stopping")
-        if not self._engine.snapshot.ready:
-            return refusal(Code.UNAVAILABLE, "The server is loading its models")
-        return Answer(200, b'{"status":"ready"}')
 
     def _begin(self, exchange: Exchange, route: Route) -> Call:
         call = Call(
