@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from mainstay.serving.engine import Engine
+from mainstay.serving.operations.families import Metrics
 from mainstay.serving.operations.pages import GuardedPage
 from mainstay.serving.rest.interface import PathInterface
 from mainstay.serving.traffic.config import TrafficConfig, read_traffic
 from mainstay.serving.traffic.file import TrafficFile
+from mainstay.serving.traffic.measures import measure
 from mainstay.serving.traffic.page import TRAFFIC_PATH, TrafficPage
 from mainstay.serving.traffic.router import TrafficRouter
 from mainstay.serving.traffic.statistics import merge_reports
@@ -61,6 +63,10 @@ class Traffic:
     def collect(self) -> bytes:
         """Return the report of this process."""
         return json.dumps(self.router.report(self._engine.snapshot)).encode()
+
+    def measure(self, metrics: Metrics) -> None:
+        """Put what is known of the shadows into the metrics of this process."""
+        measure(self.router.statistics, metrics)
 
     def tick(self) -> None:
         """Do what is due about once a second: look at the file, ask the guards."""
