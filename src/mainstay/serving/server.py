@@ -27,6 +27,7 @@ from mainstay.serving.models.config import FleetConfig, config_of_models, read_c
 from mainstay.serving.models.fleet import Fleet
 from mainstay.serving.operations.assembly import Operations
 from mainstay.serving.operations.certificates import ALPN_HTTP1, ALPN_HTTP2
+from mainstay.serving.operations.families import Metrics
 from mainstay.serving.operations.start_log import ready_lines, start_lines
 from mainstay.serving.options import ServerOptions
 from mainstay.serving.processes.control import Control, WorkerControl
@@ -192,7 +193,15 @@ class ModelServer:
     def _take_control(self, operations: Operations, fleet: Fleet) -> None:
         """Answer for this process when all processes are asked."""
         control, traffic = self.control, self._traffic
-        control.collectors[METRICS] = lambda: operations.collect().to_bytes()
+
+        def collect() -> Metrics:
+            metrics = operations.collect()
+            if traffic is not None:
+                traffic.measure(metrics)
+            return metrics
+
+        operations.gather = lambda done: done(collect())
+        control.collectors[METRICS] = lambda: collect().to_bytes()
         control.collectors[TENSORFLOW_METRICS] = lambda: operations.collect_as_tensorflow().to_bytes()
         parts: tuple[Callable[[], None], ...] = (operations.reopen,)
         if traffic is not None:
