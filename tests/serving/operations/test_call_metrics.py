@@ -67,6 +67,16 @@ def test_an_execution_is_counted_once_however_many_calls_it_answers(measure, end
     assert samples["mainstay_execute_seconds_count", M2] == 2
 
 
+def test_the_executions_of_a_request_that_was_split_are_counted_each_and_once(measure, ended):
+    first, second = Run(4, 1000.002, 1000.004, 4), Run(4, 1000.004, 1000.006, 8)
+    both = Run(8, 1000.002, 1000.006, 12, parts=(first, second))
+    samples = measure(ended(run=both), ended(run=second))
+    assert samples["mainstay_batch_rows_count", M2] == 2
+    assert samples["mainstay_batch_rows_sum", M2] == 8
+    assert samples["mainstay_padded_rows_total", M2] == 4
+    assert samples["mainstay_execute_seconds_count", M2] == 2
+
+
 def test_names_that_clients_make_up_make_no_series(measure, ended):
     samples = measure(*(ended(None, model=f"no{number}", code=Code.NOT_FOUND) for number in range(100)))
     counted = {labels: value for (name, labels), value in samples.items() if name == "mainstay_requests_total"}

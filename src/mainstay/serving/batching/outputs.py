@@ -21,6 +21,7 @@ class Run:
         ended: When it was over.
         padded_rows: How many rows the executable computed, padding included.
         known: What was worked out once for all its requests, such as whether every number is finite.
+        parts: The executions that it stands for, where a request was spread over several.
     """
 
     rows: int
@@ -28,6 +29,7 @@ class Run:
     ended: float = 0.0
     padded_rows: int = 0
     known: dict[str, Any] = field(default_factory=dict)
+    parts: Sequence[Run] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -76,6 +78,7 @@ class Outputs:
             min(run.started for run in runs),
             max(run.ended for run in runs),
             sum(run.padded_rows for run in runs),
+            parts=runs,
         )
         return cls.of(arrays, run)
 

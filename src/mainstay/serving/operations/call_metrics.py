@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
+from mainstay.serving.batching.outputs import Run
 from mainstay.serving.calls import Call
 from mainstay.serving.engine import Engine
 from mainstay.serving.operations.families import Family, Histogram, Labels, Metrics
@@ -78,6 +79,15 @@ class _CallSeries:
         self.sent = 0
 
 
+def _count_run(version: _VersionSeries, run: Run) -> None:
+    run.known["counted"] = True
+    for part in run.parts or (run,):
+        if part is run or "counted" not in part.known:
+            part.known["counted"] = True
+            version.batches.observe(part.rows)
+            version.padded += part.padded_rows - part.rows
+
+
 class CallMetrics:
     """Counts calls; an observer of the engine.
 
@@ -133,9 +143,7 @@ class CallMetrics:
         execute.counts[bisect_left(SECONDS, took)] += 1
         execute.sum += took
         if "counted" not in run.known:  # an execution answers many calls and is counted with the first of them
-            run.known["counted"] = True
-            version.batches.observe(run.rows)
-            version.padded += run.padded_rows - run.rows
+            _count_run(version, run)
 
     def _new_series(self, key: tuple[str, int | None, str, str, str]) -> _CallSeries:
         model, number, signature, method, api = key

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
+from mainstay.serving.batching.outputs import Run
 from mainstay.serving.calls import Call
 from mainstay.serving.engine import Engine
 from mainstay.serving.operations.families import Family, Histogram, Metrics
@@ -179,9 +180,15 @@ class TensorflowMetrics:
         if method in _OF_EXAMPLES:
             series.examples.observe(call.rows)
         if "counted as TF Serving" not in run.known:
-            run.known["counted as TF Serving"] = True
-            self._processed.observe(run.padded_rows)
-            self._padding.observe(run.padded_rows - run.rows)
+            self._count_run(run)
+
+    def _count_run(self, run: Run) -> None:
+        run.known["counted as TF Serving"] = True
+        for part in run.parts or (run,):
+            if part is run or "counted as TF Serving" not in part.known:
+                part.known["counted as TF Serving"] = True
+                self._processed.observe(part.padded_rows)
+                self._padding.observe(part.padded_rows - part.rows)
 
     def _knows(self, model: str) -> bool:
         snapshot = self._engine.snapshot
