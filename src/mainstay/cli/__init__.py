@@ -3,8 +3,8 @@
 from mainstay.cli.inspection import import_model, inspect
 from mainstay.cli.main import main
 from mainstay.cli.road import demo, run
-from mainstay.cli.server import serve
+from mainstay.cli.server import Serving, serve
 from mainstay.cli.signing import new_key, sign
 from mainstay.cli.verification import verify
 
-__all__ = ["demo", "import_model", "inspect", "main", "new_key", "run", "serve", "sign", "verify"]
+__all__ = ["Serving", "demo", "import_model", "inspect", "main", "new_key", "run", "serve", "sign", "verify"]
