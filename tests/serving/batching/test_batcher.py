@@ -44,6 +44,7 @@ def test_every_request_is_answered_once_with_its_own_rows_in_order(events, most,
             assert answer.arrays["y"].tolist() == rows
 
 
+@settings(max_examples=50)
 @given(
     st.lists(st.lists(st.integers(0, 50), min_size=1, max_size=11), min_size=1),
     st.sets(st.integers(0, 10)),
@@ -61,6 +62,7 @@ def test_requests_that_were_given_up_are_neither_run_nor_answered(requests, gone
     assert [len(answer) for answer in world.answers.values()] == [number not in gone for number in range(len(requests))]
 
 
+@settings(max_examples=50)
 @given(
     st.lists(st.tuples(st.integers(1, 6), st.none() | st.floats(0.001, 3.0), st.integers(0, 3)), max_size=30),
     st.data(),
@@ -342,6 +344,7 @@ def test_under_pressure_the_least_critical_that_came_last_gives_way():
     assert world.batches == [[0], [5, 1], [2, 3]]
 
 
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 4)), max_size=40))
 def test_nobody_is_refused_while_a_less_critical_one_waits(requests):
     world, waiting = World(max_rows=2, max_enqueued_batches=3), {}

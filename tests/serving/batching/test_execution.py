@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mainstay.core import ArtifactError, RequestError, TensorSpec
@@ -23,6 +23,7 @@ def plans_of(signature):
     return tuple(InputPlan.of(item) for item in signature.inputs)
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=4))
 def test_rows_of_several_requests_run_as_one_padded_batch(loaded, sizes):
     execution = Execution(loaded, plans_of(loaded))
