@@ -7,8 +7,10 @@ import pytest
 
 from mainstay.core import ArgumentError, StorageError
 from mainstay.serving import ServerOptions
+from mainstay.serving.models.config import FleetConfig, LoggingRule, ModelConfig
 from mainstay.serving.models.fleet import VersionEvent
 from mainstay.serving.models.snapshot import Snapshot, State, WarmUp
+from mainstay.serving.models.warm_up import warm_up
 from mainstay.serving.operations.access import AccessOptions
 from mainstay.serving.operations.options import TelemetryOptions
 from mainstay.serving.operations.rates import Rate, RateOptions
@@ -295,6 +297,30 @@ def test_the_last_lines_are_written_before_the_server_ends(start, tmp_path):
     server.predict(ROW)
     server.call(server.server.stop())
     assert len(path.read_text().splitlines()) == 1
+
+
+def test_what_was_logged_warms_the_next_version_up(start, fakes, tmp_path):
+    signature = fakes.Signature([fakes.input("x"), fakes.input("y", "float32", 2)])
+    rule = LoggingRule("", str(tmp_path / "log"), 1.0)
+    server = start(FleetConfig((ModelConfig("m", model=fakes.Model(serving_default=signature), logging=rule),)))
+    rows = {"instances": [{"x": 1.0, "y": [1.0, 2.0]}, {"x": 2.0, "y": [3.0, 4.0]}]}
+    signature.body = lambda columns: {"total": columns[0].values + columns[1].values.sum(1)}
+    assert server.predict(rows) == (200, {"predictions": [4.0, 9.0]})
+    server.call(server.server.stop())
+    (logged,) = tmp_path.glob("log-*.tfrecord")
+    (tmp_path / "assets.extra").mkdir()
+    logged.rename(tmp_path / "assets.extra" / "tf_serving_warmup_requests")
+    fresh = start({"m": fakes.Model(serving_default=signature)})
+    signature.batches.clear()
+    assert warm_up(tmp_path, fresh.server._engine.snapshot.servables["m"][1]) == 1
+    assert signature.batches == [2]
+
+
+def test_a_request_log_that_nobody_can_write_keeps_the_server_from_starting(start, fakes):
+    rule = LoggingRule("kafka", "/x", 1.0)
+    model = fakes.Model(serving_default=fakes.Signature([fakes.input("x")]))
+    with pytest.raises(ArgumentError, match="no such request log"):
+        start(FleetConfig((ModelConfig("m", model=model, logging=rule),)))
 
 
 def test_a_log_that_cannot_be_written_keeps_the_server_from_starting(start, tmp_path):
