@@ -73,9 +73,12 @@ def check_names(endpoint: Endpoint, names: Collection[str]) -> None:
         RequestError: One is missing or unknown.
     """
     plans = endpoint.plans
-    if any(plan.name not in names and not plan.optional for plan in plans) or len(names) > len(plans):
-        raise _wrong_inputs(names, endpoint)
-    if sum(plan.name in names for plan in plans) < len(names):
+    if len(names) != len(plans) or any(plan.name not in names for plan in plans):
+        defaults = defaults_of(endpoint)
+        required = [plan for plan in plans if not plan.optional and plan.name not in defaults]
+        if any(plan.name not in names for plan in required) or len(names) > len(plans):
+            raise _wrong_inputs(names, endpoint, required)
+    if sum([plan.name in names for plan in plans]) < len(names):
         used = sorted(plan.name for plan in plans if plan.name in names)
         raise RequestError(
             f"Inputs contains invalid name. Used request inputs: {','.join(used)}, request input: "
@@ -100,17 +103,23 @@ def wrong_dtype(plan: InputPlan, given: str, *, slot: int, base: str = "$.inputs
     )
 
 
-def _wrong_inputs(names: Collection[str], endpoint: Endpoint) -> RequestError:
+def defaults_of(endpoint: Endpoint) -> Mapping[str, Any]:
+    """Return the values that an imported signature has for inputs which a request leaves out, as ``TensorProto``."""
+    definition = endpoint.definition
+    return {} if definition is None else definition.defaults
+
+
+def _wrong_inputs(names: Collection[str], endpoint: Endpoint, required: Sequence[InputPlan]) -> RequestError:
     plans = endpoint.plans
     wanted, given = sorted(plan.name for plan in plans), sorted(names)
-    lacking = sorted(plan.name for plan in plans if plan.name not in names and not plan.optional)
-    if len(given) > len(wanted) or (len(given) < len(wanted) and not any(plan.optional for plan in plans)):
+    lacking = sorted(plan.name for plan in required if plan.name not in names)
+    if len(given) > len(wanted) or (len(given) < len(wanted) and len(required) == len(plans)):
         return RequestError(
             f"input size does not match signature: {len(given)}!={len(wanted)} len({{{','.join(given)}}}) != "
             f"len({{{','.join(wanted)}}}). Sent extra: {{{','.join(sorted(set(given) - set(wanted)))}}}. "
             f"Missing but required: {{{','.join(lacking)}}}."
         )
-    optional = sorted(plan.name for plan in plans if plan.optional)
+    optional = sorted(set(wanted) - {plan.name for plan in required})
     return RequestError(
         f"Signature input alias: {lacking[0]}(feed name: {endpoint.name}_{lacking[0]}:0) not found in request and no "
         f"default value provided. Inputs expected to be in the request {{{','.join(given)}}}, or default input alias "

@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -173,6 +174,22 @@ def test_an_optional_input_may_be_left_out(serve, fakes, ask):
     for _ in range(2):
         np.testing.assert_array_equal(floats(services.predict(ask("m", x=x))), x)
     assert [list(missing) for missing in seen] == [[True, True]] * 2
+
+
+def test_an_input_that_the_signature_has_a_value_for_may_be_left_out(serve, fakes, ask):
+    signature = fakes.Signature([fakes.spec("x"), fakes.spec("z")], [fakes.spec("y")], lambda x, z: {"y": x + z})
+    services = serve({"m": {1: fakes.Model(serving_default=signature)}})
+    servable = services.engine.snapshot.find("m")
+    definition = message_class("tensorflow.SignatureDef")()
+    definition.defaults["z"].CopyFrom(ask("m", z=np.array([5, 6], np.float32)).inputs["z"])
+    servable.default_endpoint = replace(servable.default_endpoint, definition=definition)
+    x = np.array([1, 2], np.float32)
+    for _ in range(3):
+        np.testing.assert_array_equal(floats(services.predict(ask("m", x=x))), [6, 8])
+        np.testing.assert_array_equal(floats(services.predict(ask("m", x=x, z=x))), [2, 4])
+    text = services.call(PREDICT, ask("m", z=x)).text
+    assert text.startswith("Signature input alias: x(feed name: serving_default_x:0) not found in request")
+    assert text.endswith("or default input alias set: z")
 
 
 def test_only_the_outputs_that_are_asked_for_are_sent(serve, fakes, ask):

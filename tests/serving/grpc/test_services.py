@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from mainstay.core import NotFoundError, StorageError, message_class
+from mainstay.core import NotFoundError, PermissionDeniedError, StorageError, message_class
 from mainstay.serving.grpc.model_service import counter_of
 from mainstay.serving.models.snapshot import Snapshot, State, VersionStatus
 from mainstay.serving.operations.families import Family, Metrics
@@ -199,6 +199,18 @@ def test_services_are_healthy_until_the_server_stops(double, name):
     assert health_of(double, name) == 1
     double.engine.draining = True
     assert health_of(double, name) == 2
+
+
+def test_gates_hold_for_health_and_reflection_too(double):
+    class Gate:
+        def check(self, call):
+            raise PermissionDeniedError("not you")
+
+    double.engine.gates = (Gate(),)
+    assert health_of(double) is Code.PERMISSION_DENIED
+    exchange = double.exchange("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
+    double.services.open(exchange)
+    assert exchange.code is Code.PERMISSION_DENIED
 
 
 def test_a_server_that_still_loads_takes_no_requests(double):

@@ -125,6 +125,7 @@ def test_values_fill_the_shape_by_the_rules_of_tensorflow(proto, expected):
         (make(1, [-1], float_val=[1]), "received shape [-1]"),
         (make(1, [2**40, 2**40], float_val=[1]), "received shape"),
         (make(1, [0, 2**40, 2**40]), "received shape"),
+        (make(2, [0, 2**61]), "received shape"),
         (make(1, [1] * 65, float_val=[1]), "received shape"),
         (make(1, [2], tensor_content=b"1234567"), "expected 8 bytes for shape [2], received 7 bytes of content"),
         (make(1, [2], tensor_content=b"123456789"), "received 9 bytes of content"),

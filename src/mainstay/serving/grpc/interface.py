@@ -66,19 +66,23 @@ class GrpcServices:
 
     def handle(self, exchange: GrpcExchange) -> None:
         """Answer a call whose one message has come, now or later."""
-        _start(self.methods.get(exchange.path), exchange)
+        try:
+            self.methods.get(exchange.path, _refuse)(exchange)
+        except Exception as error:
+            _fail(exchange, error)
 
     def open(self, exchange: GrpcExchange) -> None:
         """Begin a call whose client streams."""
-        _start(self.streams.get(exchange.path), exchange)
+        try:
+            self.streams.get(exchange.path, _refuse)(exchange)
+        except Exception as error:
+            _fail(exchange, error)
 
 
-def _start(method: Method | None, exchange: GrpcExchange) -> None:
-    if method is None:
-        exchange.finish(Code.UNIMPLEMENTED, "Method not found!")
-        return
-    try:
-        method(exchange)
-    except Exception as error:
-        code, message = status_of(error)
-        exchange.finish(code, message)
+def _refuse(exchange: GrpcExchange) -> None:
+    exchange.finish(Code.UNIMPLEMENTED, "Method not found!")
+
+
+def _fail(exchange: GrpcExchange, error: Exception) -> None:
+    code, message = status_of(error)
+    exchange.finish(code, message)

@@ -58,7 +58,7 @@ FIXED_NAMES = {5: "float_val", 6: "double_val"}
 """The packed fields whose values take the same number of bytes each, whatever they are."""
 
 _MOST_AXES = 64
-_MOST_VALUES = 1 << 62
+_MOST_VALUES = 1 << 56
 _MOST_FILLED_BYTES = 64 << 20
 
 
