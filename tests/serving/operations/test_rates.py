@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mainstay.core import ArgumentError, OverloadError, RequestError
@@ -122,6 +122,7 @@ def test_a_clock_that_goes_back_gives_nothing_away(gate, engine):
     assert passed(limited, *[call()] * 3) == 0
 
 
+@settings(max_examples=40)
 @given(st.lists(st.floats(0, 3), max_size=60), st.floats(0.5, 20), st.floats(1, 10))
 def test_no_caller_gets_more_than_its_burst_and_its_rate(pauses, rate, burst):
     class Clock:
