@@ -67,7 +67,7 @@ def expected(folder: Path) -> list[list[float]]:
     return answers
 
 
-def serve(port: int, folder: str, cache: str) -> None:
+def serve(port: int, folder: str, cache: str, apart: str) -> None:
     """Serve the models in a folder until a signal comes."""
     os.environ["MAINSTAY_CACHE"] = cache
     from mainstay.serving import ModelServer, ServerOptions
@@ -75,7 +75,7 @@ def serve(port: int, folder: str, cache: str) -> None:
     from mainstay.serving.models.options import VersionOptions
 
     config = Path(folder) / "models.config"
-    versions = VersionOptions(config_file=config, poll_seconds=0.2, config_poll_seconds=0.2)
+    versions = VersionOptions(config_file=config, poll_seconds=0.2, config_poll_seconds=0.2, compile_apart=apart)
     ready = Path(folder) / "ready"
 
     def on_ready(_: ModelServer) -> None:
@@ -89,14 +89,16 @@ class Server:
 
     Args:
         cache: The compilation cache.
+        apart: Whether versions are compiled in a process of their own, see `VersionOptions.compile_apart`.
     """
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, apart: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="reload-"))
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self._cache = cache
+        self._apart = apart
         self._process: subprocess.Popen[bytes] | None = None
 
     def configure(self, *names: str) -> None:
@@ -119,7 +121,7 @@ class Server:
 
     def start(self) -> None:
         """Start it, and wait until it is ready."""
-        command = [sys.executable, __file__, "--serve", str(self.port), str(self.folder), str(self._cache)]
+        command = [sys.executable, __file__, "--serve", str(self.port), str(self.folder), str(self._cache), self._apart]
         self._process = subprocess.Popen(command)
         while not (self.folder / "ready").exists():
             if self._process.poll() is not None:
@@ -160,9 +162,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(cache: Path, artifact: Path) -> Iterator[Server]:
+def running(cache: Path, artifact: Path, apart: str = "auto") -> Iterator[Server]:
     """Run a server with version 1 of the network as model `m`."""
-    server = Server(cache)
+    server = Server(cache, apart)
     server.add(artifact, "m", 1)
     server.configure("m")
     try:
@@ -346,7 +348,8 @@ def measure_memory(folder: Path, cycles: int) -> dict[str, Any]:
     """Replace a version over and over, and return the server's memory after each time."""
     cache = Path(tempfile.mkdtemp(prefix="reload-cache-"))
     sizes: list[int] = []
-    with running(cache, folder / "networks" / "1") as server:
+    # The memory of other processes is not looked at: without them, it takes less time.
+    with running(cache, folder / "networks" / "1", "never") as server:
         for version in range(2, cycles + 2):
             server.add(folder / "networks" / "1", "m", version)
             server.wait("m", version, "AVAILABLE")
@@ -363,7 +366,7 @@ def measure_memory(folder: Path, cycles: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--serve", nargs=3, metavar=("PORT", "FOLDER", "CACHE"), help=argparse.SUPPRESS)
+    parser.add_argument("--serve", nargs=4, metavar=("PORT", "FOLDER", "CACHE", "APART"), help=argparse.SUPPRESS)
     parser.add_argument("--only", choices=("latency", "swaps", "memory"))
     parser.add_argument("--models", type=Path, help="where the models are, or will be; a temporary folder by default")
     parser.add_argument("--rate", type=float, default=200.0, help="requests per second while latency is measured")
@@ -371,7 +374,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if options.serve:
-        serve(int(options.serve[0]), options.serve[1], options.serve[2])
+        serve(int(options.serve[0]), *options.serve[1:])
         return
     folder = options.models or Path(tempfile.mkdtemp(prefix="reload-models-"))
     if not (folder / "resnet50").exists():

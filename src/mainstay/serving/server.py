@@ -158,6 +158,7 @@ class ModelServer:
         self._executor = DeviceThread(loop, batching.num_batch_threads, batching.thread_pool_name)
         self._loader = ArtifactLoader(self.options, executor=self._executor, loop=loop)
         self._fleet = Fleet(engine, self._config, self.options.versions, loader=self._loader)
+        self._fleet.checks += (operations.configure,)
         self._fleet.watchers += (operations.watch,)
         try:
             operations.configure(self._config)
@@ -212,7 +213,7 @@ class ModelServer:
             operations.gather = gather_metrics(control, METRICS, loop)
             operations.gather_as_tensorflow = gather_metrics(control, TENSORFLOW_METRICS, loop)
         config_file = self.options.versions.config_file
-        reloading = Reloading(fleet, config_file, parts, before=operations.configure)
+        reloading = Reloading(fleet, config_file, parts)
 
         async def reload(config: bytes) -> bytes:
             try:

@@ -387,9 +387,16 @@ def test_a_reconfiguration_that_is_refused_changes_nothing(run):
         ahead = ModelConfig("m", world.folder / "m", policy=ALL, labels={"stable": 2, "canary": 1})
         with pytest.raises(PreconditionError, match="which is not currently available for inference"):
             await world.fleet.reconfigure(FleetConfig((ahead,)))
+        world.fleet.checks = (refuse,)
+        with pytest.raises(SetupError, match="the log cannot be written"):
+            await world.fleet.reconfigure(FleetConfig())
         assert world.engine.snapshot is before
         await world.fleet.look()
         assert world.answering == {"m": [2]}
+
+    def refuse(config):
+        assert config == FleetConfig()
+        raise SetupError("the log cannot be written")
 
     run(test)
 

@@ -26,7 +26,7 @@ from mainstay.serving.models.options import VersionOptions
 from mainstay.serving.models.roster import FolderState, Roster, Version
 from mainstay.serving.models.snapshot import Servable, Snapshot, State
 from mainstay.serving.models.sources import Source, find_sources, folder_state
-from mainstay.serving.models.transitions import Act
+from mainstay.serving.models.transitions import Act, Phase
 from mainstay.serving.models.workers import Workers
 from mainstay.serving.status import Code, code_of, logger, message_of
 
@@ -96,6 +96,7 @@ class Fleet:
 
     Attributes:
         config: The models as they are configured now.
+        checks: Told another configuration before it is taken; one that raises a `MainstayError` refuses it.
         watchers: Called with a `VersionEvent` whenever a version changes its state.
     """
 
@@ -108,6 +109,7 @@ class Fleet:
         loader: Loader,
     ) -> None:
         self.config = config
+        self.checks: tuple[Callable[[FleetConfig], None], ...] = ()
         self.watchers: tuple[Callable[[VersionEvent], None], ...] = ()
         self._engine = engine
         self._loop = engine.loop
@@ -179,6 +181,8 @@ class Fleet:
                 current=self._labels,
                 unavailable_allowed=self._options.labels_for_unavailable,
             )
+            for check in self.checks:
+                check(config)
             old, new = set(self.config.by_name()), config.by_name()
             added = {name: self._rosters.setdefault(name, Roster(name)) for name in new if name not in old}
             removed = tuple(sorted(old - set(new)))
@@ -360,8 +364,7 @@ class Fleet:
             if used + needed <= limit:
                 version.memory = needed
                 return
-            going = any(each.servable is not None and each.status.state is State.UNLOADING for each in versions)
-            if not going:
+            if not any(each.phase is Phase.UNLOADING for each in versions):
                 source = version.source
                 raise OverloadError(
                     f"Insufficient resources to load servable {{name: {source.name} version: {source.version}}}",

@@ -23,7 +23,6 @@ class Reloading:
         fleet: The models.
         config_file: Where their configuration is; None where it is in no file.
         parts: What else has files to read again; each raises what is wrong with its own.
-        before: Told another configuration of the models first, which it may refuse.
     """
 
     def __init__(
@@ -31,13 +30,10 @@ class Reloading:
         fleet: Fleet,
         config_file: Path | None,
         parts: Sequence[Callable[[], None]] = (),
-        *,
-        before: Callable[[FleetConfig], None] | None = None,
     ) -> None:
         self._fleet = fleet
         self._config_file = config_file
         self._parts = tuple(parts)
-        self._before = before
 
     async def __call__(self, config: bytes) -> bytes:
         """Take a configuration.
@@ -70,8 +66,6 @@ class Reloading:
         return _described(changed)
 
     async def _take(self, config: FleetConfig) -> Reconfiguration:
-        if self._before is not None:
-            self._before(config)
         changed = await self._fleet.reconfigure(config)
         logger.info(
             "another configuration is in force: new are %s, gone are %s",
