@@ -133,6 +133,24 @@ def test_a_batch_grows_while_others_have_their_turn():
     assert (busy.batches, other.batches) == ([[1]], [[2, 3], [4]])
 
 
+def costs_of(**seconds):
+    costs = Costs([int(name[1:]) for name in seconds], execution="thread", inline_below_seconds=0.001)
+    for name, value in seconds.items():
+        costs.start(int(name[1:]), value)
+    return costs
+
+
+def test_rows_are_not_padded_where_a_full_batch_and_a_small_one_take_less():
+    world = World(max_rows=8, costs=costs_of(_1=1.0, _2=1.0, _8=5.0))
+    for row in range(3):
+        world.send([row])
+    world.finish()
+    assert world.batches == [[0, 1], [2]]
+    world.send([3, 4, 5])
+    world.finish()
+    assert world.batches[2:] == [[3, 4, 5]]
+
+
 def test_a_large_request_is_split_and_put_together_again():
     world = World(max_rows=4)
     world.send(list(range(10)))

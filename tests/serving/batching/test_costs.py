@@ -52,6 +52,31 @@ def test_the_first_batch_of_a_shape_was_compiled_and_does_not_count():
     assert not costs.is_inline(((4,),), 8)
 
 
+def test_a_full_batch_and_a_small_one_may_take_less_than_a_padded_one():
+    costs = Costs((1, 8, 32, 128), inline_below_seconds=LIMIT)
+    for rows, seconds in ((1, 1.0), (8, 3.0), (32, 10.0)):
+        costs.start(rows, seconds)
+    assert costs.full_rows((), 33) == 0
+    costs.start(128, 30.0)
+    assert costs.full_rows((), 33) == 32
+    assert costs.full_rows((), 9) == 8
+    assert costs.full_rows((), 12) == 8
+    assert costs.full_rows((), 30) == 0
+    assert [costs.full_rows((), rows) for rows in (1, 8, 32, 128, 200)] == [0] * 5
+    assert costs.full_rows(((2,),), 33) == 0
+    for rows in (1, 32, 128):
+        costs.note("a shape", rows, 1.0)
+    assert costs.full_rows("a shape", 33) == 0
+
+
+def test_a_heavy_model_is_known_as_it_is():
+    costs = Costs((8,), inline_below_seconds=LIMIT)
+    costs.start(8, 0.05)
+    for _ in range(60):
+        costs.note((), 8, 0.5)
+    assert costs.seconds((), 8) == pytest.approx(0.5, rel=0.1)
+
+
 def test_batches_of_mixed_shapes_are_never_known():
     costs = Costs((8,), inline_below_seconds=LIMIT)
     for _ in range(3):

@@ -249,8 +249,12 @@ class Batcher:
         return None if self._mixed and chunk.shape else chunk.shape
 
     def _take(self, lane: Lane) -> list[Piece]:
-        alone = self.policy.alone or lane.key is _WHOLE
-        pieces, late = self._room.take(lane, self._most_rows, now=self._time(), alone=alone)
+        most = self._most_rows
+        if self.policy.alone or lane.key is _WHOLE:
+            pieces, late = self._room.take(lane, most, now=self._time(), alone=True)
+        else:
+            full = self.costs.full_rows(lane.key, min(lane.rows, most))
+            pieces, late = self._room.take(lane, most, now=self._time(), full=full)
         if late:
             self._refuse(late, _too_late())
         return pieces

@@ -9,7 +9,7 @@ _WEIGHT = 0.1
 """How much a measurement counts: some ten later a change shows in full."""
 
 _MOST_TIMES = 4.0
-"""A measurement counts for no more than this many times the limit: one pause of the machine moves no model."""
+"""A measurement counts for no more than this many times the limit, or what was known: one pause moves no model."""
 
 _MOST_KEYS = 1024
 
@@ -52,6 +52,27 @@ class Costs:
         known = self._known.get((key, self.size(rows)))
         return None if known == _UNPROVEN else known
 
+    def full_rows(self, key: Hashable, rows: int) -> int:
+        """Return how many of the rows that wait fill a smaller size, where running the others after it takes less time.
+
+        33 rows that would be padded to 128 are over sooner as 32 and 1.
+
+        Returns:
+            The smaller size; 0 where all rows should run together, or where it is not known what they take.
+        """
+        size = self.size(rows)
+        if size <= rows:
+            return 0
+        place = bisect_left(self._sizes, size)
+        if not place:
+            return 0
+        smaller, known = self._sizes[place - 1], self._known
+        together, first = known.get((key, size)), known.get((key, smaller))
+        then = known.get((key, self.size(rows - smaller)))
+        if together is None or first is None or then is None or together == _UNPROVEN:
+            return 0
+        return smaller if first + then < together else 0
+
     def is_inline(self, key: Hashable, rows: int) -> bool:
         """Whether a batch should run on the event loop itself; of kind None it never should, unless all do."""
         if self._execution != "auto":
@@ -80,5 +101,8 @@ class Costs:
                 del self._known[next(iter(self._known))]
             self._known[place] = _UNPROVEN
             return
-        seconds = min(seconds, _MOST_TIMES * self._limit) if self._limit else seconds
-        self._known[place] = seconds if known == _UNPROVEN else known + _WEIGHT * (seconds - known)
+        if known == _UNPROVEN:
+            self._known[place] = seconds
+            return
+        most = _MOST_TIMES * max(known, self._limit)
+        self._known[place] = known + _WEIGHT * (min(seconds, most) - known)

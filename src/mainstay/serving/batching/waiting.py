@@ -106,13 +106,16 @@ class WaitingRoom:
                 found = lane
         return found
 
-    def take(self, lane: Lane, most: int, *, now: float, alone: bool = False) -> tuple[list[Piece], list[Piece]]:
+    def take(
+        self, lane: Lane, most: int, *, now: float, full: int = 0, alone: bool = False
+    ) -> tuple[list[Piece], list[Piece]]:
         """Take the longest run of pieces from the front of a queue that makes one batch.
 
         Args:
             lane: The queue.
             most: The most rows.
             now: The time.
+            full: How many rows make a batch that is better full than larger; 0 for none.
             alone: Whether one piece makes a batch of its own.
 
         Returns:
@@ -132,7 +135,7 @@ class WaitingRoom:
                 late.append(piece)
             else:
                 size = piece.chunk.rows
-                if taken and (alone or rows + size > most):
+                if taken and (alone or rows == full or rows + size > most):
                     break
                 taken.append(piece)
                 rows += size
