@@ -32,7 +32,7 @@ def test_a_call_is_answered_with_head_message_and_trailers(peer, kit):
 
 
 def test_the_server_greets_with_its_limits(peer):
-    client = peer(greet=False, max_streams=7, max_head_bytes=9000)
+    client = peer(max_streams=7, max_head_bytes=9000)
     kind, _, number, payload = client.read()[0]
     assert (kind, number) == (frames.SETTINGS, 0)
     told = dict(frames.read_settings(payload))

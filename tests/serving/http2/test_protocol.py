@@ -271,6 +271,22 @@ def test_what_still_comes_for_a_stream_that_was_refused_is_dropped(peer, kit):
     assert answers[3]["end"] == {"grpc-status": "0"}
 
 
+def test_a_small_body_that_is_refused_is_read_to_its_end_instead_of_being_reset(peer, kit):
+    client = peer(read_timeout_seconds=5)
+    fields = [(":method", "POST"), (":scheme", "http"), (":path", "/"), ("content-length", "2")]
+    client.send(client.head(1, fields))
+    assert client.answers()[1]["end"][":status"] == "415"
+    client.send(client.data(1, b"{}"))
+    assert client.answers() == {}
+    assert not client.connection.streams
+    client.send(client.head(3, fields))
+    client.answers()
+    client.loop.run(6)
+    client.listener.tick()
+    client.loop.run()
+    assert client.answers()[3]["reset"] is ErrorCode.NO_ERROR
+
+
 def test_a_large_frame_of_an_unknown_type_is_skipped_without_being_kept(peer):
     client = peer()
     client.send(frames.FRAME_HEAD.pack(MAX_FRAME << 8 | 77, 0, 0))

@@ -110,6 +110,7 @@ class Connection(asyncio.Protocol):
         self._guard = FloodGuard(self._made)
         self._rest = b""  # the beginning of what has not come whole
         self._greeted = False
+        self._hailed = False
         self._credit = _WINDOW
         self._received = 0
         self.block: control.Block | None = None
@@ -141,6 +142,14 @@ class Connection(asyncio.Protocol):
                 transport.abort()
                 return
             self.identity = identity
+        if self._shared.stopping:
+            self.drain()
+
+    def _hello(self) -> None:
+        """Begin what the server sends: its settings, and the window of the connection."""
+        if self._hailed:
+            return
+        self._hailed = True
         ours = (
             (Setting.MAX_CONCURRENT_STREAMS, self._most_streams),
             (Setting.INITIAL_WINDOW_SIZE, STREAM_WINDOW),
@@ -148,9 +157,7 @@ class Connection(asyncio.Protocol):
             (Setting.MAX_HEADER_LIST_SIZE, self.most_head),
         )
         window = frames.window_update(0, _WINDOW - frames.FIRST_WINDOW)
-        transport.write(frames.settings(ours) + window)
-        if self._shared.stopping:
-            self.drain()
+        self.outbox.put(frames.settings(ours) + window)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End: what the client no longer waits for is not computed either."""
@@ -196,10 +203,12 @@ class Connection(asyncio.Protocol):
                 self.outbox.put(_WRONG_PROTOCOL)
                 self._end()
                 return
+            self._hello()
             raise control.fault("the connection does not begin as HTTP/2 does")
         if len(data) < size + 9:
             self._rest = data
             return
+        self._hello()  # only now, for a client of HTTP/1.1 could not make sense of it
         word, flags, _ = frames.FRAME_HEAD.unpack_from(data, size)
         if word & 0xFF != frames.SETTINGS or flags & frames.ACK:
             raise control.fault("the first frame is not SETTINGS")
@@ -330,7 +339,11 @@ class Connection(asyncio.Protocol):
     def end_body(self, stream: Stream) -> None:
         """Take the end of the client's side of a stream."""
         stream.received = self.seen
-        self.inbox.end(stream)
+        if stream.lingers:
+            stream.half_closed = True
+            self._close(stream)
+        else:
+            self.inbox.end(stream)
 
     def _replenish(self) -> None:
         """Let the client send on."""
@@ -483,6 +496,9 @@ class Connection(asyncio.Protocol):
         """See the end of an answer leave."""
         self._guard.answered += 1
         if not stream.half_closed:
+            if (stream.head.content_length or STREAM_WINDOW) < STREAM_WINDOW:
+                stream.lingers = True  # the rest is small and on its way, and some clients take a reset for a failure
+                return
             self.outbox.put(frames.reset(stream.number, ErrorCode.NO_ERROR))
             self._forget(stream.number)
         self._close(stream)
@@ -548,6 +564,7 @@ class Connection(asyncio.Protocol):
         """Ask the client to open no more streams; those that it has opened are answered."""
         if self._deaf or self._leaving:
             return
+        self._hello()
         self._leaving, self._left_at = _ASKED, self._time()
         # The first word lets streams pass that are on their way; the answer to the ping says that there are no more.
         self.outbox.put(frames.goaway(frames.LARGEST_WINDOW, ErrorCode.NO_ERROR))
@@ -616,6 +633,9 @@ class Connection(asyncio.Protocol):
                 self.reset(stream.number, ErrorCode.CANCEL)
         elif stream.half_closed:
             return
+        elif stream.lingers:
+            if now - stream.opened > limit:
+                self.reset(stream.number, ErrorCode.NO_ERROR)
         elif not stream.head.streaming:
             if now - stream.opened > limit + stream.total / _SMALLEST_RATE:
                 self._refuse(stream, Code.DEADLINE_EXCEEDED, f"The request did not arrive within {limit:g} seconds")

@@ -74,6 +74,8 @@ class Inbox:
     def take(self, stream: Stream, piece: memoryview, now: float) -> None:
         """Take a piece of a stream's body."""
         stream.fresh = 0
+        if stream.lingers:
+            return
         stream.total += len(piece)
         length = stream.head.content_length
         if length is not None and stream.total > length:

@@ -48,6 +48,7 @@ class Stream:
         ended: Whether nothing more may be said to the client.
         closed: Whether the connection has forgotten it.
         half_closed: Whether the client has ended its side.
+        lingers: Whether it is answered, and only waits for the client to end its side.
         started: Whether the answer's head was sent.
         pending: The parts of the answer that wait for the client's windows.
         trailers: The fields that follow them.
@@ -75,6 +76,7 @@ class Stream:
     ended = False
     closed = False
     half_closed = False
+    lingers = False
     started = False
     pending: deque[memoryview] | None = None
     trailers: tuple[tuple[bytes, bytes], ...] | None = None
