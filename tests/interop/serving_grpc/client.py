@@ -315,6 +315,31 @@ def check_half_plus_two_of_tensorflow_answers():
         assert [value.tolist() for value in found.values()] == [[2.5, 3.0, 4.5]], found
 
 
+def check_half_plus_two_of_tensorflow_takes_examples():
+    for model in MODELS:
+        asked = regression_pb2.RegressionRequest()
+        asked.model_spec.name, asked.model_spec.signature_name = model, "regress_x_to_y"
+        asked.input.example_list.examples.extend([example(x=1.0), example(x=5.0)])
+        assert [one.value for one in PREDICTION.Regress(asked).result.regressions] == [2.5, 4.5]
+        classify = classification_pb2.ClassificationRequest(input=asked.input)
+        classify.model_spec.name, classify.model_spec.signature_name = model, "classify_x_to_y"
+        rows = PREDICTION.Classify(classify).result.classifications
+        assert [[one.score for one in row.classes] for row in rows] == [[2.5], [4.5]], rows
+        several = inference_pb2.MultiInferenceRequest(input=asked.input)
+        for kind, name in (
+            ("regress", "regress_x_to_y"),
+            ("regress", "regress_x_to_y2"),
+            ("classify", "classify_x_to_y"),
+        ):
+            task = several.tasks.add(method_name=f"tensorflow/serving/{kind}")
+            task.model_spec.name, task.model_spec.signature_name = model, name
+        results = PREDICTION.MultiInference(several).results
+        assert [one.value for one in results[1].regression_result.regressions] == [3.5, 5.5], results
+        wrong = regression_pb2.RegressionRequest(model_spec=asked.model_spec)
+        wrong.input.example_list.examples.append(example(z=1.0))
+        assert error_of(lambda wrong=wrong: PREDICTION.Regress(wrong))[0] == "INVALID_ARGUMENT"
+
+
 def check_zz_models_can_be_reloaded():
     """The last one, as it changes what is served."""
     asked = model_management_pb2.ReloadConfigRequest(metric_names=["/tensorflow/serving/request_count"])
