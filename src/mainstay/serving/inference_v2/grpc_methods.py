@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from google.protobuf.message import DecodeError
 
 from mainstay.core import NotFoundError, RequestError, message_class
+from mainstay.serving.batching.chunks import Chunk
 from mainstay.serving.batching.outputs import Outputs
 from mainstay.serving.calls import Call
 from mainstay.serving.engine import Engine
 from mainstay.serving.grpc.exchange import GrpcExchange
 from mainstay.serving.grpc.interface import GrpcServices
 from mainstay.serving.grpc.pending import PendingCall
-from mainstay.serving.grpc.predict_request import Numbers, Templates
+from mainstay.serving.grpc.predict_request import Numbers, Template, Templates
 from mainstay.serving.grpc.wire import LENGTH, MalformedError, head, walk
 from mainstay.serving.inference_v2.infer import (
     InferRequest,
@@ -38,7 +40,7 @@ from mainstay.serving.inference_v2.tensor_data import (
     from_raw,
     to_raw,
 )
-from mainstay.serving.models.snapshot import Servable
+from mainstay.serving.models.snapshot import Endpoint, Servable
 from mainstay.serving.status import Code, status_of
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -182,18 +184,66 @@ class ModelInferMethod:
             said: _Head = _head_of(request) if template is None else template.head
             call.version = version_of(said.version)
             servable = find(self._engine, call)
-            apply_parameters(call, said.request.parameters)
+            if said.request.parameters:
+                apply_parameters(call, said.request.parameters)
             endpoint = servable.endpoint(said.request.signature)
-            check_outputs(said.request.outputs, endpoint, model)
-            inputs = _read_inputs(request) if template is None else template.tensors(message)
-            chunk = chunk_of(inputs, endpoint, model)
-            if template is None:
-                self._templates.learn(message, request, said)
-            memo = endpoint.memo.setdefault(_MEMO, {})
-            pending.encode = lambda result: _write(result, said, servable, memo)
+            memo = endpoint.memo.get(_MEMO)
+            if memo is None:
+                memo = endpoint.memo[_MEMO] = _Memo()
+            binding = None if template is None else memo.bindings.get(template)
+            if binding is None or template is None:
+                check_outputs(said.request.outputs, endpoint, model)
+                inputs = _read_inputs(request) if template is None else template.tensors(message)
+                chunk = chunk_of(inputs, endpoint, model)
+                if template is None:
+                    self._templates.learn(message, request, said)
+                else:
+                    memo.bind(template, endpoint, chunk)
+            else:
+                chunk = binding.chunk(message)
+            pending.encode = partial(_write, said, servable, memo.heads)
             self._engine.submit(call, endpoint, chunk, pending.done)
         except Exception as error:
             pending.refuse(error)
+
+
+class _Binding(NamedTuple):
+    """What was worked out for the requests that fit one template.
+
+    Attributes:
+        reads: For each input of the signature where its numbers lie in the message.
+        like: The rows of one of the requests; only their numbers change.
+    """
+
+    reads: tuple[Numbers, ...]
+    like: Chunk
+
+    def chunk(self, message: bytes) -> Chunk:
+        """Return the rows of a message that fits."""
+        parts = [np.frombuffer(message, dtype, count, at).reshape(axes) for _, dtype, axes, count, at, _ in self.reads]
+        like = self.like
+        return Chunk(like.rows, parts, False, like.shape, like.place, 0, like.whole)
+
+
+class _Memo:
+    """What was worked out for a signature: bindings by template, and the heads of answers by what they describe."""
+
+    __slots__ = ("bindings", "heads")
+
+    def __init__(self) -> None:
+        self.bindings: dict[Template, _Binding] = {}
+        self.heads: dict[Any, bytes] = {}
+
+    def bind(self, template: Template, endpoint: Endpoint, chunk: Chunk) -> None:
+        """Remember the rows of a request that fits a template, if every input of the signature is in it."""
+        places = {item.name: item for item in template.inputs}
+        if len(places) != len(endpoint.plans):
+            return
+        if len(self.bindings) >= _MOST_KNOWN:
+            self.bindings.clear()
+        # What the message held is not kept, but where it lay and what it looked like.
+        like = Chunk(chunk.rows, (), False, chunk.shape, chunk.place, 0, chunk.whole)
+        self.bindings[template] = _Binding(tuple(places[plan.name] for plan in endpoint.plans), like)
 
 
 def _head_of(message: Any) -> _Head:
@@ -286,7 +336,7 @@ def _find_numbers(message: bytes, items: Sequence[Any]) -> tuple[Numbers, ...] |
     return tuple(found)
 
 
-def _write(result: Outputs, said: _Head, servable: Servable, memo: dict[Any, bytes]) -> Sequence[bytes]:
+def _write(said: _Head, servable: Servable, memo: dict[Any, bytes], result: Outputs) -> Sequence[bytes]:
     """Return the response in parts: all but the raw bytes, which is the same for answers alike, then those."""
     outputs = chosen(result, said.request.outputs)
     if not said.raw and all(datatype_of(array) in _CONTENTS for _, array in outputs):
