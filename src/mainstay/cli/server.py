@@ -24,7 +24,7 @@ class Serving:
         options: How they are served.
         workers: How many processes serve them.
         cpus: The CPUs that these stay on; empty for all.
-        threads: How many threads each computes with; 0 for as many as it has CPUs.
+        threads: How many threads each computes with; 0 for its share of the CPUs.
         notes: What the log has to say first.
     """
 

@@ -213,7 +213,7 @@ def _add_processes(parser: argparse.ArgumentParser) -> None:
         type=_count,
         default=0,
         metavar="N",
-        help="how many threads a process computes with; 0 for one per CPU (default)",
+        help="how many threads a process computes with; 0 for its share of the CPUs (default)",
     )
     group = _Group(parser, "traffic")
     group.add("--traffic", type=Path, metavar="FILE", help="weights, sticky clients and shadows, as JSON or TOML")

@@ -222,3 +222,9 @@ def test_workers_are_told_the_port_that_was_found_for_them():
         seat = supervisor._seat(1, 9)
         assert (seat.number, seat.rest_port, seat.grpc_port) == (1, held.getsockname()[1], None)
         assert (seat.cpus, seat.threads, seat.parent) == ((5,), 3, os.getpid())
+
+
+@pytest.mark.parametrize(("cpus", "threads", "expected"), [(range(8), 0, 4), (range(8), 2, 2), ((5,), 0, 1)])
+def test_workers_share_the_cpus_between_their_threads(cpus, threads, expected):
+    supervisor = Supervisor((), SupervisorOptions(workers=2, cpus=tuple(cpus), threads=threads), SharedSockets())
+    assert supervisor._seat(0, 9).threads == expected

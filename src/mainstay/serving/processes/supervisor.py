@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from mainstay.core import MainstayError, UnavailableError
 from mainstay.serving.processes.control import COLLECT, FAREWELL, GATHER, GATHER_SECONDS, READY, RELOAD, pack, unpack
 from mainstay.serving.processes.counts import METRICS, TENSORFLOW_METRICS
-from mainstay.serving.processes.cpus import share_of
+from mainstay.serving.processes.cpus import available_cpus, share_of
 from mainstay.serving.processes.seat import WorkerSeat
 from mainstay.serving.processes.systemd import notify
 from mainstay.serving.processes.wire import Wire
@@ -31,7 +31,7 @@ class SupervisorOptions:
     Args:
         workers: How many.
         cpus: The CPUs that they share; each gets its own ones where there are enough. Empty leaves them all to all.
-        threads: How many threads each computes with; 0 for as many as it has CPUs.
+        threads: How many threads each computes with; 0 for its share of the CPUs.
         drain_timeout_seconds: How long a worker may take to stop before it is killed.
         first_wait_seconds: How long to wait before a worker that has crashed is started again; twice as long each
             time it crashes again soon.
@@ -138,6 +138,9 @@ class Supervisor:
             for worker in self._workers:
                 with contextlib.suppress(ProcessLookupError):
                     worker.process.kill()
+                worker.wire.close()
+            await asyncio.gather(*(worker.process.wait() for worker in self._workers))
+            await asyncio.sleep(0)  # lets the transports of the processes close
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
                 loop.remove_signal_handler(number)
         return self._failed or 0
@@ -202,6 +205,8 @@ class Supervisor:
 
     def _seat(self, number: int, control: int) -> WorkerSeat:
         options, sockets = self._options, self._sockets
+        # Pools of all CPUs in each of several workers would have more threads than there are CPUs to run them.
+        share = max(len(options.cpus or available_cpus()) // options.workers, 1)
         return WorkerSeat(
             number=number,
             parent=os.getpid(),
@@ -211,7 +216,7 @@ class Supervisor:
             unix_socket=_descriptor_of(sockets.unix),
             grpc_unix_socket=_descriptor_of(sockets.grpc_unix),
             cpus=share_of(options.cpus, number, options.workers) if options.cpus else (),
-            threads=options.threads,
+            threads=options.threads or share,
         )
 
     async def _follow(self, worker: _Worker) -> int:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from mainstay.core import UnavailableError
 from mainstay.serving.batching.chunks import Chunk, DensePart
 from mainstay.serving.batching.outputs import Outputs
 from mainstay.serving.calls import Call
@@ -22,7 +23,7 @@ from mainstay.serving.traffic.split import resolve
 from mainstay.serving.traffic.statistics import ShadowStatistics, examples_of, plain
 
 LOWEST_PRIORITY = 3
-"""The priority of shadows: no request waits behind one of its own priority that came later."""
+"""The priority of shadows: where a queue is full, they are the first to go."""
 
 _MOST_INLINE_VALUES = 1 << 14
 
@@ -82,6 +83,9 @@ class ShadowRunner:
     ) -> None:
         if isinstance(result, Exception):
             self.in_flight -= 1
+            if isinstance(result, UnavailableError):  # requests that somebody waits for came first
+                self.statistics.left_out += 1
+                return
             self.statistics.failed += 1
             self.statistics.last_failure = f"{type(result).__name__}: {result}"[:1000]
             return

@@ -72,7 +72,7 @@ class ShadowStatistics:
         compared: How many requests were answered by both and compared.
         differing: How many of them have an output that differs by more than the tolerance.
         failed: How many the shadow failed to answer.
-        left_out: How many were not sent, as too many were in flight.
+        left_out: How many were not run, as too many were in flight or the queue was full.
         unavailable: How many were not sent, as the version was not there or has no such signature.
         outputs: The differences by output.
         examples: The newest differing rows, oldest first.
