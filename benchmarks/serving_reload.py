@@ -70,9 +70,8 @@ def expected(folder: Path) -> list[list[float]]:
 def serve(port: int, folder: str, cache: str, apart: str) -> None:
     """Serve the models in a folder until a signal comes."""
     os.environ["MAINSTAY_CACHE"] = cache
-    from mainstay.serving import ModelServer, ServerOptions
+    from mainstay.serving import ModelServer, ServerOptions, VersionOptions
     from mainstay.serving import serve as run
-    from mainstay.serving.models.options import VersionOptions
 
     config = Path(folder) / "models.config"
     versions = VersionOptions(config_file=config, poll_seconds=0.2, config_poll_seconds=0.2, compile_apart=apart)
