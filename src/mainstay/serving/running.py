@@ -84,7 +84,8 @@ class _Serving:
     async def run(self, on_ready: Callable[[ModelServer], None] | None) -> None:
         """Start the server, keep it up until it is told to stop, and stop it."""
         loop, server = asyncio.get_running_loop(), self._server
-        server.on_orphaned = self._stop
+        # The signal that the kernel sends when the parent is gone is the same news, and not somebody's second one.
+        server.on_orphaned = self._stopping.set
         for number in self._signals:
             loop.add_signal_handler(number, self._stop)
         if self._signals and hasattr(signal, "SIGHUP"):

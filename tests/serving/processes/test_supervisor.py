@@ -209,8 +209,7 @@ def test_no_worker_outlives_a_parent_that_is_killed(tmp_path):
         assert len(workers) == 2
         parent.kill()
         # The workers hold the other end of this pipe: it ends when the last of them has.
-        printed = parent.stdout.read()
-    assert printed.count("stopped") == 2
+        parent.stdout.read()
     for pid in workers:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             assert Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
