@@ -29,6 +29,7 @@ def plot_svg(results: Sequence[StepResult], title: str) -> str:
     x = {rate: _LEFT + (_WIDTH - _LEFT - _RIGHT) * rate / most for rate in rates}
 
     def y(milliseconds: float) -> float:
+        """Return how far down a latency is."""
         share = (math.log10(milliseconds) - lowest) / (highest - lowest)
         return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * share
 
