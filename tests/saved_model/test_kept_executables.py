@@ -94,3 +94,31 @@ def test_flags_of_the_compiler_make_another_key(artifact, cache, monkeypatch):
     answers(artifact)
     monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=")
     assert not isinstance(answers(artifact)[1], _Kept)
+
+
+def test_one_that_turns_out_not_to_run_is_compiled_again(artifact, cache, monkeypatch, caplog):
+    first, _ = answers(artifact)
+    run, failed = _Kept._run, []
+
+    def fail(self, weights, arrays):
+        failed.append(self)
+        raise RuntimeError("NOT_FOUND: Function a_fusion not found")
+
+    monkeypatch.setattr(_Kept, "_run", fail)
+    again, kept = answers(artifact)
+    assert failed.count(kept) == 1
+    assert "does not run and is compiled again" in caplog.text
+    for name in first:
+        np.testing.assert_array_equal(first[name], again[name])
+    monkeypatch.setattr(_Kept, "_run", run)
+    _, proven = answers(artifact)
+    assert proven._instead is None
+    monkeypatch.setattr(_Kept, "_run", fail)
+    with pytest.raises(RuntimeError, match="NOT_FOUND"):  # what has run and fails now is no matter of its code
+        proven([], [])
+
+
+def test_machine_code_of_another_processor_is_not_taken(artifact, cache, monkeypatch):
+    answers(artifact)
+    monkeypatch.setattr(kept_executables, "_processor", lambda: "another")
+    assert not isinstance(answers(artifact)[1], _Kept)

@@ -104,8 +104,13 @@ class Executables:
         return compiled
 
     def _compile(self, key: Key, specs: Specs, take_apart: Callable[..., Mapping[str, Any]]) -> Callable[..., Any]:
-        if self._kept is not None and (found := self._kept.find(specs)) is not None:
-            return found
+        if self._kept is not None:
+            found = self._kept.find(specs, lambda: self._compile_anew(key, specs, take_apart))
+            if found is not None:
+                return found
+        return self._compile_anew(key, specs, take_apart)
+
+    def _compile_anew(self, key: Key, specs: Specs, take_apart: Callable[..., Mapping[str, Any]]) -> Callable[..., Any]:
         arguments = self._program.arguments
 
         def served(weights: list[jax.Array], arrays: list[jax.Array]) -> tuple[jax.Array, ...]:

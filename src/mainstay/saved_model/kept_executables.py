@@ -10,9 +10,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import importlib.metadata
+import logging
 import os
+import platform
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -22,7 +26,9 @@ import numpy as np
 from mainstay.core import CompilationCache, compilation_cache, digest_json
 from mainstay.saved_model.program import Program
 
-_FORMAT = "mainstay executable 2"
+_FORMAT = "mainstay executable 3"
+
+logger = logging.getLogger("mainstay.saved_model")
 
 _ASKED = "/jax/compilation_cache/compile_requests_use_cache"
 _FOUND = "/jax/compilation_cache/cache_hits"
@@ -81,7 +87,8 @@ class KeptExecutables:
         self._count = len(program.results)
         self._circumstances = {
             "format": _FORMAT,
-            "jax": jax.__version__,
+            "jax": [jax.__version__, importlib.metadata.version("jaxlib")],
+            "processor": _processor(),
             "flags": os.environ.get("XLA_FLAGS", ""),
             "cpus": [os.cpu_count(), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0],
             "options": dict(options),
@@ -106,14 +113,21 @@ class KeptExecutables:
         shapes = [[list(shape), str(np.dtype(dtype))] for shape, dtype in specs]
         return digest_json({**self._circumstances, "shapes": shapes})
 
-    def find(self, specs: Sequence[tuple[tuple[int, ...], Any]]) -> Callable[..., Any] | None:
-        """Return the executable for arrays of these shapes and dtypes, or None if there is none that can be read."""
+    def find(
+        self, specs: Sequence[tuple[tuple[int, ...], Any]], instead: Callable[[], Callable[..., Any]]
+    ) -> Callable[..., Any] | None:
+        """Return the executable for arrays of these shapes and dtypes, or None if there is none that can be read.
+
+        Args:
+            specs: The shapes and dtypes.
+            instead: Compiles it, which is done if the one that is found does not run.
+        """
         content = self._cache.get(self._key(specs))
         if content is None:
             return None
         # Whatever an older or newer JAX makes of it: it is compiled again.
         with contextlib.suppress(Exception):
-            return _Kept(content, specs, device=self._device, results=self._count)
+            return _Kept(content, specs, device=self._device, results=self._count, instead=instead)
         return None
 
     def keep(self, specs: Sequence[tuple[tuple[int, ...], Any]], compiled: Any) -> None:
@@ -122,11 +136,30 @@ class KeptExecutables:
             self._cache.put(self._key(specs), compiled.runtime_executable().serialize())
 
 
+@functools.cache
+def _processor() -> str:
+    """Return what tells processors apart that do not run each other's machine code."""
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        told = {line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part"))}
+        return hashlib.sha256("\n".join(sorted(told)).encode()).hexdigest()
+    return f"{platform.machine()} {platform.processor()}"
+
+
 class _Kept:
-    """An executable that another process has compiled; it takes and gives what JAX's own do."""
+    """An executable that another process has compiled; it takes and gives what JAX's own do.
+
+    Whether it can run shows when it first runs. Until then it is doubted, and compiled anew if it fails.
+    """
 
     def __init__(
-        self, content: bytes, specs: Sequence[tuple[tuple[int, ...], Any]], *, device: Any, results: int
+        self,
+        content: bytes,
+        specs: Sequence[tuple[tuple[int, ...], Any]],
+        *,
+        device: Any,
+        results: int,
+        instead: Callable[[], Callable[..., Any]],
     ) -> None:
         from jax._src import compiler
         from jax._src.lib import xla_client  # type: ignore[attr-defined]
@@ -139,9 +172,28 @@ class _Kept:
         self._device = [device]
         self._forms = [jax.core.ShapedArray(shape, np.dtype(dtype)) for shape, dtype in specs]
         self._results = results
+        self._instead: Callable[[], Callable[..., Any]] | None = instead
+        self._other: Callable[..., Any] | None = None
 
     def __call__(self, weights: list[jax.Array], arrays: Sequence[Any]) -> list[Any]:
         """Return the outputs for the weights and the arrays, in order."""
+        if self._other is not None:
+            return list(self._other(weights, arrays))
+        instead = self._instead
+        if instead is None:
+            return self._run(weights, arrays)
+        try:
+            outputs = self._run(weights, arrays)
+            for output in outputs:
+                output.block_until_ready()
+        except Exception as error:
+            logger.warning("a kept executable does not run and is compiled again: %s", error)
+            self._other = instead()
+            return list(self._other(weights, arrays))
+        self._instead = None
+        return outputs
+
+    def _run(self, weights: list[jax.Array], arrays: Sequence[Any]) -> list[Any]:
         put, sharding, device = self._put, self._sharding, self._device
         placed = [put(form, sharding, [array], device) for form, array in zip(self._forms, arrays, strict=True)]
         outputs = self._execute([*weights, *placed]).disassemble_into_single_device_arrays()
