@@ -140,7 +140,7 @@ def _measure(execution: Execution, sizes: Sequence[int], costs: Costs, *, limit:
                     break
         except Exception as error:
             # A model may rightly refuse blank rows. Its cost stays unknown until it has run, on the device's thread.
-            logger.info("the cost of a batch is not measured, as the model refuses the rows to try: %s", error)
+            logger.debug("the cost of a batch is not measured, as the model refuses the rows to try: %s", error)
             return
         costs.start(rows, min(seconds))
         if min(seconds) >= limit:
