@@ -11,7 +11,7 @@ from mainstay.serving.batching.chunks import Chunk
 from mainstay.serving.batching.outputs import Outputs
 from mainstay.serving.calls import Call
 from mainstay.serving.models.snapshot import Endpoint, Servable, Snapshot
-from mainstay.serving.status import Code
+from mainstay.serving.status import Code, logger
 
 
 class Gate(Protocol):
@@ -138,8 +138,11 @@ class Engine:
             call.run = outputs.run
             if call.keep:
                 call.outputs = outputs
-        for observer in self.observers:
-            observer.ended(call)
+        try:
+            for observer in self.observers:
+                observer.ended(call)
+        except Exception:  # the version that answered is let go all the same, or it could never be unloaded
+            logger.exception("what watches calls failed at the end of one")
         if call.servable is not None:
             call.servable.release()
 

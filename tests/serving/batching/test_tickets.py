@@ -1,5 +1,6 @@
 import numpy as np
 
+from mainstay.core import ArtifactError
 from mainstay.serving.batching.chunks import Chunk
 from mainstay.serving.batching.outputs import Outputs, Run
 from mainstay.serving.batching.tickets import Piece, SplitTicket
@@ -46,3 +47,12 @@ def test_a_request_that_is_given_up_is_not_answered():
     ticket.cancel()
     ticket.settle(0, outputs(1))
     assert not told
+
+
+def test_pieces_whose_outputs_do_not_go_together_are_answered_with_what_is_wrong():
+    answers = []
+    ticket = SplitTicket(answers.append, 2)
+    ticket.settle(0, Outputs.of({"y": np.zeros((1, 2))}))
+    ticket.settle(1, Outputs.of({"y": np.zeros((1, 3))}))
+    (answer,) = answers
+    assert isinstance(answer, ArtifactError)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from mainstay.core import ArtifactError
 from mainstay.serving.batching.chunks import Chunk
 from mainstay.serving.batching.outputs import Outputs
 
@@ -101,4 +102,15 @@ class SplitTicket:
         self._missing -= 1
         if not self._missing:
             self._done = None
-            done(Outputs.join([piece for piece in self._results if piece is not None]))
+            done(self._joined())
+
+    def _joined(self) -> Outputs | Exception:
+        """Return the outputs of all rows, or why the pieces do not go together, such as lengths that differ."""
+        try:
+            return Outputs.join([piece for piece in self._results if piece is not None])
+        except Exception as error:
+            return ArtifactError(
+                "the parts of a request that was split have outputs of different shapes",
+                received=str(error),
+                fix="send fewer rows at a time",
+            )

@@ -99,7 +99,6 @@ class InferencePaths:
         call.headers = exchange.headers
         call.peer = exchange.peer
         call.identity = exchange.identity
-        call.identity = exchange.identity
         call.request_bytes = len(exchange.body)
         pending = _Pending(self._engine, exchange, call)
         try:
@@ -183,8 +182,10 @@ class _Pending:
         if self._call.code is not None:
             return
         self._call.response_bytes = len(answer.body)
-        _reply(self._exchange, answer)
-        self._engine.finish(self._call, code, message, outputs)
+        try:
+            _reply(self._exchange, answer)
+        finally:
+            self._engine.finish(self._call, code, message, outputs)
 
     def _time_out(self) -> None:
         for ticket in self._call.tickets:

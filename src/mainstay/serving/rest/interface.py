@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
-from mainstay.core import RequestError
+from mainstay.core import RequestError, UnavailableError
 from mainstay.serving.batching.outputs import Outputs
 from mainstay.serving.bodies.formats import Reading
 from mainstay.serving.calls import Call, priority_of
@@ -181,21 +181,22 @@ class RestInterface:
             body, action = exchange.body, route.action
             query = exchange.target.partition("?")[2]
             read = partial(read_call, body, call, servable, action, query=query, most_bytes=self.max_body_bytes)
-            slow = is_slow(body, call)
-            if not slow:
+            if is_slow(body, call):
+                # C reads without the interpreter's lock, so that other requests are answered meanwhile.
+                reading = engine.loop.run_in_executor(None, read)
+                reading.add_done_callback(partial(self._have_read, exchange, call, route))
+            else:
                 self._submit(exchange, call, route, read())
         except Exception as error:
             self._refuse(exchange, call, error)
-            return
-        if slow:
-            # C reads without the interpreter's lock, so that other requests are answered meanwhile.
-            engine.loop.run_in_executor(None, read).add_done_callback(partial(self._have_read, exchange, call, route))
 
     def _have_read(self, exchange: Exchange, call: Call, route: Route, reading: asyncio.Future[Reading]) -> None:
         """Go on with a request that was read on another thread, unless it was given up meanwhile."""
-        if call.code is not None or reading.cancelled():
-            if not reading.cancelled():
-                reading.exception()  # looked at, or the loop would complain that nobody did
+        if reading.cancelled():
+            self._refuse(exchange, call, UnavailableError("the server is stopping"))
+            return
+        if call.code is not None:
+            reading.exception()  # looked at, or the loop would complain that nobody did
             return
         try:
             self._submit(exchange, call, route, reading.result())
@@ -219,8 +220,10 @@ class RestInterface:
                 self._refuse(exchange, call, error)
                 return
             call.response_bytes = len(body)
-            exchange.reply(200, body, (), content_type)
-            engine.finish(call, Code.OK, "", result)
+            try:
+                exchange.reply(200, body, (), content_type)
+            finally:
+                engine.finish(call, Code.OK, "", result)
 
         engine.submit(call, endpoint, chunk, done)
 
@@ -245,8 +248,10 @@ class RestInterface:
         code, message = status_of(error)
         answer = refusal_with(code, message, error)
         call.response_bytes = len(answer.body)
-        self._reply(exchange, answer)
-        self._engine.finish(call, code, message)
+        try:
+            self._reply(exchange, answer)
+        finally:
+            self._engine.finish(call, code, message)
 
     def _reply(self, exchange: Exchange, answer: Answer) -> None:
         exchange.reply(answer.status, answer.body, answer.headers, answer.content_type)
