@@ -185,3 +185,16 @@ def test_large_answers_are_compared_beside_the_event_loop(traffic, monkeypatch):
         assert (counts.compared, counts.differing) == (1, 0)
 
     run(body)
+
+
+def test_answers_that_cannot_be_compared_make_room_for_the_next_ones(traffic):
+    async def body(loop):
+        road, second, counts = shadowed(traffic, doubled, lambda chunk: {"y": np.array(["a"], object)}, loop=loop)
+        road.router.on_compared = lambda *_: 1 / 0
+        for _ in range(6):
+            await road.predict()
+            await road.settle()
+        assert (counts.failed, counts.left_out, second.users) == (6, 0, 0)
+        assert counts.last_failure.startswith("ZeroDivisionError")
+
+    run(body)

@@ -115,3 +115,11 @@ def test_known_clients_are_forgotten_before_they_fill_the_memory(traffic, monkey
     first = [chosen.choose(client).version for client in CLIENTS[:50]]
     assert [chosen.choose(client).version for client in CLIENTS[:50]] == first
     assert len(chosen._known) <= 10
+
+
+def test_keys_of_any_length_keep_their_version_and_only_short_ones_are_remembered(traffic):
+    made = split(traffic, {1: 1, 2: 1})
+    long = [bytes([65 + number]) * 5000 for number in range(8)]
+    assert [made.choose(key).version for key in long] == [made.choose(key).version for key in long]
+    made.choose(b"short")
+    assert set(made._known) == {b"short"}

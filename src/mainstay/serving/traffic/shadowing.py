@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from mainstay.core import UnavailableError
@@ -83,11 +84,7 @@ class ShadowRunner:
     ) -> None:
         if isinstance(result, Exception):
             self.in_flight -= 1
-            if isinstance(result, UnavailableError):  # requests that somebody waits for came first
-                self.statistics.left_out += 1
-                return
-            self.statistics.failed += 1
-            self.statistics.last_failure = f"{type(result).__name__}: {result}"[:1000]
+            self._fail(result)
             return
         context = {**answered.context, "shadow_version": version}
 
@@ -95,15 +92,29 @@ class ShadowRunner:
             inputs = _inputs_of(answered.chunk, plans, found) if self.statistics.most_examples else {}
             self._record(found, examples_of(answered.outputs, result, found, {**context, "inputs": inputs}))
 
+        def end(found: Callable[[], dict[str, Difference]]) -> None:
+            self.in_flight -= 1
+            try:
+                record(found())
+            except Exception as error:  # what cannot be compared makes room for the next one all the same
+                self._fail(error)
+
+        compared = partial(compare, answered.outputs.arrays, result.arrays, self.shadow.tolerance)
         if sum(array.size for array in answered.outputs.arrays.values()) <= _MOST_INLINE_VALUES:
-            record(compare(answered.outputs.arrays, result.arrays, self.shadow.tolerance))
+            end(compared)
             return
         # Large outputs are compared beside the event loop, which has requests to answer meanwhile.
-        work = self._loop.run_in_executor(None, compare, answered.outputs.arrays, result.arrays, self.shadow.tolerance)
-        work.add_done_callback(lambda future: None if future.cancelled() else record(future.result()))
+        work = self._loop.run_in_executor(None, compared)
+        work.add_done_callback(lambda future: None if future.cancelled() else end(future.result))
+
+    def _fail(self, error: Exception) -> None:
+        if isinstance(error, UnavailableError):  # requests that somebody waits for came first
+            self.statistics.left_out += 1
+            return
+        self.statistics.failed += 1
+        self.statistics.last_failure = f"{type(error).__name__}: {error}"[:1000]
 
     def _record(self, found: dict[str, Difference], examples: list[dict[str, Any]]) -> None:
-        self.in_flight -= 1
         differed = self.statistics.differing
         self.statistics.add(found, examples)
         if self.statistics.differing > differed and not self._failed:

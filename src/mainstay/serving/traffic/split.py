@@ -12,6 +12,7 @@ from mainstay.serving.models.snapshot import Servable, Snapshot, State
 from mainstay.serving.traffic.config import Target
 
 _MOST_KNOWN_CLIENTS = 1 << 14
+_MOST_KNOWN_BYTES = 128
 _HASH_BITS = 52  # so that neither 0 nor 1 can come out: their logarithms are of no use
 
 
@@ -62,6 +63,8 @@ class Split:
         """Return the version for a client; for one without a key, any of them by their weights."""
         if client is None:
             return self._servables[bisect(self._bounds, self._random())]
+        if len(client) > _MOST_KNOWN_BYTES:
+            return self._of(client)  # clients choose their keys, and shall not fill the memory with them
         servable = self._known.get(client)
         if servable is None:
             if len(self._known) >= _MOST_KNOWN_CLIENTS:
