@@ -48,7 +48,7 @@ class FakeExchange:
 
     def finish(self, code, message="", trailers=()):
         assert self.code is None, "a call is answered once"
-        self.code, self.text = code, message
+        self.code, self.text, self.trailers = code, message, trailers
         self.ended.set()
 
 

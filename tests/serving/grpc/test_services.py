@@ -2,9 +2,10 @@
 
 import asyncio
 
+import numpy as np
 import pytest
 
-from mainstay.core import NotFoundError, PermissionDeniedError, StorageError, message_class
+from mainstay.core import NotFoundError, OverloadError, PermissionDeniedError, StorageError, message_class
 from mainstay.serving.grpc.model_service import counter_of
 from mainstay.serving.models.snapshot import Snapshot, State, VersionStatus
 from mainstay.serving.operations.families import Family, Metrics
@@ -12,6 +13,7 @@ from mainstay.serving.status import Code
 
 PREDICTION = "/tensorflow.serving.PredictionService"
 MODELS = "/tensorflow.serving.ModelService"
+PREDICT = f"{PREDICTION}/Predict"
 HEALTH = "/grpc.health.v1.Health"
 
 
@@ -374,3 +376,24 @@ def test_the_paths_whose_clients_stream_are_known(double):
         "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
     }
+
+
+def test_a_stream_that_is_taken_out_of_the_table_is_none_any_more(double):
+    del double.services.streams["/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"]
+    assert double.services.streaming == {"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"}
+
+
+def test_who_is_refused_for_now_is_told_when_to_try_again(double, ask, monkeypatch):
+    class Full:
+        def check(self, call):
+            error = OverloadError("too many")
+            error.retry_after = 1.25
+            raise error
+
+    double.engine.gates = (Full(),)
+    for path, message in ((PREDICT, ask("m", x=np.zeros((1, 3), np.float32))), (f"{HEALTH}/Check", b"")):
+        exchange = double.call(path, message)
+        assert (exchange.code, exchange.trailers) == (
+            Code.RESOURCE_EXHAUSTED,
+            (("grpc-retry-pushback-ms", "1250"),),
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from mainstay.serving.status import Code
@@ -49,8 +49,9 @@ class GrpcExchange(Protocol):
 class GrpcInterface(Protocol):
     """What answers gRPC calls; it knows no sockets. Raises nothing."""
 
-    streaming: frozenset[str]
-    """The paths whose clients stream; `open` is called for them as soon as their headers are there."""
+    @property
+    def streaming(self) -> Collection[str]:
+        """The paths whose clients stream; `open` is called for them as soon as their headers are there."""
 
     def handle(self, exchange: GrpcExchange) -> None:
         """Answer a call whose one message has come, now or later."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from mainstay.serving.calls import Call
 from mainstay.serving.engine import Engine
 from mainstay.serving.grpc.exchange import GrpcExchange
+from mainstay.serving.grpc.pending import pushback_of
 from mainstay.serving.status import Code, status_of
 
 Method = Callable[[GrpcExchange], None]
@@ -23,19 +24,21 @@ class GrpcServices:
         engine: The same.
         methods: By path, what answers calls of one request, such as ``/grpc.health.v1.Health/Check``.
         streams: By path, what opens calls whose client streams.
-        streaming: The paths of `streams`.
     """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.methods: dict[str, Method] = {}
         self.streams: dict[str, Method] = {}
-        self.streaming: frozenset[str] = frozenset()
+
+    @property
+    def streaming(self) -> Collection[str]:
+        """The paths of `streams`, as they are now."""
+        return self.streams.keys()
 
     def add_stream(self, path: str, method: Method) -> None:
         """Register a method whose client streams; it sets the exchange's `on_message`."""
         self.streams[path] = method
-        self.streaming = frozenset(self.streams)
 
     def admit(self, path: str, name: str) -> None:
         """Have the engine's gates hold for a method that makes no call of the engine itself.
@@ -57,7 +60,7 @@ class GrpcServices:
             except Exception as error:
                 code, message = status_of(error)
                 self.engine.finish(call, code, message)
-                exchange.finish(code, message)
+                exchange.finish(code, message, pushback_of(error))
                 return
             self.engine.finish(call, Code.OK)
             method(exchange)

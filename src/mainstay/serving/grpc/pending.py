@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -14,6 +15,12 @@ from mainstay.serving.status import Code, status_of
 
 Encode: TypeAlias = Callable[[Outputs], Sequence[bytes]]
 """Turns outputs into the parts of a response, or raises what is wrong with them."""
+
+
+def pushback_of(error: BaseException) -> tuple[tuple[str, str], ...]:
+    """Return the trailer that tells when a call may be tried again, where an error knows; clients wait as it says."""
+    seconds = getattr(error, "retry_after", None)
+    return () if seconds is None else (("grpc-retry-pushback-ms", str(math.ceil(seconds * 1000))),)
 
 
 class PendingCall:
@@ -77,16 +84,20 @@ class PendingCall:
         if call.code is not None:
             return
         call.response_bytes = sum(map(len, parts))
-        self.exchange.reply(*parts)
-        self.engine.finish(call, Code.OK, outputs=outputs)
+        try:
+            self.exchange.reply(*parts)
+        finally:
+            self.engine.finish(call, Code.OK, outputs=outputs)
 
     def refuse(self, error: Exception) -> None:
         """Answer with the status of an error."""
         if self.call.code is not None:
             return
         code, message = status_of(error)
-        self.exchange.finish(code, message)
-        self.engine.finish(self.call, code, message)
+        try:
+            self.exchange.finish(code, message, pushback_of(error))
+        finally:
+            self.engine.finish(self.call, code, message)
 
     def cancel(self) -> None:
         """Give the call up: the client is gone, or does not wait any longer."""
