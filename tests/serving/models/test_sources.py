@@ -80,3 +80,15 @@ def test_the_state_of_a_folder_changes_with_its_files(tmp_path):
 def test_memory_is_estimated_as_tf_serving_does(tmp_path):
     (tmp_path / "weights").write_bytes(bytes(1000))
     assert memory_estimate(tmp_path) == 1200
+
+
+def test_a_model_in_memory_need_not_be_hashable():
+    class Model:
+        __hash__ = None
+
+        def __eq__(self, other):
+            raise AssertionError("nobody compares models")
+
+    one, two = Model(), Model()
+    assert {Source("m", 1, model=one): 1} == {Source("m", 1, model=one): 1}
+    assert Source("m", 1, model=one) != Source("m", 1, model=two)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from mainstay.core import RequestError
 from mainstay.serving.http2.frames import ErrorCode
 
 
-class ConnectionFaultError(RequestError):
-    """The connection cannot go on: the client is told why with GOAWAY, and it is closed.
+class ConnectionFaultError(Exception):
+    """The connection cannot go on: the client is told why with GOAWAY, and it is closed. Nobody else ever sees it.
 
     Args:
         code: What the client is told.
@@ -15,6 +14,6 @@ class ConnectionFaultError(RequestError):
     """
 
     def __init__(self, code: ErrorCode, reason: str) -> None:
-        super().__init__(reason, where=code.name)
+        super().__init__(reason)
         self.error_code = code
         self.reason = reason

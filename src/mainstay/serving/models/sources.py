@@ -18,9 +18,9 @@ ARTIFACT_FILES = ("saved_model.pb", "saved_model.pbtxt", "assets.extra/mainstay/
 _MEMORY_PER_BYTE = 1.2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """Where a version of a model comes from.
+    """Where a version of a model comes from. A model in memory is equal to nothing but itself, whatever it says.
 
     Args:
         name: The model's name.
@@ -33,6 +33,16 @@ class Source:
     version: int
     path: Path = Path()
     model: ServedModel | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Source) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[str, int, Path, int | None]:
+        return self.name, self.version, self.path, None if self.model is None else id(self.model)
 
 
 def find_sources(config: ModelConfig) -> list[Source]:
