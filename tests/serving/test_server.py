@@ -231,7 +231,7 @@ def test_sigterm_under_load_loses_no_request(process, fakes, execution):
         with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
             while True:
                 number += 1
-                value = seed * 1e6 + number
+                value = seed * 1e5 + number
                 connection.sendall(fakes.post({"instances": [value]}))
                 answer = b""
                 while b"}" not in answer:

@@ -1,6 +1,7 @@
 """The load generator against running servers."""
 
 import asyncio
+import contextlib
 import json
 import threading
 
@@ -74,13 +75,14 @@ def test_what_the_server_refuses_is_not_put_under_load(start):
 
 def test_a_server_that_closes_every_connection_is_asked_over_new_ones(start):
     async def talk(reader, writer):
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
-        await reader.readexactly(length)
-        writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}")
-        await writer.drain()
-        writer.close()
-        await writer.wait_closed()
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError), contextlib.closing(writer):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
+            await reader.readexactly(length)
+            writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}")
+            await writer.drain()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
     async def run():
         from mainstay.serving.client.address import parse_address
@@ -91,7 +93,9 @@ def test_a_server_that_closes_every_connection_is_asked_over_new_ones(start):
         port = server.sockets[0].getsockname()[1]
         target = rest_target(parse_address(f"http://127.0.0.1:{port}"), "/x", b"{}", {})
         async with server:
-            return await put_load(target, LoadStep(100.0, 0.5, 4, "even"))
+            result = await put_load(target, LoadStep(100.0, 0.5, 4, "even"))
+            await asyncio.sleep(0.05)
+            return result
 
     result = asyncio.run(run())
     assert len(result.latencies) == 49
