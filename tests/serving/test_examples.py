@@ -147,3 +147,8 @@ def test_values_are_given_row_by_row():
     for wrong in (np.ones((3, 2), np.float32), np.ones((), np.float32), np.ones(3)):
         with pytest.raises(RequestError):
             regress_results({"outputs": wrong}, given)
+
+
+def test_a_context_is_not_multiplied_beyond_bounds():
+    with pytest.raises(RequestError, match="too large for so many examples"):
+        with_context(bytes(1 << 20), [b""] * 1000)

@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from mainstay.core import RequestError, Signature, TensorSpec
+from mainstay.core import RequestError, Signature, TensorSpec, message_class
 from mainstay.hostops import HostInput
 from mainstay.serving.batching.chunks import DensePart
 from mainstay.serving.models.snapshot import Endpoint
@@ -99,3 +101,13 @@ def test_a_signature_without_rows_takes_whole_tensors():
     given = endpoint(spec("a"), spec("b"), optional=("b",), batched=False)
     with pytest.raises(RequestError, match="an input is not there"):
         tensor_chunk(given, {"a": A[0]})
+
+
+def test_a_signatures_own_value_stands_in_for_an_input_that_is_left_out():
+    definition = message_class("tensorflow.SignatureDef")()
+    definition.defaults["b"].dtype = 1
+    definition.defaults["b"].float_val.append(2.5)
+    made = endpoint(spec("a"), spec("b"), optional=("b",), free=True, batched=False)
+    chunk = tensor_chunk(replace(made, definition=definition), {"a": A[0]})
+    assert chunk.whole
+    assert [part.tolist() for part in chunk.parts] == [[1, 1, 1], 2.5]

@@ -24,6 +24,8 @@ PREDICT_METHOD = "tensorflow/serving/predict"
 CLASSIFY_METHOD = "tensorflow/serving/classify"
 REGRESS_METHOD = "tensorflow/serving/regress"
 
+_MOST_CONTEXT_BYTES = 64 << 20
+
 INPUTS, OUTPUTS, CLASSES, SCORES = "inputs", "outputs", "classes", "scores"
 """The names that classify and regress know."""
 
@@ -165,7 +167,18 @@ def with_context(context: bytes, examples: Sequence[bytes]) -> list[bytes]:
     """Return examples that have the features of `context` as well; a feature of their own wins.
 
     That is how protobuf merges messages: the bytes of one after those of the other.
+
+    Raises:
+        RequestError: They would be too large together: a context is sent once, and multiplied here.
     """
+    if len(context) * len(examples) > _MOST_CONTEXT_BYTES:
+        raise RequestError(
+            "the context is too large for so many examples",
+            where="$.input",
+            expected=f"at most {_MOST_CONTEXT_BYTES} bytes in all of them",
+            received=f"{len(context)} bytes in {len(examples)} examples",
+            fix="send fewer examples at a time",
+        )
     return [context + example for example in examples] if context else list(examples)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from mainstay.core import RequestError
 from mainstay.serving.batching.chunks import Chunk, DensePart
+from mainstay.serving.grpc.tensor_proto import decode_tensor
 from mainstay.serving.models.snapshot import Endpoint
 from mainstay.serving.plans import InputPlan
 
@@ -36,13 +37,15 @@ def tensor_chunk(endpoint: Endpoint, tensors: Mapping[str, Array], base: str = "
         base: The path of the tensors in the request, for errors.
 
     Returns:
-        The chunk; it shares the tensors' memory.
+        The chunk; it shares the tensors' memory. Where inputs are left out for which the signature itself has values,
+        those stand in.
 
     Raises:
         RequestError: A tensor is missing, unknown, or of the wrong dtype or shape, or their rows differ in number.
     """
     plans = endpoint.plans
     check_names(endpoint, tensors)
+    tensors = _with_defaults(tensors, endpoint)
     for slot, plan in enumerate(plans):
         array = tensors.get(plan.name)
         if array is not None and array.dtype.name != plan.dtype:
@@ -107,6 +110,15 @@ def defaults_of(endpoint: Endpoint) -> Mapping[str, Any]:
     """Return the values that an imported signature has for inputs which a request leaves out, as ``TensorProto``."""
     definition = endpoint.definition
     return {} if definition is None else definition.defaults
+
+
+def _with_defaults(tensors: Mapping[str, Array], endpoint: Endpoint) -> Mapping[str, Array]:
+    """Return tensors with those that the signature itself has for inputs which are left out."""
+    defaults = defaults_of(endpoint)
+    if not defaults:
+        return tensors
+    added = {name: decode_tensor(proto, name) for name, proto in defaults.items() if name not in tensors}
+    return {**tensors, **added}
 
 
 def _wrong_inputs(names: Collection[str], endpoint: Endpoint, required: Sequence[InputPlan]) -> RequestError:

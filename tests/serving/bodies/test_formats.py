@@ -236,3 +236,13 @@ def test_only_the_formats_that_are_known_are_no_json():
     assert body_format(b"application/protobuf") == PROTOBUF
     for other in (b"", b"application/json", b"application/x-www-form-urlencoded", b"\xff"):
         assert body_format(other) is None
+
+
+def test_inputs_that_a_signature_does_not_have_are_refused_unread(server, monkeypatch):
+    monkeypatch.setattr("mainstay.serving.bodies.protobuf.decode_tensor", lambda *_: 1 / 0)
+    request = message_class("tensorflow.serving.PredictRequest")()
+    for name in ("x", "unknown"):
+        request.inputs[name].dtype = 1
+        request.inputs[name].tensor_shape.dim.add().size = 1 << 23
+    status, body, _ = server.request("POST", PATH, request.SerializeToString(), {"content-type": PROTOBUF})
+    assert (status, "input size does not match" in str(body)) == (400, True)

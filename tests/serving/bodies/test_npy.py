@@ -1,5 +1,6 @@
 import contextlib
 import io
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -146,3 +147,42 @@ def test_bfloat16_is_read_as_it_is_and_written_as_float32():
     read = read_array(npy(array))
     assert read.dtype == array.dtype
     assert np.load(io.BytesIO(write_array(read))).tolist() == [1.5, -2]
+
+
+@pytest.mark.parametrize("shape", [(0, 10**17, 10**17), (0, 10**17, 100)])
+def test_shapes_of_nothing_that_numpy_cannot_hold_are_refused(shape):
+    body = npy(np.zeros(0, np.float64))
+    head = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}}}".ljust(117).encode() + b"\n"
+    with pytest.raises(RequestError, match="too large"):
+        read_array(body[:8] + len(head).to_bytes(2, "little") + head)
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_text_beyond_unicode_is_refused(order):
+    body = npy(np.array(["ab"], f"{order}U2"))
+    assert read_array(body).tolist() == ["ab"]
+    point = b"\xff\xff\xff\x7f" if order == "<" else b"\x7f\xff\xff\xff"
+    with pytest.raises(RequestError, match="text that is none"):
+        read_array(body[:-4] + point)
+
+
+def test_any_byte_but_zero_is_true():
+    body = npy(np.array([True, False, True]))
+    array = read_array(body[:-3] + b"\x02\x00\xff")
+    assert array.view(np.uint8).tolist() == [1, 0, 1]
+
+
+def test_no_more_is_unpacked_than_the_archive_tells():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.npy", bytes(64 << 20))
+    body = bytearray(file.getvalue())
+    size = (64 << 20).to_bytes(4, "little")
+    at = body.rindex(size)
+    body[at : at + 4] = (1000).to_bytes(4, "little")
+    tracemalloc.start()
+    with pytest.raises(RequestError):
+        read_archive(bytes(body), 1 << 20)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 << 20

@@ -179,3 +179,11 @@ def test_the_part_before_the_numbers_is_worked_out_alone(name, content):
 
 def test_every_dtype_of_ours_has_its_number():
     assert set(DATA_TYPES) == set(DTYPES)
+
+
+def test_a_shape_of_a_million_axes_is_refused_at_once():
+    proto = message_class("tensorflow.TensorProto")(dtype=1)
+    proto.tensor_shape.dim.add().size = 2**62
+    proto.tensor_shape.ParseFromString(proto.tensor_shape.SerializeToString() * 1_000_000)
+    with pytest.raises(RequestError, match="tensor parsing error"):
+        decode_tensor(proto, "x")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mainstay.core import TensorSpec, message_class
+from mainstay.core import PermissionDeniedError, TensorSpec, message_class
 from mainstay.serving.grpc.interface import GrpcServices
 from mainstay.serving.inference_v2.grpc_methods import SERVICE, register
 from mainstay.serving.status import Code
@@ -270,3 +270,38 @@ def test_what_is_no_message_is_refused(caller, method):
 def test_an_unknown_model_has_no_metadata(caller):
     exchange = caller.call("ModelMetadata", message_class("inference.ModelMetadataRequest")(name="none"))
     assert (exchange.code, exchange.text) == (Code.NOT_FOUND, "Request for unknown model: 'none' is not found")
+
+
+def test_who_may_not_ask_about_a_model_does_not_learn_whether_it_is_there(caller):
+    class Only:
+        def check(self, call):
+            if call.model != "m":
+                raise PermissionDeniedError("no")
+
+    caller.running.server._engine.gates = (Only(),)
+    assert caller.ask("ModelReady", name="m").ready
+    for name in ("pair", "none"):
+        request = message_class("inference.ModelReadyRequest")(name=name)
+        assert caller.call("ModelReady", request).code is Code.PERMISSION_DENIED
+
+
+def test_an_output_is_not_given_twice(caller):
+    exchange = caller.call("ModelInfer", raw_request(outputs=("y", "y")))
+    assert (exchange.code, exchange.text.split(";")[0]) == (Code.INVALID_ARGUMENT, "output 'y' comes twice")
+
+
+def test_ids_are_repeated_and_not_kept(caller):
+    for name in ("first", "second", "x" * 5000, ""):
+        assert caller.infer(raw_request(id=name)).id == name
+    endpoint = caller.running.server._engine.snapshot.latest["m"].endpoint("")
+    assert len(endpoint.memo["gRPC ModelInfer"].heads) == 1
+
+
+def raw_request(id="", outputs=()):
+    request = message_class("inference.ModelInferRequest")(model_name="m", id=id)
+    request.inputs.add(name="x", datatype="FP32", shape=[1, 3])
+    request.inputs.add(name="s", datatype="BYTES", shape=[1])
+    for name in outputs:
+        request.outputs.add(name=name)
+    request.raw_input_contents.extend([np.zeros(3, np.float32).tobytes(), struct.pack("<I", 1) + b"a"])
+    return request

@@ -48,3 +48,8 @@ def test_what_is_no_shape_is_refused(shape):
 
 def test_numbers_of_another_byte_order_are_turned():
     assert to_raw(np.array([1], ">i4")) == b"\x01\0\0\0"
+
+
+def test_a_shape_that_numpy_cannot_hold_is_refused_even_without_values():
+    with pytest.raises(RequestError):
+        checked_shape([0, 2**62], "x")

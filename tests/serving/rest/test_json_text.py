@@ -115,3 +115,9 @@ def test_values_are_shown_in_few_characters_whatever_their_size_and_depth():
 def test_paths_quote_what_is_no_word():
     assert path("$", "fare") == "$.fare"
     assert path("$", "total fare") == '$["total fare"]'
+
+
+def test_what_is_too_deep_is_refused_where_a_key_comes_twice_too():
+    body = b'{"a":' + b"[" * 1020 + b"]" * 1020 + b',"a":1}'
+    with pytest.raises(RequestError, match="JSON Parse error"):
+        parse_first(body)

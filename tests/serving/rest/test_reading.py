@@ -18,3 +18,9 @@ def test_much_json_is_read_elsewhere_and_arrays_never(size, content_type, slow):
     call = Call("REST", "Predict", "m", received=0.0)
     call.headers = {b"content-type": content_type}
     assert is_slow(bytes(size), call) is slow
+
+
+def test_archives_are_unpacked_elsewhere():
+    call = Call("REST", "Predict", "m", received=0.0)
+    call.headers = {b"content-type": b"application/x-npy"}
+    assert is_slow(b"PK" + bytes(1 << 20), call)

@@ -12,7 +12,7 @@ from mainstay.serving.batching.chunks import Chunk
 from mainstay.serving.batching.outputs import Outputs
 from mainstay.serving.bodies.arrow import read_stream, write_stream
 from mainstay.serving.bodies.npy import is_archive, read_archive, read_array, write_archive, write_array
-from mainstay.serving.bodies.protobuf import read_message, write_message
+from mainstay.serving.bodies.protobuf import read_message, read_tensors, write_message
 from mainstay.serving.bodies.tensors import Tensor, chunk_of
 from mainstay.serving.calls import Call
 from mainstay.serving.grpc.predict_response import filtered
@@ -113,9 +113,9 @@ def read_body(body: bytes, kind: str, call: Call, *, query: str = "", most_bytes
     signature = parse_qs(query).get("signature_name", [""])[-1] if query else ""
     accept = call.headers.get(b"accept", b"")
     if kind == PROTOBUF:
-        tensors, head = read_message(body, call)
+        protos, head = read_message(body, call)
         endpoint = servable.endpoint(head.signature or signature)
-        chunk = tensor_chunk(endpoint, tensors)
+        chunk = tensor_chunk(endpoint, read_tensors(protos, endpoint))
         return Reading(endpoint, chunk, *answer_as(accept, kind, servable, endpoint, outputs=head.outputs))
     endpoint = servable.endpoint(signature)
     chunk = chunk_of(_tensors(body, kind, endpoint, most_bytes), endpoint)

@@ -26,6 +26,8 @@ _ZIP = b"PK"
 _MOST_HEADER = 4096
 _MOST_AXES = 32
 _MOST_MEMBERS = 1024
+_MOST_BYTES = 1 << 62
+_LAST_CHARACTER = 0x10FFFF
 _ENTRY = (
     r"""(?:['"]descr['"]\s*:\s*(?P<q>['"])(?P<descr>[<>=|]?[a-zA-Z]\d*)(?P=q)"""
     r"""|['"]fortran_order['"]\s*:\s*(?P<order>True|False)"""
@@ -57,6 +59,8 @@ def read_array(body: bytes, where: str = "$") -> Array:
         raise _fault("the header of the .npy file is cut off or too long", where, f"up to {_MOST_HEADER} bytes")
     dtype, is_fortran, shape = _header(body[start : start + length], where)
     count = math.prod(shape)
+    if math.prod(size or 1 for size in shape) * dtype.itemsize > _MOST_BYTES:
+        raise _fault("the shape of the .npy file is too large", where, "a shape that NumPy has", str(list(shape)))
     if count * dtype.itemsize != len(body) - start - length:
         raise _fault(
             "the .npy file is cut off, or goes on",
@@ -65,8 +69,19 @@ def read_array(body: bytes, where: str = "$") -> Array:
             f"{len(body) - start - length} bytes",
         )
     array: Array = np.frombuffer(body, dtype, count, start + length) if count else np.empty(0, dtype)
+    if dtype.kind == "b" and count:
+        array = array.view(np.uint8) != 0  # any byte may have come
+    elif dtype.kind == "U" and count:
+        _check_text(array, where)
     array = array.reshape(shape, order="F" if is_fortran else "C")
     return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
+
+
+def _check_text(array: Array, where: str) -> None:
+    """Refuse numbers that stand for no character."""
+    points = array.view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
+    if points.max() > _LAST_CHARACTER:
+        raise _fault("the .npy file holds text that is none", where, "characters of Unicode")
 
 
 @functools.lru_cache(512)
@@ -123,7 +138,9 @@ def read_archive(body: bytes, most_bytes: int) -> dict[str, Array]:
                 stored = member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
                 if name == member.filename or name in arrays or not stored or member.flag_bits & 1:
                     raise _fault("the .npz file has a member that is no array", "$", "NAME.npy, each once", name[:64])
-                arrays[name] = read_array(archive.read(member), f"$.{name}")
+                # Read up to the size that is told, so that no more is unpacked than was counted above.
+                with archive.open(member) as file:
+                    arrays[name] = read_array(file.read(member.file_size), f"$.{name}")
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, OSError) as error:
         raise _fault(f"the .npz file is damaged: {error}", "$", "a file that numpy.savez wrote") from error
     return arrays

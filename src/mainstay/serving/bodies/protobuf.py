@@ -13,12 +13,13 @@ from mainstay.serving.grpc.predict_request import Head, read_request
 from mainstay.serving.grpc.predict_response import ResponseWriter, filtered, model_spec
 from mainstay.serving.grpc.tensor_proto import decode_tensor
 from mainstay.serving.models.snapshot import Endpoint, Servable
+from mainstay.serving.tensors import check_names
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
 
-def read_message(body: bytes, call: Call) -> tuple[dict[str, Array], Head]:
-    """Return the tensors of a request by name, and what else it says.
+def read_message(body: bytes, call: Call) -> tuple[Mapping[str, Any], Head]:
+    """Return the tensors of a request by name, as ``TensorProto``, and what else it says.
 
     Args:
         body: The bytes of a ``tensorflow.serving.PredictRequest``.
@@ -48,7 +49,22 @@ def read_message(body: bytes, call: Call) -> tuple[dict[str, Array], Head]:
                 expected=f"{path}, as in the path, or nothing" if path else "nothing, as in the path",
                 received=said,
             )
-    return {name: decode_tensor(proto, name) for name, proto in request.inputs.items()}, head
+    return request.inputs, head
+
+
+def read_tensors(protos: Mapping[str, Any], endpoint: Endpoint) -> dict[str, Array]:
+    """Return the tensors of a request as arrays.
+
+    Args:
+        protos: The tensors by name, as ``TensorProto``.
+        endpoint: The signature that they are for; what it does not take is refused before it is read, since a few
+            bytes may stand for a large tensor.
+
+    Raises:
+        RequestError: One is missing, unknown or malformed.
+    """
+    check_names(endpoint, protos)
+    return {plan.name: decode_tensor(protos[plan.name], plan.name) for plan in endpoint.plans if plan.name in protos}
 
 
 def write_message(

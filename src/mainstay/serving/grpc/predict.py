@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ from mainstay.serving.grpc.tensor_proto import DTYPES, data_type_name, decode_te
 from mainstay.serving.models.snapshot import DEFAULT_SIGNATURE, Endpoint, Servable
 from mainstay.serving.rest.methods import check_method
 from mainstay.serving.status import Code
-from mainstay.serving.tensors import Array, check_names, defaults_of, tensor_chunk, wrong_dtype
+from mainstay.serving.tensors import check_names, tensor_chunk, wrong_dtype
 from mainstay.serving.traffic.config import DEFAULT_STICKY
 
 _MEMO = "gRPC Predict"
@@ -120,7 +120,7 @@ class PredictMethod:
         if binding is None:
             pending.encode = encode = self._writer(template.head, endpoint, servable, memo)
             tensors = template.tensors(message)
-            chunk = tensor_chunk(endpoint, _with_defaults(tensors, endpoint))
+            chunk = tensor_chunk(endpoint, tensors)
             if len(tensors) == len(endpoint.plans):
                 if len(memo.bindings) >= _MOST_KNOWN:
                     memo.bindings.clear()
@@ -143,7 +143,7 @@ class PredictMethod:
             if proto.dtype and proto.dtype not in DTYPES:
                 raise wrong_dtype(plan, data_type_name(proto.dtype), slot=slot)
             tensors[plan.name] = decode_tensor(proto, plan.name)
-        return tensor_chunk(endpoint, _with_defaults(tensors, endpoint))
+        return tensor_chunk(endpoint, tensors)
 
     def _writer(
         self, head: Head, endpoint: Endpoint, servable: Servable, memo: _Memo
@@ -162,15 +162,6 @@ class PredictMethod:
                 memo.writers.clear()
             memo.writers[head.outputs] = found
         return found
-
-
-def _with_defaults(tensors: Mapping[str, Array], endpoint: Endpoint) -> Mapping[str, Array]:
-    """Return tensors with those that the signature itself has for inputs which are left out."""
-    defaults = defaults_of(endpoint)
-    if not defaults:
-        return tensors
-    added = {name: decode_tensor(proto, name) for name, proto in defaults.items() if name not in tensors}
-    return {**tensors, **added}
 
 
 def route(engine: Engine, call: Call, head: Head) -> Servable:

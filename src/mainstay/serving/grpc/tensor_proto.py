@@ -171,7 +171,8 @@ def data_type_name(number: int) -> str:
 
 
 def _shape_of(shape: Any, name: str, where: str) -> tuple[tuple[int, ...], int]:
-    sizes = tuple([axis.size for axis in shape.dim])
+    # Only so many are looked at: the product of a million large numbers would take minutes.
+    sizes = tuple([axis.size for axis in shape.dim[: _MOST_AXES + 1]])
     count = math.prod(sizes)
     is_shape = len(sizes) <= _MOST_AXES and all(size >= 0 for size in sizes)
     if shape.unknown_rank or not is_shape or math.prod([size or 1 for size in sizes]) > _MOST_VALUES:

@@ -19,7 +19,7 @@ from mainstay.serving.grpc.exchange import GrpcExchange
 from mainstay.serving.grpc.interface import GrpcServices
 from mainstay.serving.grpc.pending import PendingCall
 from mainstay.serving.grpc.predict_request import Numbers, Template, Templates
-from mainstay.serving.grpc.wire import LENGTH, MalformedError, head, walk
+from mainstay.serving.grpc.wire import LENGTH, MalformedError, field, head, walk
 from mainstay.serving.inference_v2.infer import (
     InferRequest,
     RequestedOutput,
@@ -47,7 +47,7 @@ Array: TypeAlias = np.ndarray[Any, Any]
 
 SERVICE = "/inference.GRPCInferenceService"
 
-_RAW_INPUT, _RAW_OUTPUT = 7, 6
+_ID, _RAW_INPUT, _RAW_OUTPUT = 3, 7, 6
 _MOST_KNOWN = 512
 _MEMO = "gRPC ModelInfer"
 _NOT_READ: Any = None
@@ -85,9 +85,9 @@ def register(services: GrpcServices) -> None:
     methods[f"{SERVICE}/ServerLive"] = _simple("ServerLive", lambda _: {"live": True})
     methods[f"{SERVICE}/ServerReady"] = _simple("ServerReady", lambda _: {"ready": engine.ready})
     methods[f"{SERVICE}/ServerMetadata"] = _simple("ServerMetadata", lambda _: server_metadata())
-    methods[f"{SERVICE}/ModelReady"] = _simple("ModelReady", lambda request: {"ready": _is_ready(engine, request)})
-    for name in ("ServerLive", "ServerReady", "ServerMetadata", "ModelReady"):
+    for name in ("ServerLive", "ServerReady", "ServerMetadata"):
         services.admit(f"{SERVICE}/{name}", name)
+    methods[f"{SERVICE}/ModelReady"] = ModelReadyMethod(engine)
     methods[f"{SERVICE}/ModelMetadata"] = ModelMetadataMethod(engine)
     methods[f"{SERVICE}/ModelInfer"] = ModelInferMethod(engine)
 
@@ -118,12 +118,38 @@ def _read(exchange: GrpcExchange, name: str) -> Any:
         return None
 
 
-def _is_ready(engine: Engine, request: Any) -> bool:
-    try:
-        engine.snapshot.find(request.name, version_of(request.version))
-    except NotFoundError:
-        return False
-    return True
+class ModelReadyMethod:
+    """Answers whether a model takes requests, to those who may know.
+
+    Args:
+        engine: What serves the models.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __call__(self, exchange: GrpcExchange) -> None:
+        """Answer one call."""
+        request = _read(exchange, "inference.ModelReadyRequest")
+        if request is None:
+            return
+        call = Call("V2", "ModelReady", request.name, received=exchange.received)
+        pending = PendingCall(self._engine, exchange, call)
+        try:
+            pending.begin()
+            call.version = version_of(request.version)
+            ready = self._is_ready(call)
+        except Exception as error:
+            pending.refuse(error)
+            return
+        pending.answer((message_class("inference.ModelReadyResponse")(ready=ready).SerializeToString(),))
+
+    def _is_ready(self, call: Call) -> bool:
+        try:
+            self._engine.snapshot.find(call.model, call.version)
+        except NotFoundError:
+            return False
+        return True
 
 
 class ModelMetadataMethod:
@@ -298,15 +324,15 @@ def _read_inputs(message: Any) -> dict[str, Array]:
 
 
 def _from_contents(item: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
-    field = _CONTENTS.get(item.datatype)
-    if field is None:
+    kind = _CONTENTS.get(item.datatype)
+    if kind is None:
         raise RequestError(f"input '{item.name}' of {item.datatype} comes in raw_input_contents only", where="$.inputs")
-    values, count = getattr(item.contents, field), math.prod(shape)
+    values, count = getattr(item.contents, kind), math.prod(shape)
     filled = [known.name for known, _ in item.contents.ListFields()]
-    if len(values) != count or filled not in ([field], []):
+    if len(values) != count or filled not in ([kind], []):
         raise RequestError(
             f"unexpected number of elements {len(values)} for input '{item.name}', expecting {count}",
-            where=f"$.inputs.{item.name}.contents.{field}",
+            where=f"$.inputs.{item.name}.contents.{kind}",
         )
     if dtype.kind == "O":
         strings = np.empty(count, object)
@@ -340,26 +366,27 @@ def _write(said: _Head, servable: Servable, memo: dict[Any, bytes], result: Outp
     """Return the response in parts: all but the raw bytes, which is the same for answers alike, then those."""
     outputs = chosen(result, said.request.outputs)
     if not said.raw and all(datatype_of(array) in _CONTENTS for _, array in outputs):
-        return (_message(outputs, said, servable, contents=True).SerializeToString(),)
-    key = (said.request.name, *((item, array.dtype, array.shape) for item, array in outputs))
+        message = _message(outputs, servable, contents=True)
+        message.id = said.request.name
+        return (message.SerializeToString(),)
+    key = tuple((item, array.dtype, array.shape) for item, array in outputs)
     known = memo.get(key)
     if known is None:
-        known = _message(outputs, said, servable, contents=False).SerializeToString()
+        known = _message(outputs, servable, contents=False).SerializeToString()
         if len(memo) >= _MOST_KNOWN:
             memo.clear()
         memo[key] = known
-    parts = [known]
+    # The id is the client's own, and stands apart from what answers have in common.
+    parts = [known, field(_ID, said.request.name.encode())] if said.request.name else [known]
     for _, array in outputs:
         data = to_raw(array)
         parts += (head(_RAW_OUTPUT, len(data)), data)
     return parts
 
 
-def _message(
-    outputs: Sequence[tuple[RequestedOutput, Array]], said: _Head, servable: Servable, *, contents: bool
-) -> Any:
+def _message(outputs: Sequence[tuple[RequestedOutput, Array]], servable: Servable, *, contents: bool) -> Any:
     message = message_class("inference.ModelInferResponse")(
-        model_name=servable.name, model_version=str(servable.version), id=said.request.name
+        model_name=servable.name, model_version=str(servable.version)
     )
     for item, array in outputs:
         datatype = datatype_of(array)

@@ -162,12 +162,14 @@ def chunk_of(inputs: Mapping[str, Array], endpoint: Endpoint, model: str) -> Chu
 
 
 def check_outputs(requested: Sequence[RequestedOutput], endpoint: Endpoint, model: str) -> None:
-    """Refuse an output that the signature does not have.
+    """Refuse an output that the signature does not have, or that is asked for twice: an answer is not to be many times
+    as large as what the model gives.
 
     Raises:
         RequestError: There is one.
     """
     known = {spec.name for spec in endpoint.signature.outputs}
+    seen: set[str] = set()
     for item in requested:
         if item.name not in known:
             raise RequestError(
@@ -175,6 +177,9 @@ def check_outputs(requested: Sequence[RequestedOutput], endpoint: Endpoint, mode
                 where="$.outputs",
                 expected=f"{', '.join(sorted(known))}",
             )
+        if item.name in seen:
+            raise RequestError(f"output '{item.name}' comes twice", where="$.outputs")
+        seen.add(item.name)
 
 
 def chosen(outputs: Outputs, requested: Sequence[RequestedOutput]) -> list[tuple[RequestedOutput, Array]]:

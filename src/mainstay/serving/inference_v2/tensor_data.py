@@ -33,7 +33,7 @@ DTYPES = {datatype: np.dtype(object if name == "string" else name) for name, dat
 """The dtypes of arrays by those names; strings are objects, `bytes`."""
 
 _MOST_AXES = 32
-_MOST_VALUES = 1 << 62
+_MOST_VALUES = 1 << 56  # NumPy counts their bytes in 64 bits, even of an array that has none
 
 
 def datatype_of(array: Array) -> str:

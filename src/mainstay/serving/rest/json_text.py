@@ -45,7 +45,10 @@ def parse_first(body: bytes) -> Any:
     """
     document = parse(body)
     if _may_repeat(body, document):
-        document = _decode(body, _FIRST)
+        try:
+            document = _decode(body, _FIRST)
+        except (ValueError, OverflowError, RecursionError) as error:
+            raise RequestError("JSON Parse error: the nesting is too deep, or a number too large") from error
     return document
 
 

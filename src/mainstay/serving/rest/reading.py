@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from mainstay.serving.bodies.formats import Reading, answer_as, body_format, read_body
+from mainstay.serving.bodies.npy import is_archive
 from mainstay.serving.calls import Call
 from mainstay.serving.models.snapshot import Servable
 from mainstay.serving.rest.answers import JSON
@@ -14,14 +15,15 @@ from mainstay.serving.rest.example_json import classification, read_examples, re
 from mainstay.serving.rest.requests import read_prediction
 
 _PLAIN = (None, b"*/*", b"application/json", b"application/json, */*")
-
-
 _MOST_TEXT = 256 << 10
 
 
 def is_slow(body: bytes, call: Call) -> bool:
-    """Whether reading a body takes so long that another thread had better do it: much JSON does, arrays never do."""
-    return len(body) >= _MOST_TEXT and body_format(call.headers.get(b"content-type", b"")) is None
+    """Whether reading a body takes so long that another thread had better do it: much JSON does, and what has to be
+    unpacked, but arrays never do."""
+    if len(body) < _MOST_TEXT:
+        return False
+    return body_format(call.headers.get(b"content-type", b"")) is None or is_archive(body)
 
 
 def read_call(body: bytes, call: Call, servable: Servable, action: str, *, query: str, most_bytes: int) -> Reading:
