@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import threading
 
@@ -73,33 +74,71 @@ def test_what_the_server_refuses_is_not_put_under_load(start):
         bench_server("http://127.0.0.1:1", LoadRequest(model="m"), [LoadStep(1.0)])
 
 
-def test_a_server_that_closes_every_connection_is_asked_over_new_ones(start):
-    async def talk(reader, writer):
+async def _put_on(talk, step, *, on_request=lambda server: None):
+    """Put load on a server that `talk` answers for; `on_request` is called with the server at each request."""
+    from mainstay.serving.client.address import parse_address
+    from mainstay.serving.load.generator import put_load
+    from mainstay.serving.load.requests import rest_target
+
+    async def answer(reader, writer):
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError), contextlib.closing(writer):
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
-            await reader.readexactly(length)
-            writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}")
-            await writer.drain()
+            await talk(reader, writer, lambda: on_request(server))
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
 
-    async def run():
-        from mainstay.serving.client.address import parse_address
-        from mainstay.serving.load.generator import put_load
-        from mainstay.serving.load.requests import rest_target
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    target = rest_target(parse_address(f"http://127.0.0.1:{port}"), "/x", b"{}", {})
+    async with server:
+        result = await put_load(target, step)
+        while len(asyncio.all_tasks()) > 1:  # the server's side of each connection
+            await asyncio.sleep(0)
+        return result
 
-        server = await asyncio.start_server(talk, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        target = rest_target(parse_address(f"http://127.0.0.1:{port}"), "/x", b"{}", {})
-        async with server:
-            result = await put_load(target, LoadStep(100.0, 0.5, 4, "even"))
-            await asyncio.sleep(0.05)
-            return result
 
-    result = asyncio.run(run())
+async def _answer_one(reader, writer, seen, *, head=b""):
+    received = await reader.readuntil(b"\r\n\r\n")
+    length = int(received.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
+    await reader.readexactly(length)
+    seen()
+    writer.write(b"HTTP/1.1 200 OK\r\n" + head + b"content-length: 2\r\n\r\n{}")
+    await writer.drain()
+
+
+def test_a_server_that_closes_every_connection_is_asked_over_new_ones():
+    async def talk(reader, writer, seen):
+        await _answer_one(reader, writer, seen, head=b"connection: close\r\n")
+
+    result = asyncio.run(_put_on(talk, LoadStep(100.0, 0.5, 4, "even")))
     assert len(result.latencies) == 49
     assert not result.failures
+
+
+def test_connections_that_the_server_closed_while_they_were_idle_are_replaced():
+    result = asyncio.run(_put_on(_answer_one, LoadStep(100.0, 0.5, 4, "even")))
+    assert len(result.latencies) == 49
+    assert not result.failures
+
+
+@pytest.mark.parametrize("rate", [100.0, None])
+def test_requests_to_a_server_that_has_gone_fail(rate):
+    async def talk(reader, writer, seen):
+        await _answer_one(reader, writer, seen, head=b"connection: close\r\n")
+
+    count = itertools.count()
+
+    def gone(server):
+        if next(count) == 9:
+            server.close()
+
+    result = asyncio.run(_put_on(talk, LoadStep(rate, 0.5, 1, "even"), on_request=gone))
+    assert len(result.latencies) == 10
+    assert list(result.failures) == ["the server cannot be reached"]
+    if rate:
+        assert result.num_failures == 39
+        assert result.seconds < 5.0
+    else:
+        assert result.num_failures > 1
 
 
 def test_the_command_shows_a_table_and_writes_figures_and_a_plot(start, tmp_path, capsys):

@@ -17,6 +17,8 @@ from mainstay.serving.load.results import StepResult, gather
 from mainstay.serving.load.schedule import LoadStep
 
 _PATIENCE_SECONDS = 10.0
+_RECONNECT_SECONDS = 0.1
+_UNREACHABLE = "the server cannot be reached"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class _Run:
         self._begun = self._end = 0.0
         self._all_sent = False
         self._over = asyncio.Event()
+        self._replacing: set[asyncio.Task[None]] = set()
 
     async def go(self) -> StepResult:
         """Connect, send until the time is over, and wait for the answers that are owed."""
@@ -94,10 +97,13 @@ class _Run:
             if wait > 0:
                 await asyncio.sleep(wait)
             self._pending += 1
-            if self._free:
-                self._send(due, self._free.pop())
-            else:
-                self._late.append(due)
+            connection = self._free.pop() if self._free else None
+            if connection is not None and connection.open:
+                self._send(due, connection)
+                continue
+            self._late.append(due)
+            if connection is not None:  # the server closed it while nothing was asked
+                self._start_replacing(connection)
 
     async def _connect(self) -> None:
         address, tls = self._target.address, self._target.tls
@@ -112,7 +118,7 @@ class _Run:
                 transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
             raise UnavailableError(
-                f"the server cannot be reached: {error.strerror or error}", where=address.socket or address.authority
+                f"{_UNREACHABLE}: {error.strerror or error}", where=address.socket or address.authority
             ) from error
         self._all.append(made)
         self._free.append(made)
@@ -135,25 +141,33 @@ class _Run:
         elif self._step.rate is not None or now <= self._end:
             self._latencies.append(now - connection.due)
         if not connection.open:
-            self._loop.create_task(self._replace(connection))
+            self._start_replacing(connection)
         elif self._late:
             self._send(self._late.popleft(), connection)
         elif self._step.rate is not None:
             self._free.append(connection)
         elif now < self._end:
             self._send(now, connection)
-        if not self._pending and self._all_sent:
-            self._over.set()
+        self._look_for_the_end()
+
+    def _start_replacing(self, connection: LoadConnection) -> None:
+        task = self._loop.create_task(self._replace(connection))
+        self._replacing.add(task)
+        task.add_done_callback(self._replacing.discard)
 
     async def _replace(self, connection: LoadConnection) -> None:
-        """Open a connection in place of one that is closed; where there is no server any more, one is missing."""
+        """Open a connection in place of one that is closed; while nothing listens, what is due fails."""
         connection.close()
         self._all.remove(connection)
-        try:
-            await self._connect()
-        except UnavailableError:
-            self._failures["the server cannot be reached"] += 0
-            return
+        while True:
+            try:
+                await self._connect()
+                break
+            except UnavailableError:
+                self._fail_what_is_due()
+            if self._all_sent and not self._late:
+                return
+            await asyncio.sleep(_RECONNECT_SECONDS)
         fresh = self._free.pop()
         if self._late:
             self._send(self._late.popleft(), fresh)
@@ -162,7 +176,23 @@ class _Run:
         else:
             self._free.append(fresh)
 
+    def _fail_what_is_due(self) -> None:
+        if self._step.rate is None:
+            # This client's next request has failed.
+            self._failures[_UNREACHABLE] += 1
+        elif not any(connection.open for connection in self._all):
+            self._failures[_UNREACHABLE] += len(self._late)
+            self._pending -= len(self._late)
+            self._late.clear()
+            self._look_for_the_end()
+
+    def _look_for_the_end(self) -> None:
+        if not self._pending and self._all_sent:
+            self._over.set()
+
     def close(self) -> None:
         """Close every connection."""
+        for task in self._replacing:
+            task.cancel()
         for connection in self._all:
             connection.close()
