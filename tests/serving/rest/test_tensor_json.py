@@ -269,3 +269,56 @@ def test_large_bodies_are_read_whole():
     chunk, _ = read(body, host_input("x", "float32", 1000))
     assert np.array_equal(chunk.parts[0], values)
     assert math.prod(chunk.parts[0].base.shape) == 40_000
+
+
+VALUES = st.recursive(
+    st.one_of(st.integers(-5, 5), st.floats(-2, 2, width=32)), lambda inner: st.lists(inner, max_size=3), max_leaves=8
+)
+
+
+def whole_of(body, decoder):
+    """What the reader in Python makes of a body of whole tensors; None where it refuses."""
+    document = json.loads(body)
+    try:
+        if "instances" in document:
+            return decoder.rows(document["instances"]) if document["instances"] else None, True
+        return decoder.columns(document["inputs"]), False
+    except MainstayError:
+        return None
+
+
+@given(
+    st.dictionaries(st.sampled_from("ab"), VALUES, min_size=2, max_size=2) | VALUES,
+    st.sampled_from(["instances", "inputs"]),
+    st.sampled_from([1, 2]),
+    st.booleans(),
+    st.data(),
+)
+@settings(max_examples=300, deadline=None)
+def test_tensors_of_any_shape_are_read_as_the_exact_reader_reads_them(value, form, count, batched, data):
+    if form == "instances":
+        value = [value] * data.draw(st.integers(1, 3))
+    inputs = [host_input("a", "float32", 1), host_input("b", "float64")][:count]
+    decoder = RequestDecoder(inputs, free=True, batched=batched)
+    body = json.dumps({form: value}).encode()
+    fast = TensorReader.of("s", decoder.plans, batched=batched).read(body)
+    if fast is None:
+        return
+    slow = whole_of(body, decoder)
+    assert slow is not None, body
+    (have, in_rows), (want, wanted_in_rows) = fast, slow
+    assert (have.rows, have.whole, have.shape, in_rows) == (want.rows, want.whole, want.shape, wanted_in_rows)
+    for one, two in zip(have.parts, want.parts, strict=True):
+        assert (one.dtype, one.shape, one.tobytes()) == (two.dtype, two.shape, two.tobytes())
+    assert have.place("a", 1) == want.place("a", 1)
+
+
+def test_imported_and_unbatched_signatures_are_read_in_c_too():
+    free = RequestDecoder([host_input("x", "float32", 1)], free=True).plans
+    chunk, _ = TensorReader.of("s", free).read(rows([1.0, 2.0, 5.0]))
+    assert (chunk.whole, chunk.parts[0].tolist()) == (True, [1, 2, 5])
+    chunk, _ = TensorReader.of("s", free).read(rows([[1.0], [2.0]]))
+    assert (chunk.whole, chunk.rows) == (False, 2)
+    plans = RequestDecoder([host_input("x", "float32")], batched=False).plans
+    chunk, in_rows = TensorReader.of("s", plans, batched=False).read(b'{"inputs": [1.5, 2.5]}')
+    assert (chunk.whole, in_rows, chunk.parts[0].tolist()) == (True, False, [1.5, 2.5])

@@ -15,6 +15,7 @@ Array: TypeAlias = np.ndarray[Any, Any]
 
 _INT64 = ctypes.c_int64
 _MOST_BYTES = 26
+_SMALL_BYTES = 8192
 _DIGITS = {4: 9, 8: 17}
 
 
@@ -40,22 +41,28 @@ def float_text(value: float, bytes_: int) -> str:
 
 def floats_text(array: Array) -> bytes:
     """Return an array of float32 or float64 of at least one axis as JSON text: nested lists without a space."""
-    array = np.ascontiguousarray(array)
     write = native_function("mainstay_write_json_floats", _INT64, ADDRESS, _INT64, ADDRESS, _INT64, ADDRESS)
     if write is None:
         return _plain(array.tolist(), array.itemsize).encode()
-    lengths, where, room = _layout(array.shape)
+    lengths, where, room, buffer = _layout(array.shape)
+    if buffer is not None:  # a copy of a few numbers costs less than their address
+        few = buffer()
+        size = write(array.tobytes(), array.itemsize, where, len(lengths), few)
+        return bytes(few[:size])
+    array = np.ascontiguousarray(array)
     text = np.empty(room, np.uint8)
     size = write(address_of(array), array.itemsize, where, len(lengths), address_of(text))
     return text[:size].tobytes()
 
 
 @functools.lru_cache(maxsize=256)
-def _layout(shape: tuple[int, ...]) -> tuple[Array, int, int]:
-    """Return a shape as C takes it, its address, and the most room that the text of an array of it takes."""
+def _layout(shape: tuple[int, ...]) -> tuple[Array, int, int, type[ctypes.Array[ctypes.c_char]] | None]:
+    """Return a shape as C takes it, its address, the most room that the text of an array of it takes, and where that
+    is little the type of a buffer for it."""
     lengths = np.array(shape, np.int64)
     num_lists = sum(math.prod(shape[:axis]) for axis in range(len(shape)))
-    return lengths, address_of(lengths), math.prod(shape) * _MOST_BYTES + 3 * num_lists
+    room = math.prod(shape) * _MOST_BYTES + 3 * num_lists
+    return lengths, address_of(lengths), room, ctypes.c_char * room if room <= _SMALL_BYTES else None
 
 
 def _plain(value: Any, bytes_: int) -> str:

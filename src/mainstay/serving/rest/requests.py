@@ -82,7 +82,7 @@ def _read_fast(body: bytes, endpoint: Endpoint) -> tuple[Chunk, bool] | str | No
     memo = endpoint.memo
     reader: TensorReader | None = memo.get(_MEMO, _ABSENT)
     if reader is _ABSENT:
-        reader = TensorReader.of(endpoint.name, endpoint.plans) if endpoint.decoder.batched else None
+        reader = TensorReader.of(endpoint.name, endpoint.plans, batched=endpoint.decoder.batched)
         memo[_MEMO] = reader
     return None if reader is None else reader.read(body)
 

@@ -17,6 +17,7 @@ from mainstay.serving.batching.chunks import Chunk
 from mainstay.serving.plans import InputPlan
 from mainstay.serving.rest.json_text import path
 from mainstay.serving.rest.values import fits
+from mainstay.serving.rest.whole import tensors_chunk
 
 _INT64 = ctypes.c_int64
 _KINDS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64")
@@ -37,11 +38,14 @@ class TensorReader:
     Args:
         signature: The signature's name.
         plans: Its inputs.
+        batched: Whether rows of several requests may run together; else a request is whole tensors.
     """
 
-    def __init__(self, signature: str, plans: Sequence[InputPlan]) -> None:
+    def __init__(self, signature: str, plans: Sequence[InputPlan], *, batched: bool = True) -> None:
         self._signature = signature.encode("utf-8", "surrogatepass")
         self._plans = tuple(plans)
+        self._batched = batched
+        self._whole = not batched or any(plan.free for plan in plans)
         self._inner = [plan.inner for plan in self._plans]
         self._open = any(None in inner for inner in self._inner)
         self._names = [plan.name.encode("utf-8", "surrogatepass") for plan in self._plans]  # C keeps their addresses
@@ -54,11 +58,11 @@ class TensorReader:
         self._read, self._count = _functions()
 
     @classmethod
-    def of(cls, signature: str, plans: Sequence[InputPlan]) -> TensorReader | None:
+    def of(cls, signature: str, plans: Sequence[InputPlan], *, batched: bool = True) -> TensorReader | None:
         """Return the reader of a signature; None where an input is no number, or C is not there to read it."""
         if not plans or any(plan.dtype == "string" for plan in plans) or native_library() is None:
             return None
-        return cls(signature, plans)
+        return cls(signature, plans, batched=batched)
 
     def read(self, body: bytes) -> tuple[Chunk, bool] | str | None:
         """Return the rows of a body and whether they came as rows.
@@ -87,6 +91,8 @@ class TensorReader:
 
     def _chunk(self, arrays: list[Any], found: list[int]) -> tuple[Chunk, bool] | None:
         """Return the rows that C has found, or None where they are not as the signature says."""
+        if self._whole:
+            return self._tensors(arrays, found)
         rows, shapes, place = found[_LENGTHS], [], 0
         for slot, inner in enumerate(self._inner):
             start = place + _LENGTHS
@@ -102,6 +108,18 @@ class TensorReader:
             place += _FIELDS
         form = found[-_REPORT]
         return Chunk(rows, arrays, False, tuple(shapes), _PLACES[form]), form <= _OBJECTS
+
+    def _tensors(self, arrays: list[Any], found: list[int]) -> tuple[Chunk, bool] | None:
+        """Return tensors of whatever shapes C has found, for a signature that says itself what fits."""
+        for slot, cast in enumerate(self._casts):
+            fields = found[slot * _FIELDS : (slot + 1) * _FIELDS]
+            lengths = fields[_LENGTHS : _LENGTHS + fields[_AXES]]
+            if not lengths:
+                return None
+            values = arrays[slot][: fields[_COUNT]].reshape(lengths)
+            arrays[slot] = values if cast is None else values.astype(cast)
+        form = found[-_REPORT]
+        return tensors_chunk(arrays, self._plans, batched=self._batched, place=_PLACES[form]), form <= _OBJECTS
 
 
 def _describe(row: np.ndarray[Any, Any], plan: InputPlan, name: bytes, kept: str) -> None:

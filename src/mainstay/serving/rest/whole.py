@@ -56,7 +56,7 @@ def whole_rows(instances: Sequence[Any], plans: Sequence[InputPlan], *, batched:
         raise plain_list_refused(first, plans)
     else:
         columns, place = [_plain_column(instances, plans[0])], lambda _, row: f"$.instances[{row}]"
-    return _chunk(columns, plans, batched=batched, place=place)
+    return tensors_chunk(columns, plans, batched=batched, place=place)
 
 
 def whole_columns(inputs: Any, plans: Sequence[InputPlan], *, batched: bool) -> Chunk:
@@ -74,13 +74,13 @@ def whole_columns(inputs: Any, plans: Sequence[InputPlan], *, batched: bool) -> 
         if len(plans) > 1:
             raise plain_value_refused(inputs, plans)
         array = read_tensor(inputs, plans[0], "$.inputs")
-        return _chunk([array], plans, batched=batched, place=lambda _, row: f"$.inputs[{row}]")
+        return tensors_chunk([array], plans, batched=batched, place=lambda _, row: f"$.inputs[{row}]")
     arrays = []
     for plan in plans:
         if plan.name not in inputs:
             raise missing_input(plan)
         arrays.append(read_tensor(inputs[plan.name], plan, path("$.inputs", plan.name)))
-    return _chunk(arrays, plans, batched=batched, place=lambda name, row: f"{path('$.inputs', name)}[{row}]")
+    return tensors_chunk(arrays, plans, batched=batched, place=lambda name, row: f"{path('$.inputs', name)}[{row}]")
 
 
 def read_tensor(value: Any, plan: InputPlan, where: str) -> Array:
@@ -143,10 +143,17 @@ def _like_first(array: Array, rows: Sequence[Array], index: int) -> Array:
     return array
 
 
-def _chunk(
+def tensors_chunk(
     arrays: list[Array], plans: Sequence[InputPlan], *, batched: bool, place: Callable[[str, int], str]
 ) -> Chunk:
-    """Return the tensors as rows where they are as the signature states, and else to run alone, as they are."""
+    """Return tensors as rows where they are as the signature states, and else to run alone, just as they are.
+
+    Args:
+        arrays: The tensors, in the order of the inputs.
+        plans: The inputs.
+        batched: Whether rows of several requests may run together.
+        place: Gives the path of a value in the request.
+    """
     rows = len(arrays[0]) if arrays[0].ndim else 0
     alike = all(
         array.ndim and len(array) == rows and fits(array.shape[1:], plan.inner)
