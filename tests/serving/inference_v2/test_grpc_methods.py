@@ -292,13 +292,13 @@ def test_an_output_is_not_given_twice(caller):
 
 def test_ids_are_repeated_and_not_kept(caller):
     for name in ("first", "second", "x" * 5000, ""):
-        assert caller.infer(raw_request(id=name)).id == name
+        assert caller.infer(raw_request(name)).id == name
     endpoint = caller.running.server._engine.snapshot.latest["m"].endpoint("")
     assert len(endpoint.memo["gRPC ModelInfer"].heads) == 1
 
 
-def raw_request(id="", outputs=()):
-    request = message_class("inference.ModelInferRequest")(model_name="m", id=id)
+def raw_request(name="", outputs=()):
+    request = message_class("inference.ModelInferRequest")(model_name="m", id=name)
     request.inputs.add(name="x", datatype="FP32", shape=[1, 3])
     request.inputs.add(name="s", datatype="BYTES", shape=[1])
     for name in outputs:

@@ -38,7 +38,8 @@ def test_a_configuration_file_of_tf_serving_is_read(tmp_path):
               sampling_config { sampling_rate: 0.25 }
             }
           }
-          config: { name: 'b' base_path: 'file:' '///models/b' model_type: TENSORFLOW model_version_policy: { all: {} } }
+          config: { name: 'b' base_path: 'file:' '///models/b' model_type: TENSORFLOW
+            model_version_policy: { all: {} } }
           # a comment
           config {
             name: "c" base_path: "/c" model_platform: "mainstay"
