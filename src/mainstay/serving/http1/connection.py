@@ -12,6 +12,7 @@ import httptools
 
 from mainstay.serving.http1.exchange import HttpExchange, response
 from mainstay.serving.http1.gzip_body import unpack_gzip
+from mainstay.serving.http1.repeats import KnownHead, known_head
 from mainstay.serving.options import ServerOptions
 from mainstay.serving.rest.answers import Answer, refusal, refusal_with
 from mainstay.serving.rest.interface import RestInterface
@@ -66,6 +67,8 @@ class Connection(asyncio.Protocol):
         self._begun = 0.0
         self._in_head = False
         self._in_message = False
+        self._num_messages = 0
+        self._known: KnownHead | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -114,7 +117,17 @@ class Connection(asyncio.Protocol):
         self._seen = self._time()
         if self._deaf:
             return
+        known = self._known
+        if known is not None and len(data) == known.size and not self._in_message and data.startswith(known.head):
+            self._take_repeat(known, data)
+        else:
+            self._parse(data)
+        if len(self._waiting) > _MOST_WAITING:
+            self._throttle()
+
+    def _parse(self, data: bytes) -> None:
         begun = self._headers if self._in_message else None
+        messages = self._num_messages
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -128,8 +141,30 @@ class Connection(asyncio.Protocol):
         if self._headers is begun and self._in_message:
             self._fed += len(data)
             self._check_framing()
-        if len(self._waiting) > _MOST_WAITING:
-            self._throttle()
+        if begun is None and not self._in_message and not self._deaf and self._num_messages == messages + 1:
+            parser = self._parser
+            if parser.get_http_version() == "1.1":
+                method, target = parser.get_method().decode(), self._url.decode("ascii")
+                self._known = known_head(data, method, target, self._headers)
+
+    def _take_repeat(self, known: KnownHead, data: bytes) -> None:
+        """Hand a whole request on whose head has been parsed before."""
+        size = known.size - len(known.head)
+        if self._shared.buffered + size > self._options.rest.max_buffered_bytes:
+            self._refuse_for_room()
+            return
+        exchange = HttpExchange(self, known.method, known.target)
+        exchange.body = data[len(known.head) :]
+        exchange.headers = known.headers
+        exchange.received = self._seen
+        exchange.peer = self._peer
+        exchange.identity = self._identity
+        self._waiting.append(exchange)
+        try:
+            self._shared.rest.handle(exchange)
+        except Exception:
+            logger.exception("a fault while a request was read")
+            self._refuse(Code.INTERNAL, "The request could not be read")
 
     def eof_received(self) -> bool:
         """Take the client's end of sending; answers that are owed still go out."""
@@ -221,6 +256,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Hand the request on."""
         self._in_message = False
+        self._num_messages += 1
         if self._deaf:
             return
         parser, parts = self._parser, self._parts

@@ -48,7 +48,7 @@ def floats_text(array: Array) -> bytes:
     if buffer is not None:  # a copy of a few numbers costs less than their address
         few = buffer()
         size = write(array.tobytes(), array.itemsize, where, len(lengths), few)
-        return bytes(few[:size])
+        return few.raw[:size]
     array = np.ascontiguousarray(array)
     text = np.empty(room, np.uint8)
     size = write(address_of(array), array.itemsize, where, len(lengths), address_of(text))
