@@ -125,3 +125,16 @@ def test_classify_and_regress_are_there_where_a_signature_is_for_them(served):
 
 def test_an_unknown_model_has_no_document(served):
     assert served.request("GET", "/v1/models/none/openapi.json")[0] == 404
+
+
+def test_the_formats_beside_json_are_named(served):
+    predict = read(served, "/v1/models/m/openapi.json")["paths"]["/v1/models/m:predict"]["post"]
+    formats = {
+        "application/json",
+        "application/x-npy",
+        "application/x-npz",
+        "application/x-protobuf",
+        "application/vnd.apache.arrow.stream",
+    }
+    assert set(predict["requestBody"]["content"]) == set(predict["responses"]["200"]["content"]) == formats
+    assert predict["parameters"][0]["schema"] == {"enum": ["serving_default", "only_x"]}

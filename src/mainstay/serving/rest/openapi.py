@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from mainstay.core import TensorSpec
+from mainstay.serving.bodies.formats import ARROW, NPY, NPZ, PROTOBUF
 from mainstay.serving.examples import CLASSIFY_METHOD, REGRESS_METHOD
 from mainstay.serving.models.snapshot import Endpoint, Servable
 from mainstay.serving.plans import InputPlan
@@ -106,13 +107,18 @@ def _content(schema: dict[str, Any]) -> dict[str, Any]:
     return {"application/json": {"schema": schema}}
 
 
-def _answers(schema: dict[str, Any], codes: tuple[str, ...]) -> dict[str, Any]:
+def _tensors(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the forms of a body with tensors: JSON, and those that no schema describes."""
+    return {**_content(schema), **{name: {"schema": {}} for name in (NPY, NPZ, ARROW, PROTOBUF)}}
+
+
+def _answers(content: dict[str, Any], codes: tuple[str, ...]) -> dict[str, Any]:
     faults = {code: {"description": _FAULTS[code], "content": _content(_ERROR)} for code in codes}
-    return {"200": {"description": "The answer.", "content": _content(schema)}, **faults}
+    return {"200": {"description": "The answer.", "content": content}, **faults}
 
 
 def _read(summary: str, operation: str, schema: str) -> dict[str, Any]:
-    answers = _answers({"$ref": f"#/components/schemas/{schema}"}, ("404",))
+    answers = _answers(_content({"$ref": f"#/components/schemas/{schema}"}), ("404",))
     return {"summary": summary, "operationId": operation, "responses": answers}
 
 
@@ -121,8 +127,16 @@ def _predict(servable: Servable) -> dict[str, Any]:
     return {
         "summary": "Predict",
         "operationId": "predict",
-        "requestBody": {"required": True, "content": _content(_any_of(names, "request"))},
-        "responses": _answers(_any_of(names, "response"), tuple(_FAULTS)),
+        "parameters": [
+            {
+                "name": "signature_name",
+                "in": "query",
+                "description": "The signature, where the body is no JSON and cannot name it.",
+                "schema": {"enum": list(servable.endpoints)},
+            }
+        ],
+        "requestBody": {"required": True, "content": _tensors(_any_of(names, "request"))},
+        "responses": _answers(_tensors(_any_of(names, "response")), tuple(_FAULTS)),
     }
 
 
@@ -150,7 +164,7 @@ def _examples(action: str, names: list[str]) -> dict[str, Any]:
         "summary": action.capitalize(),
         "operationId": action,
         "requestBody": {"required": True, "content": _content(request)},
-        "responses": _answers(_object({"results": {"type": "array", "items": result}}), tuple(_FAULTS)),
+        "responses": _answers(_content(_object({"results": {"type": "array", "items": result}})), tuple(_FAULTS)),
     }
 
 
