@@ -324,3 +324,21 @@ def test_a_connection_of_a_stranger_is_dropped(peer):
     again = client.listener.connect()
     again.connection_made(type(client.wire)())
     assert again.identity == "someone"
+
+
+def test_a_stream_whose_answers_are_not_read_ends(peer, kit):
+    class Loud(kit.Grpc):
+        def open(self, call):
+            super().open(call)
+            call.on_message = lambda message: call.send(bytes(100_000))
+
+    grpc = Loud()
+    client = peer(grpc=grpc)
+    client.send(client.head(1, tuple((name, kit.STREAM if name == ":path" else value) for name, value in kit.CALL)))
+    for _ in range(200):
+        client.send(client.data(1, kit.prefixed(b"more"), end=False))
+    assert client.answers()[1]["reset"] is ErrorCode.CANCEL
+    assert grpc.cancelled == [1]
+    assert not client.connection.streams
+    client.send(client.call(3))
+    assert client.goaway() is None

@@ -37,6 +37,9 @@ _GOODBYE_SECONDS = 1.0
 _ALIVE_SECONDS = 20.0
 _SMALLEST_RATE = 64 << 10  # bytes a second, beyond the timeout, for large requests and answers
 _SMALLEST_GZIPPED = 1024
+# Answers of streaming methods that wait for the client's windows: a few bytes can ask for many.
+_MOST_UNREAD = 1024
+_MOST_UNREAD_BYTES = 4 << 20
 _TINY = 16
 _COST_OF_HEAD = 10
 _ASKED, _LEFT = 1, 2
@@ -440,6 +443,10 @@ class Connection(asyncio.Protocol):
 
     def send(self, stream: Stream, message: bytes) -> None:
         """Send a message of a streaming answer."""
+        unread = stream.pending
+        if unread and (len(unread) > _MOST_UNREAD or sum(map(len, unread)) > _MOST_UNREAD_BYTES):
+            self._refuse(stream, Code.RESOURCE_EXHAUSTED, "The client does not read the answers")
+            return
         if not stream.started:
             self.outbox.start(stream)
         self.outbox.message(stream, (message,))

@@ -114,7 +114,8 @@ class Inbox:
         stream.granted = False
         if stream.on_message is not None:
             stream.on_message(message)
-        self.refill(stream)
+        if not stream.ended:
+            self.refill(stream)
 
     def end(self, stream: Stream) -> None:
         """Take the end of a stream's body."""
