@@ -397,3 +397,14 @@ def test_who_is_refused_for_now_is_told_when_to_try_again(double, ask, monkeypat
             Code.RESOURCE_EXHAUSTED,
             (("grpc-retry-pushback-ms", "1250"),),
         )
+
+
+def test_a_reload_whose_metrics_cannot_be_counted_is_answered(serve, caplog):
+    async def reload(config):
+        pass
+
+    services = serve({}, reload=reload, counter=lambda name: 1 // 0)
+    request = message_class("tensorflow.serving.ReloadConfigRequest")(metric_names=["a"])
+    request.config.model_config_list.SetInParent()
+    assert services.call("/tensorflow.serving.ModelService/HandleReloadConfigRequest", request).code is Code.INTERNAL
+    assert [call.code for call in services.watcher.ended_calls] == [Code.INTERNAL]

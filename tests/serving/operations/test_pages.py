@@ -141,3 +141,9 @@ def test_a_page_that_knows_nothing_of_gates_is_guarded(engine, watcher):
     engine.gates = (Closed(),)
     assert ask(page, "/traffic").status == 403
     assert [call.code for call in watcher.calls] == [Code.OK, Code.PERMISSION_DENIED]
+
+
+def test_metrics_that_cannot_be_written_are_an_error_and_the_call_ends(engine, watcher):
+    request = ask(MetricsPage(engine, "/metrics", lambda done: done(None)), "/metrics")
+    assert request.status == 500
+    assert [call.code for call in watcher.calls] == [Code.INTERNAL]

@@ -26,6 +26,10 @@ Counter: TypeAlias = Callable[[str], int | None]
 """Returns the sum of a metric by its name, or None if there is none of that name."""
 
 
+_MOST_METRICS = 256  # all metrics are collected for each of them
+_MOST_TEXT = 200
+
+
 class ModelService:
     """Answers calls of TF Serving's ModelService.
 
@@ -94,17 +98,18 @@ class ModelService:
         return self._reconfigure(self._reload, request, pending)
 
     async def _reconfigure(self, reload: Reload, request: Any, pending: PendingCall) -> None:
-        before = self._counts(request.metric_names)
+        names = dict.fromkeys(request.metric_names[:_MOST_METRICS])
+        response = message_class("tensorflow.serving.ReloadConfigResponse")()
         try:
+            before = self._counts(names)
             await reload(request.config)
+            response.status.error_code = Code.OK.value
+            for name, count in self._counts(names).items():
+                response.metric.add(name=name, int64_value_increase=count - before.get(name, 0))
         except Exception as error:
             logger.error("ReloadConfig failed: %s", status_of(error)[1])
             pending.refuse(error)
             return
-        response = message_class("tensorflow.serving.ReloadConfigResponse")()
-        response.status.error_code = Code.OK.value
-        for name, count in self._counts(request.metric_names).items():
-            response.metric.add(name=name, int64_value_increase=count - before.get(name, 0))
         pending.answer([response.SerializeToString()])
 
     def _counts(self, names: Any) -> dict[str, int]:
@@ -112,7 +117,7 @@ class ModelService:
         for name in names:
             count = None if self._counter is None else self._counter(name)
             if count is None:
-                logger.warning("metric_names contains a metric that does not exist: %s", name)
+                logger.warning("metric_names contains a metric that does not exist: %r", name[:_MOST_TEXT])
             else:
                 counts[name] = count
         return counts

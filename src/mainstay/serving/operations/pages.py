@@ -88,9 +88,13 @@ class MetricsPage:
         openmetrics = not self._classic and wants_openmetrics(accept)
 
         def answer(metrics: Metrics) -> None:
-            body = render(metrics, openmetrics=openmetrics)
             kind = OPENMETRICS if openmetrics else PROMETHEUS
-            finish_page(self._engine, exchange, call, Answer(200, body, (), kind))
+            try:
+                shown = Answer(200, render(metrics, openmetrics=openmetrics), (), kind)
+            except Exception as error:
+                finish_page(self._engine, exchange, call, refusal_of(error), code=code_of(error))
+            else:
+                finish_page(self._engine, exchange, call, shown)
 
         try:
             self._gather(answer)

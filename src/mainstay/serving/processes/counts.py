@@ -35,7 +35,12 @@ def gather_metrics(control: Control, name: str, loop: asyncio.AbstractEventLoop)
 
 async def _gather(control: Control, name: str, done: Any) -> None:
     metrics = Metrics()
-    for part in await control.gather(name):
+    try:
+        parts = await control.gather(name)
+    except Exception as error:  # whoever asked has to be answered, if with what is known here
+        logger.warning("only this worker is measured, the others cannot be asked: %s", error)
+        parts = [control.collectors[name]()]
+    for part in parts:
         try:
             metrics.merge(Metrics.from_bytes(part))
         except FormatError as error:  # a worker of another release, while they are replaced

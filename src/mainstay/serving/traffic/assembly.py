@@ -11,6 +11,7 @@ from mainstay.serving.engine import Engine
 from mainstay.serving.operations.families import Metrics
 from mainstay.serving.operations.pages import GuardedPage
 from mainstay.serving.rest.interface import PathInterface
+from mainstay.serving.status import logger
 from mainstay.serving.traffic.config import TrafficConfig, read_traffic
 from mainstay.serving.traffic.file import TrafficFile
 from mainstay.serving.traffic.measures import measure
@@ -86,4 +87,9 @@ class Traffic:
 
 
 async def _gathered(gather: Callable[[str], Awaitable[list[bytes]]], done: Callable[[dict[str, Any]], None]) -> None:
-    done(merge_reports([json.loads(part) for part in await gather(TRAFFIC)]))
+    try:
+        found = merge_reports([json.loads(part) for part in await gather(TRAFFIC) if part])
+    except Exception as error:  # whoever asked has to be answered
+        logger.warning("the processes cannot be asked about their traffic: %s", error)
+        found = {"models": {}, "error": f"{type(error).__name__}: {error}"}
+    done(found)
