@@ -504,3 +504,29 @@ def test_a_fleet_that_is_stopped_publishes_nothing_any_more(run):
         assert world.engine.snapshot is before
 
     run(test)
+
+
+def test_watchers_that_fail_hold_nothing_up(run, caplog):
+    async def test(world):
+        world.fleet.watchers += (lambda event: 1 // 0,)
+        world.add(3)
+        await world.look(m=[3])
+
+    run(test)
+    assert "what watches versions failed" in caplog.text
+
+
+def test_a_look_at_the_folders_that_fails_is_not_the_last_one(run, caplog):
+    async def test(world):
+        look, fleet = world.fleet.look, world.fleet
+
+        async def fail():
+            fleet.look = look
+            raise ValueError("not this time")
+
+        fleet.look = fail
+        world.add(3)
+        await world.until(lambda: world.answering == {"m": [3]})
+
+    run(test, poll_seconds=0.005)
+    assert "not this time" in caplog.text

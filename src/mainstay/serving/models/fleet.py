@@ -231,7 +231,10 @@ class Fleet:
     async def _keep_polling(self) -> None:
         while True:
             await asyncio.sleep(self._options.poll_seconds)
-            await self.look()
+            try:
+                await self.look()
+            except Exception:  # what fails once is no reason never to look again
+                logger.exception("the models' folders cannot be looked at; trying again")
 
     async def look(self) -> None:
         """Look at all folders once, and begin what has to be done. A thread does it: a file system may be slow."""
@@ -470,8 +473,12 @@ class Fleet:
     def _tell(
         self, source: Source, state: State, *, seconds: float = 0.0, code: Code = Code.OK, message: str = ""
     ) -> None:
+        event = VersionEvent(source.name, source.version, state, seconds, code, message)
         for watcher in self.watchers:
-            watcher(VersionEvent(source.name, source.version, state, seconds, code, message))
+            try:
+                watcher(event)
+            except Exception:  # a version is loaded or let go all the same
+                logger.exception("what watches versions failed")
 
 
 def _look(
