@@ -66,14 +66,13 @@ def address_of(array: Any) -> int:
     Raises:
         ArgumentError: The array has gaps.
     """
+    try:
+        # A fraction of the time that NumPy's own way takes; refused where the array is read-only or has gaps.
+        return ctypes.addressof(_NOTHING.from_buffer(array))
+    except (TypeError, ValueError):
+        pass
     if not array.flags.c_contiguous:
         raise ArgumentError("a C function is given contiguous arrays only", received=f"strides {array.strides}")
-    if array.flags.writeable:
-        try:
-            # A tenth of the time that NumPy's own way takes.
-            return ctypes.addressof(_NOTHING.from_buffer(array))
-        except (TypeError, ValueError):
-            pass
     return int(array.ctypes.data)
 
 

@@ -176,17 +176,18 @@ class RestInterface:
             engine.begin(call)
             self._set_time(call, exchange)
             call.priority = priority_of(exchange.headers)
-            exchange.on_gone = lambda: engine.cancel(call)
+            exchange.on_gone = partial(engine.cancel, call)
             servable = engine.route(call)
-            body, action = exchange.body, route.action
-            query = exchange.target.partition("?")[2]
-            read = partial(read_call, body, call, servable, action, query=query, most_bytes=self.max_body_bytes)
+            body, target, action, most = exchange.body, exchange.target, route.action, self.max_body_bytes
+            query = target.partition("?")[2] if "?" in target else ""
             if is_slow(body, call):
                 # C reads without the interpreter's lock, so that other requests are answered meanwhile.
+                read = partial(read_call, body, call, servable, action, query=query, most_bytes=most)
                 reading = engine.loop.run_in_executor(None, read)
                 reading.add_done_callback(partial(self._have_read, exchange, call, route))
             else:
-                self._submit(exchange, call, route, read())
+                found = read_call(body, call, servable, action, query=query, most_bytes=most)
+                self._submit(exchange, call, route, found)
         except Exception as error:
             self._refuse(exchange, call, error)
 

@@ -52,9 +52,10 @@ class TensorReader:
         self._dtypes = [np.dtype(plan.dtype if plan.dtype in _KINDS else "float64") for plan in self._plans]
         self._casts = [None if plan.dtype in _KINDS else plan.dtype for plan in self._plans]
         # The inputs as C is told about them, and behind them the room for its report.
-        self._request = np.zeros(len(self._plans) * _FIELDS + _REPORT, np.int64)
+        request = np.zeros(len(self._plans) * _FIELDS + _REPORT, np.int64)
         for slot, (plan, name, dtype) in enumerate(zip(self._plans, self._names, self._dtypes, strict=True)):
-            _describe(self._request[slot * _FIELDS : (slot + 1) * _FIELDS], plan, name, dtype.name)
+            _describe(request[slot * _FIELDS : (slot + 1) * _FIELDS], plan, name, dtype.name)
+        self._request, self._form = request.tobytes(), _INT64 * len(request)
         self._read, self._count = _functions()
 
     @classmethod
@@ -71,7 +72,7 @@ class TensorReader:
         """
         if native_library() is None:
             return None
-        size, request = len(body), self._request.copy()
+        size, request = len(body), self._form.from_buffer_copy(self._request)
         room = size // 2 + 1 if size < _COUNTED_FROM else self._count(body, size, 44) + 1
         arrays, place = [], _VALUES
         for dtype in self._dtypes:
@@ -80,12 +81,12 @@ class TensorReader:
             request[place + 1] = room
             arrays.append(array)
             place += _FIELDS
-        address, name, count = address_of(request), self._signature, len(arrays)
+        address, name, count = ctypes.addressof(request), self._signature, len(arrays)
         status = self._read(body, size, address, count, name, len(name), address + 8 * count * _FIELDS)
         if status == _DONE:
-            return self._chunk(arrays, request.tolist())
+            return self._chunk(arrays, request[:])
         if status == _SIGNATURE:
-            _, start, length = request[-_REPORT:].tolist()
+            _, start, length = request[-_REPORT:]
             return body[start : start + length].decode("utf-8", "replace")
         return None
 
