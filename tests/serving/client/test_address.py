@@ -1,7 +1,9 @@
+import ssl
+
 import pytest
 
 from mainstay.core import ArgumentError
-from mainstay.serving.client.address import Address, parse_address
+from mainstay.serving.client.address import Address, parse_address, unreachable
 
 
 @pytest.mark.parametrize(
@@ -32,3 +34,17 @@ def test_the_authority_of_a_number_with_colons_has_brackets():
 def test_what_is_no_address_is_refused(text):
     with pytest.raises(ArgumentError, match="no address of a server"):
         parse_address(text)
+
+
+def test_a_certificate_that_is_not_trusted_is_told_from_a_server_that_is_away():
+    address = parse_address("https://a:9")
+    refused = unreachable(ConnectionRefusedError(111, "Connection refused"), address)
+    assert str(refused).startswith("a:9: the server cannot be reached: Connection refused")
+    assert refused.fix == "start it, or correct the address"
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_message = "self-signed certificate"
+    untrusted = unreachable(error, address)
+    assert str(untrusted).startswith(
+        "a:9: the server cannot be reached: its certificate is not trusted: self-signed certificate"
+    )
+    assert "--ca" in untrusted.fix

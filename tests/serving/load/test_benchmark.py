@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from mainstay.cli import main
-from mainstay.core import RequestError, UnavailableError
+from mainstay.core import DataError, NotFoundError, RequestError, UnavailableError
 from mainstay.serving import LoadRequest, LoadStep, bench_server
 
 
@@ -70,8 +70,23 @@ def test_what_the_server_refuses_is_not_put_under_load(start):
     address = f"http://127.0.0.1:{running.port}"
     with pytest.raises(RequestError, match="no signature"):
         bench_server(address, LoadRequest(model="m", signature="other"), [LoadStep(1.0)])
-    with pytest.raises(UnavailableError):
+    with pytest.raises(UnavailableError, match="the server cannot be reached: Connection refused"):
         bench_server("http://127.0.0.1:1", LoadRequest(model="m"), [LoadStep(1.0)])
+
+
+def test_a_model_that_refuses_what_was_made_up_wants_inputs_of_the_callers_own(start, fakes):
+    def refuse(columns):
+        raise DataError("a string is no timestamp")
+
+    model = fakes.Model(serving_default=fakes.Signature([fakes.input("x")], None, refuse))
+    address = f"http://127.0.0.1:{start({'m': model}).port}"
+    with pytest.raises(RequestError, match="refuses the inputs that were made up: a string is no timestamp") as caught:
+        bench_server(address, LoadRequest(model="m"), [LoadStep(1.0)])
+    assert "--inputs" in caught.value.fix
+    with pytest.raises(RequestError, match=r"^/v1/models/m:predict: a string is no timestamp"):
+        bench_server(address, LoadRequest(model="m", inputs=[1.0]), [LoadStep(1.0)])
+    with pytest.raises(NotFoundError, match="Servable not found"):
+        bench_server(address, LoadRequest(model="other"), [LoadStep(1.0)])
 
 
 async def _put_on(talk, step, *, on_request=lambda server: None):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from mainstay.core import ArgumentError
+from mainstay.core import ArgumentError, UnavailableError
 
+UNREACHABLE = "the server cannot be reached"
 _PORTS = {"http": 8501, "https": 8501, "grpc": 8500, "grpcs": 8500}
 
 
@@ -69,3 +71,13 @@ def parse_address(text: str) -> Address:
             expected="http://host:port, https://…, grpc://host:port, grpcs://…, http+unix:///path or grpc+unix:///path",
             received=text,
         ) from None
+
+
+def unreachable(error: Exception, address: Address) -> UnavailableError:
+    """Return what a caller is told whose connection failed or was lost."""
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    fix = "start it, or correct the address"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = f"its certificate is not trusted: {error.verify_message}"
+        fix = "name the authority that signed it, with tls= of the client or --ca"
+    return UnavailableError(f"{UNREACHABLE}: {reason}", where=address.socket or address.authority, fix=fix)

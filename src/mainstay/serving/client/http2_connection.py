@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import hpack
 
 from mainstay.core import DeadlineError, ServerError, UnavailableError
-from mainstay.serving.client.address import Address
+from mainstay.serving.client.address import Address, unreachable
 from mainstay.serving.http2 import frames
 from mainstay.serving.http2.frames import Setting
 
@@ -48,7 +48,7 @@ class Http2Connection:
 
     def __init__(self, address: Address, tls: ssl.SSLContext | None, timeout_seconds: float) -> None:
         self.usable = True
-        self._where = address.socket or address.authority
+        self._address, self._where = address, address.socket or address.authority
         self._authority = address.authority
         self._scheme = "https" if address.secure else "http"
         self._encoder = hpack.Encoder()
@@ -219,10 +219,7 @@ class Http2Connection:
     def _lost(self, error: OSError) -> UnavailableError:
         if isinstance(error, TimeoutError):
             return DeadlineError("there was no answer in time", where=self._where)
-        reason = error.strerror or str(error) or type(error).__name__
-        return UnavailableError(
-            f"the server cannot be reached: {reason}", where=self._where, fix="start it, or correct the address"
-        )
+        return unreachable(error, self._address)
 
     def close(self) -> None:
         """Close the connection."""

@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mainstay.core import DeadlineError, UnavailableError
-from mainstay.serving.client.address import Address
+from mainstay.core import DeadlineError
+from mainstay.serving.client.address import Address, unreachable
 
 _MOST_KEPT = 16
 
@@ -65,7 +65,7 @@ class RestTransport:
             if not is_fresh:  # the server may close a connection that has been idle at any moment
                 self.close()
                 return self.send(method, path, body, headers, timeout_seconds=timeout_seconds)
-            raise self._lost(error) from error
+            raise unreachable(error, self._address) from error
         except TimeoutError as error:
             connection.close()
             raise DeadlineError(
@@ -73,7 +73,7 @@ class RestTransport:
             ) from error
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            raise self._lost(error) from error
+            raise unreachable(error, self._address) from error
         return answer
 
     def _send(
@@ -112,14 +112,6 @@ class RestTransport:
         if address.secure:
             return http.client.HTTPSConnection(address.host, address.port, context=self._tls)
         return http.client.HTTPConnection(address.host, address.port)
-
-    def _lost(self, error: Exception) -> UnavailableError:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
-        return UnavailableError(
-            f"the server cannot be reached: {reason}",
-            where=self._address.socket or self._address.authority,
-            fix="start it, or correct the address",
-        )
 
     def close(self) -> None:
         """Close every connection that is not in use."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mainstay.core import RequestError, Signature
+from mainstay.core import NotFoundError, PermissionDeniedError, RequestError, Signature, UnauthenticatedError
 from mainstay.serving.client.address import parse_address
 from mainstay.serving.client.arrays import input_arrays
 from mainstay.serving.client.client import Client, tls_context
@@ -44,6 +44,9 @@ class LoadRequest:
     rows: int = 1
     token: str | None = None
     tls: Any = None
+
+
+_NOT_THE_INPUTS = (NotFoundError, PermissionDeniedError, UnauthenticatedError)
 
 
 def bench_server(
@@ -91,7 +94,18 @@ def _target(address: str, request: LoadRequest) -> LoadTarget:
         signature = _chosen(known, request)
         inputs = made_up(signature, request.rows) if request.inputs is None else request.inputs
         arrays = input_arrays(inputs, signature)
-        client.predict(request.model, arrays, signature=request.signature, version=request.version, label=request.label)
+        try:
+            client.predict(
+                request.model, arrays, signature=request.signature, version=request.version, label=request.label
+            )
+        except RequestError as error:
+            if request.inputs is None and not isinstance(error, _NOT_THE_INPUTS):
+                raise RequestError(
+                    f"the model refuses the inputs that were made up: {error.summary}",
+                    where=error.where,
+                    fix="give inputs of your own: --inputs FILE.json, a JSON object with the columns of a request",
+                ) from error
+            raise
     headers = () if request.token is None else (("authorization", f"Bearer {request.token}"),)
     asked = Target(request.model, request.version, request.label, request.signature, headers)
     context: ssl.SSLContext | None = tls_context(request.tls) if place.secure else None

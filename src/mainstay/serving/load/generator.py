@@ -11,14 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mainstay.core import UnavailableError
-from mainstay.serving.client.address import Address
+from mainstay.serving.client.address import UNREACHABLE, Address, unreachable
 from mainstay.serving.load.connections import Answered, LoadConnection
 from mainstay.serving.load.results import StepResult, gather
 from mainstay.serving.load.schedule import LoadStep
 
 _PATIENCE_SECONDS = 10.0
 _RECONNECT_SECONDS = 0.1
-_UNREACHABLE = "the server cannot be reached"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +116,7 @@ class _Run:
                 )
                 transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
-            raise UnavailableError(
-                f"{_UNREACHABLE}: {error.strerror or error}", where=address.socket or address.authority
-            ) from error
+            raise unreachable(error, address) from error
         self._all.append(made)
         self._free.append(made)
 
@@ -179,9 +176,9 @@ class _Run:
     def _fail_what_is_due(self) -> None:
         if self._step.rate is None:
             # This client's next request has failed.
-            self._failures[_UNREACHABLE] += 1
+            self._failures[UNREACHABLE] += 1
         elif not any(connection.open for connection in self._all):
-            self._failures[_UNREACHABLE] += len(self._late)
+            self._failures[UNREACHABLE] += len(self._late)
             self._pending -= len(self._late)
             self._late.clear()
             self._look_for_the_end()
