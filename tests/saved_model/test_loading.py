@@ -65,6 +65,15 @@ def test_an_added_file_is_refused_naming_it(copy: Path, name: str) -> None:
     assert failure.value.where == str(copy / name)
 
 
+def test_warm_up_requests_may_be_added(copy: Path) -> None:
+    (copy / "assets.extra" / "tf_serving_warmup_requests").write_bytes(b"whatever it is")
+    assert load(copy).signatures
+    nearly = copy / "assets.extra" / "tf_serving_warmup_requests2"
+    nearly.write_bytes(b"")
+    with pytest.raises(IntegrityError, match="added"):
+        load(copy)
+
+
 @pytest.mark.parametrize("name", ["assets/cities.txt", "assets.extra/mainstay/manifest.json", "assets", "new"])
 def test_a_symbolic_link_is_refused_even_to_the_same_content(copy: Path, tmp_path: Path, name: str) -> None:
     original = tmp_path / "elsewhere"

@@ -22,6 +22,9 @@ EXTRA = "assets.extra/mainstay"
 MANIFEST_FILE = f"{EXTRA}/manifest.json"
 SEAL_FILE = f"{EXTRA}/manifest.sha256"
 SIGNATURE_FILE = f"{EXTRA}/manifest.sig"
+# Requests that a server runs through the model before it answers. They are no part of the model: operators add them
+# later, and whoever can write them can do no more than whoever may ask the server.
+WARM_UP_FILE = "assets.extra/tf_serving_warmup_requests"
 HOST_GRAPH_FILE = f"{EXTRA}/host_graph.json"
 GOLDEN_FILE = f"{EXTRA}/golden.npz"
 PROGRAM_SUFFIX = ".stablehlo"
@@ -246,7 +249,7 @@ def verify_files(folder: Path, files: Mapping[str, tuple[int, str]]) -> dict[str
             "the manifest lists two paths that some file systems hold for one", expected=one, received=other
         )
     found = find_files(folder)
-    present = set(found) - {MANIFEST_FILE, SEAL_FILE, SIGNATURE_FILE}
+    present = set(found) - {MANIFEST_FILE, SEAL_FILE, SIGNATURE_FILE, WARM_UP_FILE}
     for path in sorted(set(files) - present):
         raise IntegrityError("a file is missing", where=folder / path, fix="copy the saved model again")
     for path in sorted(present - set(files)):
