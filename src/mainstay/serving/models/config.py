@@ -251,6 +251,7 @@ def _platform(config: Any) -> str:
         raise ArgumentError(
             "Illegal setting neither ModelServerConfig::model_type (deprecated) nor ModelServerConfig::model_platform.",
             where=f"model {config.name}",
+            fix=f"say who wrote it: model_platform: {' or '.join(map(repr, PLATFORMS))}",
         )
     if config.model_platform not in PLATFORMS:
         raise ArgumentError(

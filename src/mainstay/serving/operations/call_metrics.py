@@ -186,8 +186,8 @@ class CallMetrics:
             metrics.add(REQUEST_BYTES, labels, series.received)
             metrics.add(RESPONSE_BYTES, labels, series.sent)
         for of, version in self._versions.items():
-            if not of[1]:
-                continue  # never reached a version, so nothing of it waited or ran
+            if not of[1] or not of[2]:
+                continue  # never reached a version or a signature, so nothing of it waited or ran
             metrics.add(QUEUE, of, version.queue.value)
             metrics.add(EXECUTE, of, version.execute.value)
             metrics.add(REQUEST_ROWS, of, version.rows)
