@@ -1,8 +1,17 @@
 """What connections may take together: their number, the bytes that they hold, and the time of their bodies."""
 
+import gzip
 import json
+import socket
+import struct
+import threading
 
+import numpy as np
+
+from mainstay.serving.batching.options import BatchingOptions
 from mainstay.serving.rest.options import RestOptions
+
+THREAD = BatchingOptions(execution="thread")
 
 
 def test_connections_beyond_the_limit_are_told_so(start, fakes):
@@ -71,3 +80,65 @@ def test_thousands_of_quiet_connections_are_kept_and_each_is_looked_at(start, fa
         client.close()
     assert not listener.connections
     assert server.predict({"instances": [1.0]})[0] == 200
+
+
+def test_bodies_count_until_they_are_answered(start, fakes):
+    running, go = threading.Event(), threading.Event()
+
+    def wait(columns):
+        running.set()
+        assert go.wait(20)
+        return {"total": np.zeros(len(columns[0].values), np.float32)}
+
+    model = fakes.Model(serving_default=fakes.Signature([fakes.input("x")], body=wait))
+    server = start({"m": model}, rest=RestOptions(max_buffered_bytes=10_000), batching=THREAD)
+    listener = server.server._listeners[0]
+    body = b'{"instances": [1.0]}' + b" " * 8000
+    head = b"POST /v1/models/m:predict HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body)
+    with server.connect() as first:
+        for _ in range(2):  # the second time by a shorter way
+            running.clear()
+            go.clear()
+            first.sendall(head + body)
+            assert running.wait(20)
+            assert listener.buffered == len(body)
+            with server.connect() as second:
+                second.sendall(head + body)
+                assert fakes.read_all(second).startswith(b"HTTP/1.1 503")
+            go.set()
+            assert first.recv(65536).startswith(b"HTTP/1.1 200")
+            assert listener.buffered == 0
+        running.clear()
+        go.clear()
+        first.sendall(head + body)
+        assert running.wait(20)
+        first.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # gone, not only silent
+    while listener.buffered or listener.connections:
+        pass
+    go.set()
+
+
+def test_a_body_that_is_unpacked_counts_as_what_it_is_then(start, fakes):
+    server = start(rest=RestOptions(max_buffered_bytes=1_000_000))
+    small = gzip.compress(b'{"instances": [1.0]}' + b" " * 2_000_000)
+    large = gzip.compress(b'{"instances": [1.0]}' + b" " * 900_000, compresslevel=0)
+    for body, status in ((small, 503), (large, 200)):
+        answered = server.request("POST", "/v1/models/m:predict", body, {"content-encoding": "gzip"})
+        assert answered[0] == status
+    assert server.server._listeners[0].buffered == 0
+
+
+def test_large_bodies_are_unpacked_beside_the_loop(start, monkeypatch):
+    threads = []
+
+    def unpack(data, most):
+        threads.append(threading.current_thread())
+        return gzip.decompress(data)
+
+    monkeypatch.setattr("mainstay.serving.http1.connection.unpack_gzip", unpack)
+    server = start()
+    for level in (9, 0):
+        body = gzip.compress(b'{"instances": [1.0]}' + b" " * 100_000, compresslevel=level)
+        assert server.request("POST", "/v1/models/m:predict", body, {"content-encoding": "gzip"})[0] == 200
+    assert threads[0] is server.thread
+    assert threads[1] is not server.thread

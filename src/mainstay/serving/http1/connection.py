@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import httptools
@@ -27,6 +28,9 @@ _MOST_TURNED_AWAY = 1000
 _SLOWEST_BYTES_PER_SECOND = 64 << 10
 _QUIET_SECONDS = 0.2
 _FRAMING_ALLOWANCE = 64 << 10
+_NO_ROOM = "The server holds as many unfinished requests as it has memory for"
+# What is larger may become a thousand times as large, which takes too long to be done while others wait.
+_MOST_UNPACKED_AT_ONCE = 16 << 10
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -106,6 +110,7 @@ class Connection(asyncio.Protocol):
         self._shared.connections.discard(self)
         self._deaf = True
         for exchange in self._waiting:
+            self._shared.buffered -= exchange.held
             if exchange.answer is None and exchange.on_gone is not None:
                 exchange.on_gone()
         self._waiting.clear()
@@ -155,6 +160,8 @@ class Connection(asyncio.Protocol):
             return
         exchange = HttpExchange(self, known.method, known.target)
         exchange.body = data[len(known.head) :]
+        exchange.held = size
+        self._shared.buffered += size
         exchange.headers = known.headers
         exchange.received = self._seen
         exchange.peer = self._peer
@@ -267,7 +274,7 @@ class Connection(asyncio.Protocol):
             return
         exchange = HttpExchange(self, parser.get_method().decode(), target)
         exchange.body = parts[0] if len(parts) == 1 else b"".join(parts)
-        self._drop_body()
+        exchange.held, self._size, self._parts = self._size, 0, []  # it is held until it is answered
         exchange.headers = self._headers
         exchange.received = self._seen
         exchange.peer = self._peer
@@ -279,17 +286,45 @@ class Connection(asyncio.Protocol):
         self._waiting.append(exchange)
         encoding = self._headers.get(b"content-encoding")
         if encoding is not None and encoding.lower() != b"identity":
-            unpacked = unpack_gzip(exchange.body, self._options.max_body_bytes)
-            if isinstance(unpacked, Answer):
-                exchange.reply(unpacked.status, unpacked.body, unpacked.headers)
-                return
-            exchange.body = unpacked
-        self._shared.rest.handle(exchange)
+            self._unpack(exchange)
+        else:
+            self._shared.rest.handle(exchange)
+
+    def _unpack(self, exchange: HttpExchange) -> None:
+        """Hand a request on once its body is unpacked: on another thread where that may take a while."""
+        body, most = exchange.body, self._options.max_body_bytes
+        if len(body) <= _MOST_UNPACKED_AT_ONCE:
+            self._have_unpacked(exchange, unpack_gzip(body, most))
+            return
+        unpacking = self._shared.loop.run_in_executor(None, unpack_gzip, body, most)
+        unpacking.add_done_callback(partial(self._take_unpacked, exchange))
+
+    def _take_unpacked(self, exchange: HttpExchange, unpacking: asyncio.Future[bytes | Answer]) -> None:
+        if unpacking.cancelled() or unpacking.exception() is not None:
+            self._have_unpacked(exchange, refusal_with(Code.UNAVAILABLE, "The gzip body cannot be unpacked now"))
+        else:
+            self._have_unpacked(exchange, unpacking.result())
+
+    def _have_unpacked(self, exchange: HttpExchange, found: bytes | Answer) -> None:
+        if self._parser is None:
+            return  # the client is gone
+        if isinstance(found, Answer):
+            exchange.reply(found.status, found.body, found.headers)
+            return
+        shared, more = self._shared, len(found) - exchange.held
+        exchange.body = found
+        exchange.held += more
+        shared.buffered += more
+        if more > 0 and shared.buffered > self._options.rest.max_buffered_bytes:
+            answer = refusal_with(Code.UNAVAILABLE, _NO_ROOM)
+            exchange.reply(answer.status, answer.body, answer.headers)
+        else:
+            shared.rest.handle(exchange)
 
     def _refuse(self, code: Code | int, message: str) -> None:
         """Answer a request that cannot be read on, and read nothing more."""
         self._deaf = True
-        self._linger_until = self._seen + _LINGER_SECONDS
+        self._linger_until = self._time() + _LINGER_SECONDS
         self._in_message = False
         self._drop_body()
         exchange = HttpExchange(self, "", "")
@@ -304,7 +339,7 @@ class Connection(asyncio.Protocol):
         self._parts = []
 
     def _refuse_for_room(self) -> None:
-        self._refuse(Code.UNAVAILABLE, "The server holds as many unfinished requests as it has memory for")
+        self._refuse(Code.UNAVAILABLE, _NO_ROOM)
 
     def _refuse_head(self) -> None:
         self._refuse(
@@ -348,6 +383,7 @@ class Connection(asyncio.Protocol):
         waiting = self._waiting
         while waiting and waiting[0].answer is not None:
             exchange = waiting.popleft()
+            self._shared.buffered -= exchange.held
             if self._shared.stopping and not waiting and not self._in_message:
                 exchange.keep_alive = False
             self._transport.write(response(exchange, self._shared.head))

@@ -28,6 +28,7 @@ class HttpExchange:
         identity: The name in the client's certificate; empty where it showed none.
         on_gone: To be set by who answers: called if the client goes away before the answer.
         extra_headers: To be set where every answer has them, a refusal as well.
+        held: How many bytes of memory it is charged with until it is answered.
     """
 
     __slots__ = (
@@ -36,6 +37,7 @@ class HttpExchange:
         "body",
         "extra_headers",
         "headers",
+        "held",
         "identity",
         "keep_alive",
         "method",
@@ -51,6 +53,7 @@ class HttpExchange:
         self.method = method
         self.target = target
         self.body = b""
+        self.held = 0
         self.keep_alive = True
         self.old = False
         self.headers: Mapping[bytes, bytes] = {}

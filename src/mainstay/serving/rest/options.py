@@ -21,8 +21,8 @@ class RestOptions:
         check_method_names: Whether classify and regress take only signatures whose ``method_name`` is theirs, as with
             TF Serving's ``--enable_signature_method_name_check``.
         max_connections: The most connections at a time; whoever comes then is turned away with 503.
-        max_buffered_bytes: The most bytes of request bodies that all connections together may hold before their
-            requests are complete; a request that would take more is turned away with 503.
+        max_buffered_bytes: The most bytes of request bodies that all connections together may hold until they are
+            answered; a request that would take more is turned away with 503.
 
     Raises:
         ArgumentError: An option is out of its range.
