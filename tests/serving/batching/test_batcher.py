@@ -511,3 +511,16 @@ def test_a_heavy_model_cannot_starve_a_light_one(seconds, data):
         loop.turn()
     assert max(used.values()) - min(used.values()) <= 2 * max(seconds)
     assert np.isfinite(list(used.values())).all()
+
+
+def test_an_answer_that_fails_keeps_back_no_other_one(caplog):
+    world = World(max_rows=1, max_enqueued_batches=9)
+    world.send([0])
+    world.loop.turn()
+    for row in (1, 2):
+        world.send([row], deadline=world.loop.now + 1)
+    world.tickets[1].done = lambda result: 1 // 0
+    world.loop.wait(2)
+    world.loop.turn()
+    assert isinstance(world.answers[2][0], DeadlineError)
+    assert "cannot be answered" in caplog.text

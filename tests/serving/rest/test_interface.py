@@ -303,3 +303,26 @@ def test_an_interface_that_fails_is_an_internal_error(taxi, caplog):
     taxi.server._listeners[0].rest.also = (Broken(),)
     assert taxi.request("GET", "/metrics")[:2] == (500, b'{"error":"ValueError: no luck"}')
     assert "Traceback" in caplog.text
+
+
+@pytest.mark.parametrize("execution", ["thread", "inline"])
+def test_a_model_that_wants_to_exit_fails_its_request_alone(start, fakes, execution):
+    def body(columns):
+        if columns[0].values[0] == 1:
+            raise SystemExit(3)
+        return {"total": columns[0].values.astype(np.float32)}
+
+    model = fakes.Model(serving_default=fakes.Signature([fakes.input("x")], body=body))
+    server = start({"m": model}, batching=BatchingOptions(execution=execution))
+    assert server.predict({"instances": [1.0]})[:2] == (500, {"error": "the model raised SystemExit(3)"})
+    assert server.predict({"instances": [2.0]})[:2] == (200, {"predictions": [2.0]})
+
+
+def test_paths_that_nobody_uses_do_not_keep_out_those_that_are_used(taxi):
+    interface = taxi.server._listeners[0].rest
+    for number in range(3000):
+        interface._find_route(f"/v1/models/junk{number}")
+    interface._find_route("/v1/models/m:predict")
+    assert "/v1/models/m:predict" in interface._routes
+    interface._find_route(f"/v1/models/{'m' * 5000}")
+    assert max(map(len, interface._routes)) < 1024

@@ -16,13 +16,14 @@ from typing import TypeAlias
 
 import numpy as np
 
-from mainstay.core import DeadlineError, RequestError, UnavailableError
+from mainstay.core import DeadlineError, RequestError, ServerError, UnavailableError
 from mainstay.serving.batching.chunks import Chunk
 from mainstay.serving.batching.costs import Costs
 from mainstay.serving.batching.executor import Executor
 from mainstay.serving.batching.outputs import Outputs
 from mainstay.serving.batching.tickets import Done, Piece, SplitTicket, Ticket
 from mainstay.serving.batching.waiting import PRIORITIES, Lane, WaitingRoom
+from mainstay.serving.status import logger
 
 __all__ = ["BatchPolicy", "Batcher", "Done", "Execute", "Ticket"]
 
@@ -293,9 +294,11 @@ class Batcher:
         """Execute a batch; where it fails, its halves, and so on, to fail only the requests at fault."""
         try:
             outputs = self._execute([piece.chunk for piece in pieces])
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit as well, which would end the device's thread without a word
             if len(pieces) == 1:
-                return [error]
+                return [error if isinstance(error, Exception) else ServerError(f"the model raised {error!r}")]
             half = len(pieces) // 2
             return self._run(pieces[:half]) + self._run(pieces[half:])
         if len(pieces) == 1:
@@ -380,7 +383,10 @@ class Batcher:
 
 def _settle_all(pieces: Sequence[Piece], error: Exception) -> None:
     for piece in pieces:
-        piece.settle(error)
+        try:
+            piece.settle(error)
+        except Exception:  # what goes wrong with one answer is no reason to keep back the others
+            logger.exception("a request cannot be answered")
 
 
 def _ring(batcher: weakref.ref[Batcher]) -> None:

@@ -22,6 +22,7 @@ from mainstay.serving.rest.routes import Route, parse_path
 from mainstay.serving.status import Code, status_of
 
 _MOST_KNOWN_PATHS = 1024
+_MOST_KNOWN_LENGTH = 1024
 _READ_METHODS = ("GET", "HEAD")
 _METHOD_NAMES = {
     "predict": "Predict",
@@ -112,7 +113,9 @@ class RestInterface:
         if not path.startswith("/"):  # the absolute form that proxies send: http://host/path
             path = "/" + path.partition("://")[2].partition("/")[2]
         route = parse_path(path)
-        if route is not None and len(self._routes) < _MOST_KNOWN_PATHS:
+        if route is not None and len(target) <= _MOST_KNOWN_LENGTH:
+            if len(self._routes) >= _MOST_KNOWN_PATHS:
+                self._routes.clear()  # or names of a client's making would keep out those that are used
             self._routes[target] = route
         return route
 
