@@ -276,14 +276,21 @@ def _demo(**options: Any) -> None:
     demo(**options)
 
 
+class _TextFormatter(logging.Formatter):
+    """Makes lines of text, in which warnings and errors say that they are."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return text if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {text}"
+
+
 def _serve(*, words: tuple[str, ...], log_format: str, **values: Any) -> int:
     from mainstay.cli.server import serve, worker_command
     from mainstay.cli.serving_settings import serving_of
     from mainstay.serving import JsonFormatter
 
-    if log_format == "json":
-        for handler in logging.getLogger().handlers:
-            handler.setFormatter(JsonFormatter())
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(JsonFormatter() if log_format == "json" else _TextFormatter())
     trust = _trust(**{name: values.pop(name) for name in ("require_signature", "trust", "public_key")})
     return serve(serving_of(values, trust=trust), command=worker_command(words))
 

@@ -67,11 +67,9 @@ class Reloading:
 
     async def _take(self, config: FleetConfig) -> Reconfiguration:
         changed = await self._fleet.reconfigure(config)
-        logger.info(
-            "another configuration is in force: new are %s, gone are %s",
-            ", ".join(changed.added) or "none",
-            ", ".join(changed.removed) or "none",
-        )
+        told = [f"new models {', '.join(changed.added)}"] if changed.added else []
+        told += [f"without {', '.join(changed.removed)}"] if changed.removed else []
+        logger.info("the configuration is read and in force: %s", "; ".join(told) or "with the same models")
         return changed
 
 
