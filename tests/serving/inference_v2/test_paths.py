@@ -9,6 +9,7 @@ import pytest
 
 from mainstay.core import TensorSpec
 from mainstay.serving.batching.options import BatchingOptions
+from mainstay.serving.inference_v2.json_request import read_request
 
 INFER = "/v2/models/m/infer"
 
@@ -309,3 +310,22 @@ def test_a_request_may_say_how_long_it_waits(server):
 def test_a_name_with_signs_is_quoted_in_the_path(start, fakes):
     server = start({"a b%": fakes.Model(serving_default=fakes.Signature([fakes.input("x")]))})
     assert get(server, "/v2/models/a%20b%25/ready")[0] == 200
+
+
+def test_long_texts_are_read_beside_the_loop_and_answered_or_refused_alike(server, monkeypatch):
+    threads = []
+
+    def read(body, size):
+        threads.append(threading.current_thread())
+        return read_request(body, size)
+
+    monkeypatch.setattr("mainstay.serving.inference_v2.paths.read_request", read)
+    rows = 30_000
+    inputs = [tensor("x", "FP32", [rows, 3], [1.5] * 3 * rows), tensor("s", "BYTES", [rows], ["a"] * rows)]
+    status, answer, _ = ask(server, {"inputs": inputs})
+    assert (status, answer["outputs"][0]["shape"]) == (200, [rows, 3])
+    inputs[0]["shape"] = [rows, 2]
+    assert ask(server, {"inputs": inputs})[0] == 400
+    assert ask(server, {"inputs": INPUTS})[0] == 200
+    assert [thread is server.thread for thread in threads] == [False, False, True]
+    assert server.server._engine.snapshot.latest["m"].users == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from functools import partial
@@ -10,7 +11,7 @@ from urllib.parse import unquote
 
 import orjson
 
-from mainstay.core import RequestError
+from mainstay.core import RequestError, UnavailableError
 from mainstay.serving.batching.outputs import Outputs
 from mainstay.serving.calls import Call, priority_of
 from mainstay.serving.engine import Engine
@@ -34,6 +35,7 @@ _PATH = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?(/ready|/infer)?/?"
 _SIZE_HEADER = b"inference-header-content-length"
 _READ_METHODS = ("GET", "HEAD")
 _BINARY = "application/octet-stream"
+_MOST_TEXT = 256 << 10
 _TIMED_OUT = "Deadline Exceeded"
 _PLAIN_NAMES = {"/v2": "ServerMetadata", "/v2/health/live": "ServerLive", "/v2/health/ready": "ServerReady"}
 
@@ -124,14 +126,37 @@ class InferencePaths:
         if self._timeout_seconds:
             call.deadline = call.received + self._timeout_seconds
         servable = find(engine, call)
-        size = _json_size(exchange)
-        request = read_raw(exchange.body, servable.endpoint("")) if size == 0 else read_request(exchange.body, size)
+        body, size = exchange.body, _json_size(exchange)
+        read = partial(_read, body, size, servable)
+        pending.wait()
+        if (len(body) if size is None else size) < _MOST_TEXT:
+            self._submit(call, pending, servable, read())
+        else:  # on another thread, so that others are answered meanwhile
+            reading = engine.loop.run_in_executor(None, read)
+            reading.add_done_callback(partial(self._have_read, call, pending, servable))
+
+    def _have_read(
+        self, call: Call, pending: _Pending, servable: Servable, reading: asyncio.Future[InferRequest]
+    ) -> None:
+        """Go on with a request that was read on another thread, unless it was given up meanwhile."""
+        if reading.cancelled():
+            pending.refuse(UnavailableError("the server is stopping"))
+        elif call.code is not None:
+            reading.exception()  # looked at, or the loop would complain that nobody did
+        else:
+            try:
+                self._submit(call, pending, servable, reading.result())
+            except Exception as error:
+                pending.refuse(error)
+
+    def _submit(self, call: Call, pending: _Pending, servable: Servable, request: InferRequest) -> None:
+        """Queue the rows of a request that has been read."""
         apply_parameters(call, request.parameters)
         endpoint = servable.endpoint(request.signature)
         check_outputs(request.outputs, endpoint, call.model)
         chunk = chunk_of(request.inputs, endpoint, call.model)
         pending.wait()
-        engine.submit(call, endpoint, chunk, partial(pending.done, request, servable))
+        self._engine.submit(call, endpoint, chunk, partial(pending.done, request, servable))
 
 
 class _Pending:
@@ -149,6 +174,8 @@ class _Pending:
         """Give the request up when its time is over or its client gone."""
         call = self._call
         self._exchange.on_gone = self._give_up
+        if self._timer is not None:
+            self._timer.cancel()
         if call.deadline is not None:
             self._timer = self._engine.loop.call_at(call.deadline, self._time_out)
 
@@ -196,6 +223,11 @@ class _Pending:
         if self._timer is not None:
             self._timer.cancel()
         self._engine.cancel(self._call)
+
+
+def _read(body: bytes, size: int | None, servable: Servable) -> InferRequest:
+    """Read a request, of which so many bytes are JSON. It may run on any thread."""
+    return read_raw(body, servable.endpoint("")) if size == 0 else read_request(body, size)
 
 
 def _json_size(exchange: Exchange) -> int | None:
