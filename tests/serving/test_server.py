@@ -269,3 +269,23 @@ def test_a_signal_ends_an_idle_server_with_status_0_and_a_word(process, number):
     assert server.returncode == 0, log.decode()
     for line in (f"listening on http://127.0.0.1:{port}", "/v1/models/m:predict", "stopping", "stopped"):
         assert line in log.decode()
+
+
+def test_what_is_due_every_second_goes_on_whatever_of_it_fails(start, caplog):
+    running = start()
+    server, ticked = running.server, []
+
+    async def tick():
+        rest, grpc = server._listeners
+        rest.tick = lambda: 1 // 0
+        grpc.tick = lambda: ticked.append("gRPC")
+        server._ticker.cancel()
+        before = server._ticker
+        server._tick()
+        return before
+
+    before = running.call(tick())
+    assert ticked == ["gRPC"]
+    assert server._ticker is not before
+    assert not server._ticker.cancelled()
+    assert "ZeroDivisionError" in caplog.text

@@ -292,13 +292,13 @@ class ModelServer:
         return services
 
     def _tick(self) -> None:
-        for listener in self._listeners:
-            listener.tick()
-        if self._operations is not None:
-            self._operations.tick()
-        if self._traffic is not None:
-            self._traffic.tick()
         self._ticker = asyncio.get_running_loop().call_later(_TICK_SECONDS, self._tick)
+        for part in (*self._listeners, self._operations, self._traffic):
+            try:
+                if part is not None:
+                    part.tick()
+            except Exception:  # what fails now and then must not end the timeouts of all connections
+                logger.exception("what is due about once a second failed")
 
     async def stop(self) -> None:
         """Accept nothing more, answer what has come, then close. Stopping twice is fine."""
