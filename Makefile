@@ -30,11 +30,14 @@ interop: $(VENV)/.ready-dev
 	$(BIN)/python tools/rival_env.py torch
 	tools/install_chromium.sh
 
-# The C library's parsers on made-up input, guided by coverage, under the sanitizers; each for so many seconds.
-FUZZ_SECONDS ?= 20
+# The C library's parsers on made-up input, guided by coverage, under the sanitizers, and the server's gRPC port on damaged
+# conversations and requests; each for so many seconds.
+FUZZ_SECONDS ?= 10
 fuzz: $(VENV)/.ready-dev
 	tools/install_clang.sh
 	$(BIN)/python tools/fuzz.py --seconds $(FUZZ_SECONDS)
+	$(BIN)/python tools/fuzz_http2.py --seconds $(FUZZ_SECONDS)
+	$(BIN)/python tools/fuzz_grpc.py --seconds $(FUZZ_SECONDS)
 
 # The programming model on the oldest JAX that pyproject.toml admits.
 oldest: $(VENV)/.ready-dev
