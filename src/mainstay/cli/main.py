@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import logging
 import os
 import signal
@@ -57,8 +58,22 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     signal.default_int_handler(number, frame)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Refuses a word that a command does not know in that command's name, with the option that comes nearest."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            asked = next((word.partition("=")[0] for word in unknown if word.startswith("-")), "")
+            near = difflib.get_close_matches(asked, self._option_string_actions, 1) if asked else []
+            self.error(
+                "".join((f"unrecognized arguments: {' '.join(unknown)}", *(f"; did you mean {n}?" for n in near)))
+            )
+        return found, unknown
+
+
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="mainstay",
         description="From a table to a served, verified model.",
         epilog="mainstay COMMAND --help says more about a command.",
