@@ -101,7 +101,7 @@ def message_of(error: MainstayError) -> str:
         f"{word} {value}" for word, value in (("expected", error.expected), ("received", error.received)) if value
     )
     place = ": ".join(part for part in (error.where, found) if part)
-    return " ".join("; ".join(part for part in (error.summary, place, error.fix) if part).split("\n"))
+    return " ".join("; ".join(part for part in (error.summary, place, error.fix) if part).splitlines())
 
 
 def error_of(code: Code, message: str, where: str | None = None) -> MainstayError:
