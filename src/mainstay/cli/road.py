@@ -142,4 +142,6 @@ def _serve(console: Console, result: RoadResult, port: int) -> None:
         console.print("\nServing. Ctrl-C stops. Ask it:\n")
         console.print(line, soft_wrap=True, markup=False)
 
-    serving.serve({result.name: result.model.parent}, serving.ServerOptions(rest_port=port, grpc_port=None), on_ready=ready)
+    serving.serve(
+        {result.name: result.model.parent}, serving.ServerOptions(rest_port=port, grpc_port=None), on_ready=ready
+    )
