@@ -56,6 +56,8 @@ docs: $(VENV)/.ready-docs
 
 bench: $(VENV)/.ready-bench
 	$(BIN)/python tools/rival_env.py
+	$(BIN)/python tools/rival_env.py serving
+	tools/install_load_tools.sh
 	@set -e; for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python $$file; done
 
 lock: $(VENV)/.ready-lock
