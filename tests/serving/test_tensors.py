@@ -111,3 +111,18 @@ def test_a_signatures_own_value_stands_in_for_an_input_that_is_left_out():
     chunk = tensor_chunk(replace(made, definition=definition), {"a": A[0]})
     assert chunk.whole
     assert [part.tolist() for part in chunk.parts] == [[1, 1, 1], 2.5]
+
+
+@pytest.mark.parametrize(
+    ("shape", "free", "message"),
+    [
+        ((1 << 40, 0), False, "too long for what it holds, which is nothing"),
+        ((0, 1 << 40), True, "too long for what it holds, which is nothing"),
+        (((1 << 20) + 1, 1), False, "1,048,577 rows; one request may have 1,048,576"),
+    ],
+)
+def test_rows_of_nothing_and_too_many_rows_are_refused_before_they_are_counted_out(shape, free, message):
+    array = np.empty(shape, np.float32) if 0 in shape else np.broadcast_to(np.float32(1), shape)
+    given = endpoint(spec("a", "float32", None), spec("b", "float32"), optional=("b",), free=free)
+    with pytest.raises(RequestError, match=message):
+        tensor_chunk(given, {"a": array})

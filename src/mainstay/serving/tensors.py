@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from mainstay.core import RequestError
-from mainstay.serving.batching.chunks import Chunk, DensePart
+from mainstay.serving.batching.chunks import MOST_ROWS, Chunk, DensePart
 from mainstay.serving.grpc.tensor_proto import decode_tensor
 from mainstay.serving.models.snapshot import Endpoint
 from mainstay.serving.plans import InputPlan
@@ -48,6 +48,13 @@ def tensor_chunk(endpoint: Endpoint, tensors: Mapping[str, Array], base: str = "
     tensors = _with_defaults(tensors, endpoint)
     for slot, plan in enumerate(plans):
         array = tensors.get(plan.name)
+        if array is not None and not array.size and any(size > MOST_ROWS for size in array.shape):
+            raise RequestError(
+                f"the shape of input {plan.name} is too long for what it holds, which is nothing",
+                where=f"{base}.{plan.name}",
+                expected=f"axes of at most {MOST_ROWS:,}",
+                received=f"shape {list(array.shape)}",
+            )
         if array is not None and array.dtype.name != plan.dtype:
             given = "string" if array.dtype.kind in "OSU" else array.dtype.name
             if given != plan.dtype:
@@ -55,6 +62,8 @@ def tensor_chunk(endpoint: Endpoint, tensors: Mapping[str, Array], base: str = "
     if not endpoint.batched or (any(plan.free for plan in plans) and not _are_rows(plans, tensors)):
         return _whole(plans, tensors, base)
     rows = _rows(plans, tensors, base)
+    if rows > MOST_ROWS:
+        raise RequestError(f"The request has {rows:,} rows; one request may have {MOST_ROWS:,}", where=base)
     parts: list[Any] = []
     for plan in plans:
         found = tensors.get(plan.name)

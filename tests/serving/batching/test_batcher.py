@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from simulated_batching import Device, Loop, World
 
 from mainstay.core import DeadlineError, RequestError, UnavailableError
+from mainstay.serving.batching.chunks import Chunk
 from mainstay.serving.batching.costs import Costs
 from mainstay.serving.batching.outputs import Outputs
 
@@ -524,3 +525,11 @@ def test_an_answer_that_fails_keeps_back_no_other_one(caplog):
     world.loop.turn()
     assert isinstance(world.answers[2][0], DeadlineError)
     assert "cannot be answered" in caplog.text
+
+
+def test_a_request_of_too_many_rows_is_refused_before_it_is_split():
+    world = World()
+    many = Chunk((1 << 20) + 1, [np.broadcast_to(np.int64(1), (1 << 20) + 1)])
+    with pytest.raises(RequestError, match="1,048,577 rows; one request may have 1,048,576"):
+        world.batcher.submit(many, lambda result: None)
+    assert world.batcher.idle

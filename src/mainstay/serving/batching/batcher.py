@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 
 from mainstay.core import DeadlineError, RequestError, ServerError, UnavailableError
-from mainstay.serving.batching.chunks import Chunk
+from mainstay.serving.batching.chunks import MOST_ROWS, Chunk
 from mainstay.serving.batching.costs import Costs
 from mainstay.serving.batching.executor import Executor
 from mainstay.serving.batching.outputs import Outputs
@@ -144,6 +144,8 @@ class Batcher:
         """
         if self._closed:
             raise _gone()
+        if chunk.rows > MOST_ROWS and not chunk.whole:
+            raise RequestError(f"The request has {chunk.rows:,} rows; one request may have {MOST_ROWS:,}")
         now = self._time()
         if deadline is not None:
             if deadline <= now:

@@ -22,6 +22,10 @@ Array: TypeAlias = np.ndarray[Any, Any]
 
 _MOST_PADDED_AXES = 6
 
+MOST_ROWS = 1 << 20
+"""The most rows of one request. Each batch of them is a piece of work of its own, which rows of nothing would make many
+of in a few bytes."""
+
 
 def _no_place(name: str, row: int) -> str:
     return f"$.{name}[{row}]"

@@ -59,7 +59,7 @@ FIXED_NAMES = {5: "float_val", 6: "double_val"}
 
 _MOST_AXES = 64
 _MOST_VALUES = 1 << 56
-_MOST_FILLED_BYTES = 64 << 20
+_MOST_FILLED_BYTES = 4 << 20
 
 
 def decode_tensor(proto: Any, name: str, base: str = "$.inputs") -> Array:
