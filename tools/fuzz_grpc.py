@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
 import logging
 import random
+import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -41,6 +43,8 @@ FINDINGS = Path(__file__).resolve().parent.parent / ".fuzz"
 
 PREDICTION = "/tensorflow.serving.PredictionService"
 _PATIENCE_SECONDS = 20
+_GRACE_SECONDS = 90
+_MOST_BYTES = 8 << 30
 
 
 class FindingError(Exception):
@@ -322,6 +326,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     logging.disable(logging.INFO)
+    # A request that takes all memory or all time is a finding too: it ends here, and says where.
+    resource.setrlimit(resource.RLIMIT_AS, (_MOST_BYTES, _MOST_BYTES))
+    faulthandler.dump_traceback_later(given.seconds + _GRACE_SECONDS, exit=True)
     try:
         sent = fuzz(given.seed, seconds=given.seconds)
     except FindingError as error:
