@@ -32,7 +32,7 @@ interop: $(VENV)/.ready-dev
 
 # The C library's parsers on made-up input, guided by coverage, under the sanitizers, and the server's gRPC port on damaged
 # conversations and requests; each for so many seconds.
-FUZZ_SECONDS ?= 10
+FUZZ_SECONDS ?= 5
 fuzz: $(VENV)/.ready-dev
 	tools/install_clang.sh
 	$(BIN)/python tools/fuzz.py --seconds $(FUZZ_SECONDS)

@@ -23,7 +23,7 @@ DEFAULT = [
         f"tests/framework/test_{name}.py"
         for name in ("jax_internals", "function", "function_state", "tapes", "kernels")
     ),
-    *(f"tests/framework/test_{name}.py" for name in ("tape_custom_gradients", "tape_models", "tape_properties")),
+    "tests/framework/test_tape_custom_gradients.py",
     "tests/saved_model/test_export.py",
 ]
 """What stands on JAX's inside; other tests see it through these."""
