@@ -35,6 +35,15 @@ def test_each_call_expires_once_never_early_and_soon_after(kit, steps):
     assert not deadlines._slots
 
 
+def test_a_slot_whose_end_rounds_down_does_not_ring_for_ever(kit):
+    loop = kit.Loop()
+    assert 0.29 * 100 < 29
+    deadlines = Deadlines(loop, loop.time)
+    call = Call(deadlines, loop.now + 0.285)
+    loop.run(1)
+    assert call.deadline <= call.expired <= call.deadline + 0.0101
+
+
 def test_far_deadlines_are_left_to_the_connection(kit):
     loop = kit.Loop()
     deadlines = Deadlines(loop, loop.time)

@@ -11,6 +11,8 @@ _SLOTS_PER_SECOND = 100
 # What waits longer is left to the connection, which looks at its calls once a second: that bounds how many slots
 # there are.
 _LONGEST_SECONDS = 60.0
+# What is left of a wait may round to nothing, and a clock that does not move would ring for ever.
+_SHORTEST_SECONDS = 5e-5
 
 
 class Expiring(Protocol):
@@ -69,7 +71,9 @@ class Deadlines:
     def _arm(self, number: int) -> None:
         self.close()
         self._armed = number
-        self._timer = self._loop.call_later(max(number / _SLOTS_PER_SECOND - self._time(), 0.0), self._ring)
+        self._timer = self._loop.call_later(
+            max(number / _SLOTS_PER_SECOND - self._time(), _SHORTEST_SECONDS), self._ring
+        )
 
     def _ring(self) -> None:
         self._timer = None
