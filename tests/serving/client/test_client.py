@@ -157,3 +157,13 @@ def test_options_that_cannot_be_are_refused():
         Client("http://a", timeout_seconds=0)
     with pytest.raises(ArgumentError, match="no file of certificates"):
         Client("https://a", tls="/does/not/exist.pem")
+
+
+def test_what_the_only_signature_takes_is_asked_once_whatever_its_name(start, fakes, monkeypatch):
+    running = start({"m": fakes.Model(one=fakes.Signature([fakes.input("x", "float32")]))})
+    with Client(f"http://127.0.0.1:{running.port}") as client:
+        asked, ask = [], client._protocol.signatures
+        monkeypatch.setattr(client._protocol, "signatures", lambda *given: asked.append(given) or ask(*given))
+        for _ in range(3):
+            assert client.predict("m", [2.0])["total"].tolist() == [2.0]
+    assert len(asked) == 1

@@ -12,6 +12,7 @@ import numpy as np
 import orjson
 
 from mainstay.core import RequestError, ServerError, Signature, TensorSpec
+from mainstay.serving.models.snapshot import DEFAULT_SIGNATURE
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -131,6 +132,27 @@ def output_array(value: Any, spec: TensorSpec) -> Array:
 def signature_of(definition: Mapping[str, Any]) -> Signature:
     """Return the signature that a ``SignatureDef`` in JSON describes."""
     return Signature(_specs(definition.get("inputs", {})), _specs(definition.get("outputs", {})))
+
+
+def find_signature(known: Mapping[str, Signature], name: str, model: str) -> Signature:
+    """Return the signature of a name; an empty one means the default one, or the only one.
+
+    Args:
+        known: The signatures of the model by name.
+        name: The name, or an empty string.
+        model: The model's name, for the message.
+
+    Raises:
+        RequestError: There is none of that name.
+    """
+    wanted = name or DEFAULT_SIGNATURE
+    if not name and wanted not in known and len(known) == 1:
+        (wanted,) = known
+    if wanted not in known:
+        raise RequestError(
+            f"model {model} has no signature {wanted!r}", where="signature", expected=", ".join(sorted(known))
+        )
+    return known[wanted]
 
 
 _NAMES = {"DT_HALF": "float16", "DT_FLOAT": "float32", "DT_DOUBLE": "float64"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import ssl
 import time
@@ -22,7 +23,7 @@ from mainstay.core import (
     UnavailableError,
 )
 from mainstay.serving.client.address import parse_address
-from mainstay.serving.client.arrays import Array, input_arrays
+from mainstay.serving.client.arrays import Array, find_signature, input_arrays
 from mainstay.serving.client.grpc_transport import GrpcTransport
 from mainstay.serving.client.protocols import GrpcProtocol, RestProtocol, ServingProtocol, Target
 from mainstay.serving.client.rest_transport import RestTransport
@@ -30,7 +31,6 @@ from mainstay.serving.client.retries import Attempts, Retries
 
 Result = TypeVar("Result")
 
-_DEFAULT = "serving_default"
 _KEPT_SECONDS = 60.0
 _POLL_SECONDS = 0.1
 
@@ -239,17 +239,12 @@ class Client:
         """Return the signature that a request is for; what the server says of it is kept for a minute."""
         key = target.model, target.version, target.label
         since, known = self._known.get(key, (-_KEPT_SECONDS, {}))
-        name = target.signature or _DEFAULT
-        if name not in known or time.monotonic() - since > _KEPT_SECONDS:
-            known = self._run(lambda left: self._protocol.signatures(target, left), end)
-            self._known[key] = time.monotonic(), known
-        if not target.signature and name not in known and len(known) == 1:
-            (name,) = known
-        if name not in known:
-            raise RequestError(
-                f"model {target.model} has no signature {name!r}", where="signature", expected=", ".join(sorted(known))
-            )
-        return known[name]
+        if time.monotonic() - since < _KEPT_SECONDS:
+            with contextlib.suppress(RequestError):  # a version that is new may have it
+                return find_signature(known, target.signature, target.model)
+        known = self._run(lambda left: self._protocol.signatures(target, left), end)
+        self._known[key] = time.monotonic(), known
+        return find_signature(known, target.signature, target.model)
 
     def _run(self, work: Callable[[float], Result], end: float) -> Result:
         return self._attempts.run(work, max(end - time.monotonic(), 1e-3))

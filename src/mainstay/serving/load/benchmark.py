@@ -8,15 +8,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mainstay.core import NotFoundError, PermissionDeniedError, RequestError, Signature, UnauthenticatedError
+from mainstay.core import NotFoundError, PermissionDeniedError, RequestError, UnauthenticatedError
 from mainstay.serving.client.address import parse_address
-from mainstay.serving.client.arrays import input_arrays
+from mainstay.serving.client.arrays import find_signature, input_arrays
 from mainstay.serving.client.client import Client, tls_context
 from mainstay.serving.client.protocols import Target
 from mainstay.serving.load.generator import LoadTarget, put_load
 from mainstay.serving.load.requests import made_up, predict_target
 from mainstay.serving.load.results import StepResult
 from mainstay.serving.load.schedule import LoadStep
+from mainstay.serving.running import event_loop
 
 _WARM_UP_SECONDS = 1.0
 
@@ -76,7 +77,7 @@ def bench_server(
     """
     target = _target(address, request)
     results = []
-    with asyncio.Runner(loop_factory=_event_loop()) as runner:
+    with asyncio.Runner(loop_factory=event_loop()) as runner:
         first = steps[0]
         warm_up = LoadStep(None, min(_WARM_UP_SECONDS, first.seconds), min(first.connections, 8))
         runner.run(put_load(target, warm_up))
@@ -91,7 +92,7 @@ def _target(address: str, request: LoadRequest) -> LoadTarget:
     place = parse_address(address)
     with Client(address, token=request.token, tls=request.tls) as client:
         known = client.signatures(request.model, version=request.version, label=request.label)
-        signature = _chosen(known, request)
+        signature = find_signature(known, request.signature, request.model)
         inputs = made_up(signature, request.rows) if request.inputs is None else request.inputs
         arrays = input_arrays(inputs, signature)
         try:
@@ -112,22 +113,3 @@ def _target(address: str, request: LoadRequest) -> LoadTarget:
     if context is not None and place.protocol == "grpc":
         context.set_alpn_protocols(["h2"])
     return predict_target(place, asked, arrays, tls=context)
-
-
-def _chosen(known: dict[str, Signature], request: LoadRequest) -> Signature:
-    name = request.signature or "serving_default"
-    if not request.signature and name not in known and len(known) == 1:
-        (name,) = known
-    if name not in known:
-        raise RequestError(
-            f"model {request.model} has no signature {name!r}", where="signature", expected=", ".join(sorted(known))
-        )
-    return known[name]
-
-
-def _event_loop() -> Callable[[], asyncio.AbstractEventLoop]:
-    try:
-        import uvloop
-    except ImportError:  # uvloop does not exist for every platform
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop
